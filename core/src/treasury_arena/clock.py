@@ -1,0 +1,74 @@
+"""The one seam for time: what the arena calls now, and how long work took."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the arena what time it is. Replay and tests use `VirtualClock`, live use `WallClock`."""
+
+    def now(self) -> datetime:
+        """Return the current time, always aware and in UTC."""
+        ...
+
+
+class VirtualClock:
+    """A clock that stands still until it is moved, and never moves back."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = aware(start)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def move_to(self, when: datetime) -> None:
+        """Advance to `when`.
+
+        Raises ValueError when `when` lies before the present.
+        """
+        when = aware(when)
+        if when < self._now:
+            raise ValueError(f"the virtual clock cannot go back from {self._now} to {when}")
+        self._now = when
+
+
+class WallClock:
+    """The machine's clock, in UTC."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Stopwatch:
+    """Elapsed seconds of the monotonic clock; for timings only, never for results."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+
+def aware(when: datetime) -> datetime:
+    """Return `when` in UTC; raises ValueError for a naive datetime."""
+    if when.tzinfo is None:
+        raise ValueError(f"{when.isoformat()} has no time zone; give UTC")
+    return when.astimezone(UTC)
+
+
+def from_epoch(seconds: int) -> datetime:
+    """Seconds since 1970-01-01 UTC as an aware datetime."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+def to_epoch(when: datetime) -> int:
+    """Aware datetime to whole seconds since 1970-01-01 UTC."""
+    return int((aware(when) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+
+
+def iso(when: datetime) -> str:
+    """The stored form of a time: `2024-01-01T00:00:00Z`, whole seconds unless there is a fraction."""
+    return aware(when).isoformat().replace("+00:00", "Z")

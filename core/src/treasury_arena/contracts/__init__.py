@@ -1,0 +1,1 @@
+"""What plugins implement. Hooks only register these objects; the engines receive them ready-made."""

@@ -1,0 +1,102 @@
+"""Protocols: position models for search, and exact integer markets for every fill that touches the books."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import attrs
+
+from treasury_arena.contracts.position import MarketSpec, PositionModel
+from treasury_arena.domain.assets import Asset, AssetTable
+from treasury_arena.domain.frame import MarketFrame
+
+ExactState = tuple[int, ...]
+
+
+@attrs.frozen
+class Leg:
+    """One posting of a fill. `account` is relative to the trading holder: ``cash``, ``position``, ``fee``, ``gas``, ``world``."""
+
+    account: str
+    asset: str
+    amount: int
+
+
+@attrs.frozen
+class Fill:
+    """What a trade does, in base units.
+
+    Attributes:
+        state: the position's exact state afterwards.
+        legs: postings that sum to zero per asset; the ``cash`` leg is in the base asset.
+        notional_raw: size of the move in base units of the base asset, never negative.
+        cost_raw: fee, spread, impact and gas together, in base units of the base asset.
+        slippage_bps: price paid against the quoted mid, in basis points, never negative (gas excluded).
+    """
+
+    state: ExactState
+    legs: tuple[Leg, ...]
+    notional_raw: int
+    cost_raw: int
+    slippage_bps: float
+
+    @property
+    def cash_raw(self) -> int:
+        """Change of the holder's cash (negative for a purchase)."""
+        return sum(leg.amount for leg in self.legs if leg.account == "cash")
+
+
+class ExactMarket(ABC):
+    """One market in exact integer arithmetic with the protocol's own rounding, over one market frame.
+
+    All methods are pure: they read rows of the frame up to `row` and never keep state of a holder.
+    Values are base units of the base asset.
+    """
+
+    spec: MarketSpec
+    asset: Asset
+    base: Asset
+
+    @abstractmethod
+    def open(self) -> ExactState:
+        """The state of an empty position."""
+
+    @abstractmethod
+    def value(self, state: ExactState, row: int) -> int:
+        """Worth of a position at `row`, rounded down (towards the holder's disadvantage)."""
+
+    @abstractmethod
+    def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
+        """Quote the move of the position's value to `target_raw` at `row`, costs coming out of what moves.
+
+        Nothing happens until the caller books the fill. None when the move is below the market's dust.
+        A purchase changes cash by exactly ``-(target_raw - value)``. Raises ValidationError for a negative target.
+        """
+
+    @abstractmethod
+    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
+        """What holding from `row_from` to `row_to` does without a trade: the new state and postings (interest).
+
+        Splitting the interval must not change the result.
+        """
+
+    @abstractmethod
+    def holdings(self, state: ExactState) -> Mapping[str, int]:
+        """Tokens the position amounts to on the ledger's ``position`` account, by asset symbol (as of the last accrual)."""
+
+
+class Protocol(ABC):
+    """A protocol plugin: models of its positions and their exact markets."""
+
+    name: str
+    version: str
+
+    @property
+    @abstractmethod
+    def models(self) -> tuple[PositionModel, ...]:
+        """Every position model the protocol offers."""
+
+    @abstractmethod
+    def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
+        """The exact market of `spec` over `frame`; raises ConfigError when `spec` cannot be served."""

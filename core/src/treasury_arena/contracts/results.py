@@ -1,0 +1,81 @@
+"""The result of a run, in plain data: what `results.json` holds and reporters draw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pandas as pd
+
+
+@attrs.frozen(eq=False)
+class RunResult:
+    """Everything a run says at its end. Money is decimal text of the base asset; shares and returns are fractions.
+
+    Attributes:
+        run_id, name, profile, seed, digest, start, end: identity; dates are ``YYYY-MM-DD``.
+        capital: ``initial, final, reserve, proving, arena, available, allocated, costs, idle_cost`` as decimal text.
+        treasury: metrics of the whole treasury: ``return, annual_return, sharpe, excess_sharpe, sortino, volatility,
+            max_drawdown, win_rate`` (fractions; drawdown negative).
+        managed: the same metrics for the pools without the reserve.
+        benchmarks: name -> ``{label, final, return, annual_return, sharpe, sortino, max_drawdown, ...}``, in display order.
+            Names at least ``lend_everything, hold_eth, sixty_forty, passive_mean_weight, weekly_weights_index``.
+        verdict: ``{text, skill, difference, low, high, significant}``: the words, the annual difference of the managed capital
+            to the control row and its bootstrap interval.
+        agents: one dict per agent ever born: ``id, strategy, stage, born, ended, reason, parents (ids), genome (by name),
+            fitness, sharpe, total_return, max_drawdown, coin_share, capital, deflated_sharpe, pbo, trials, fidelity_bps,
+            promoted (bool), label``; None where it does not apply.
+        counts: ``births, deaths, retirements, graduations_proving, graduations_arena, failures, orders, rejected``.
+        trials: genomes evaluated over the whole run.
+        series: ``dates`` and equally long lists: ``treasury``, every benchmark's name, and ``allocation`` a dict of
+            name -> list (``reserve, pool_cash, pool_lent`` and each strategy), all in USD.
+        generations: dicts ``cycle, date, strategy, generation, best, median, diversity, restarts``.
+        cycles: dicts ``cycle, date, alive, simulation, proving, arena, dead, graduated, best, median, capital, trials``.
+        data: facts on the data source.
+        timings: ``seconds, agent_steps, agent_steps_per_second, search_seconds, live_seconds, store_seconds, events,
+            peak_memory_mib``.
+    """
+
+    run_id: str
+    name: str
+    profile: str
+    seed: int
+    digest: str
+    start: str
+    end: str
+    capital: dict[str, str]
+    treasury: dict[str, float]
+    managed: dict[str, float]
+    benchmarks: dict[str, dict[str, Any]]
+    verdict: dict[str, Any]
+    agents: list[dict[str, Any]]
+    counts: dict[str, int]
+    trials: int
+    series: dict[str, Any]
+    generations: list[dict[str, Any]]
+    cycles: list[dict[str, Any]]
+    data: dict[str, str]
+    timings: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dict with a schema number."""
+        return {"schema": 1, **attrs.asdict(self)}
+
+    def curves(self) -> pd.DataFrame:
+        """Treasury and benchmarks in USD, one row a day (`.plot()` draws it)."""
+        names = ["treasury", *self.benchmarks]
+        index = pd.DatetimeIndex(pd.to_datetime(self.series["dates"], utc=True), name="date")
+        return pd.DataFrame({name: self.series[name] for name in names}, index=index)
+
+    def allocation(self) -> pd.DataFrame:
+        """Where the capital was, in USD, one row a day."""
+        index = pd.DatetimeIndex(pd.to_datetime(self.series["dates"], utc=True), name="date")
+        return pd.DataFrame(self.series["allocation"], index=index)
+
+    def agent_table(self) -> pd.DataFrame:
+        """One row per agent ever born, indexed by id."""
+        return pd.DataFrame(self.agents).set_index("id")
+
+    def generation_table(self) -> pd.DataFrame:
+        """Best and median training score by cycle, strategy and generation."""
+        return pd.DataFrame(self.generations)

@@ -1,0 +1,87 @@
+"""Every error the house raises on purpose.
+
+Each carries one clear sentence for the person who must act on it; the command line prints that sentence
+without a traceback and exits with `exit_code` (1: something was found wrong, 2: usage, configuration or input).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TreasuryArenaError(Exception):
+    """Root of the house's errors."""
+
+    exit_code = 1
+
+
+class ConfigError(TreasuryArenaError):
+    """A configuration that cannot be used: unknown key, wrong type, impossible value."""
+
+    exit_code = 2
+
+
+class DataError(TreasuryArenaError):
+    """Market data that cannot be used: NaN, gap, duplicate, wrong order, unreadable file."""
+
+    exit_code = 2
+
+
+class StoreError(TreasuryArenaError):
+    """The event store cannot be opened or written: locked, read-only, newer than the program, disk full."""
+
+    exit_code = 2
+
+
+class ConcurrencyError(StoreError):
+    """Another writer appended first; fold the new events and try again."""
+
+    exit_code = 1
+
+
+class IntegrityError(TreasuryArenaError):
+    """The stored history contradicts itself (hash chain, sequence, sums, projections)."""
+
+
+class PluginError(TreasuryArenaError):
+    """A plugin that was asked for is missing, broken or refused."""
+
+    exit_code = 2
+
+
+class PluginCodeError(PluginError):
+    """A mistake in a kernel function, told with the author's file, line and column."""
+
+
+class ValidationError(TreasuryArenaError):
+    """A value or an order that a rule refuses."""
+
+
+class AllocationError(TreasuryArenaError):
+    """An allocation that its pool cannot cover; nothing was changed."""
+
+
+class CapitalConservationError(TreasuryArenaError):
+    """Ledger lines that do not sum to zero, or an account that may not be negative and would be."""
+
+
+class EmergencyStopError(TreasuryArenaError):
+    """Refused because the emergency stop is engaged."""
+
+
+class AgentError(TreasuryArenaError):
+    """One agent's own failure (raised, looped beyond its limit, returned a non-finite or over-sized target)."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that ends an error sentence: the nearest valid name, or the list of valid names.
+
+    >>> nearest("fintess", ["fitness", "seed"])
+    "did you mean 'fitness'?"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(names)}" if names else "there are none"

@@ -1,0 +1,1 @@
+"""Vectorised genetic operators: selection, crossover and mutation of mixed genomes."""

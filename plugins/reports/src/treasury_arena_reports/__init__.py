@@ -1,0 +1,1 @@
+"""Tables, charts and a self-contained HTML report of a run."""

@@ -1,0 +1,1 @@
+"""DeFi-Yield-Farmer: stablecoins to the lending market with the best rate."""

@@ -1,0 +1,1 @@
+"""Tactical-Trader: cycle-aware coins by valuation."""

@@ -1,0 +1,1 @@
+"""Trend follower: coins while their price leads its average, lending otherwise."""

@@ -1,0 +1,1 @@
+"""Volatility-targeted allocator between ETH and lending."""
