@@ -86,6 +86,11 @@ class ExactMarket(ABC):
         """Tokens the position amounts to on the ledger's ``position`` account, by asset symbol (as of the last accrual)."""
 
 
+    def views(self, state: ExactState, row: int) -> Mapping[str, float]:
+        """The model's views of a position at `row`, by name; a market whose model has none need not override this."""
+        return {}
+
+
 class Protocol(ABC):
     """A protocol plugin: models of its positions and their exact markets."""
 

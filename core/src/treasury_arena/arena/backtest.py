@@ -1,0 +1,162 @@
+"""SimulationEngine: backtests a population on history, deterministic, with pause, resume and JSON export."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pandas as pd
+
+from treasury_arena.arena.agent import TreasuryAgent
+from treasury_arena.arena.desk import World
+from treasury_arena.arena.metrics import batch_metrics
+from treasury_arena.arena.records import RecordKeeper
+from treasury_arena.arena.settings import ArenaSettings
+from treasury_arena.clock import UTC, Stopwatch
+from treasury_arena.contracts.records import RecordBatch
+from treasury_arena.errors import DataError, ValidationError, nearest
+from treasury_arena.simulation.interpret import Interpreter
+
+
+@attrs.frozen(eq=False)
+class BacktestResult:
+    """Curves and metrics of a backtest.
+
+    Attributes:
+        curves: equity in USD, one row a day, one column per agent, and ``lend_everything``.
+        table: one row per agent: metrics, trades, costs (USD), coin_share, failed.
+        agent_steps, seconds: work done.
+    """
+
+    curves: pd.DataFrame
+    table: pd.DataFrame
+    agent_steps: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dict without timings."""
+        return {
+            "dates": [day.strftime("%Y-%m-%d") for day in self.curves.index],
+            "curves": {name: self.curves[name].tolist() for name in self.curves},
+            "agents": [{"id": str(name), **row} for name, row in self.table.to_dict(orient="index").items()],
+            "agent_steps": self.agent_steps,
+        }
+
+    def to_json(self, path: Path | str) -> None:
+        """Write `to_dict` as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the curves with pandas' plotting; returns the axes."""
+        return self.curves.plot(**options)
+
+
+class SimulationEngine:
+    """Backtests agents with the search kernel. The same inputs give the same result, on any number of workers."""
+
+    def __init__(self, settings: ArenaSettings, world: World) -> None:
+        self.settings = settings
+        self.world = world
+        self._keeper = RecordKeeper(settings, world)
+        self._going = threading.Event()
+        self._going.set()
+
+    def pause(self) -> None:
+        """Make a running backtest wait before its next strategy, and a live simulation before its next step."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Let a paused backtest or live simulation go on."""
+        self._going.set()
+
+    @property
+    def paused(self) -> bool:
+        return not self._going.is_set()
+
+    def _rows(self, start_date: date | str, end_date: date | str) -> tuple[int, int]:
+        frame = self.world.frame
+        start, end = (
+            datetime.combine(date.fromisoformat(day) if isinstance(day, str) else day, time(), UTC)
+            for day in (start_date, end_date)
+        )
+        low, high = frame.row(start), frame.row(end)
+        if high <= low:
+            raise DataError(f"the backtest ends on {end_date}, not after its start {start_date}")
+        return low, high
+
+    def backtest(
+        self,
+        agents: Sequence[TreasuryAgent],
+        start_date: date | str,
+        end_date: date | str,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> BacktestResult:
+        """Run agents from the first moment of `start_date` to the first moment of `end_date`, at the judged capital.
+
+        Raises DataError for dates outside the market data, ValidationError for a strategy this world does not have.
+        """
+        watch, low_high = Stopwatch(), self._rows(start_date, end_date)
+        low, high = low_high
+        groups: dict[str, list[int]] = {}
+        for index, agent in enumerate(agents):
+            name = agent.strategy.name
+            if name not in self.world.desks:
+                raise ValidationError(f"unknown strategy {name!r}: {nearest(name, self.world.desks)}")
+            groups.setdefault(name, []).append(index)
+        frame, day = self.world.frame, self._keeper.day
+        days = (high - low) // day
+        curve = np.zeros((len(agents), days + 1))
+        columns = {name: np.zeros(len(agents)) for name in ("trades", "costs", "coin_share")}
+        failed = np.zeros(len(agents), dtype=np.bool_)
+        before = self._keeper.agent_steps
+        for done, (name, indices) in enumerate(sorted(groups.items())):
+            self._going.wait()
+            desk = self.world.desks[name]
+            genomes = np.array([agents[i].genome for i in indices])
+            outcome = self._keeper.run(desk, genomes, low, low + days * day)
+            curve[indices] = outcome.curve
+            columns["trades"][indices] = outcome.trades
+            columns["costs"][indices] = outcome.costs
+            columns["coin_share"][indices] = outcome.mean_share[:, desk.coin_mask()].sum(axis=1)
+            failed[indices] = outcome.failed_row >= 0
+            if progress is not None:
+                progress(done + 1, len(groups))
+        batch = RecordBatch(curve=curve, lending=self._keeper.lending(low, days), failed=failed, **columns)
+        judges = {"fitness": self.settings.judge_fitness, "owner_fitness": self.settings.owner_fitness}
+        names = [agent.agent_id for agent in agents]
+        table = pd.DataFrame(batch_metrics(batch, judges), index=pd.Index(names, name="id"))
+        table["trades"], table["costs"], table["failed"] = columns["trades"], columns["costs"], failed
+        table.insert(0, "strategy", [agent.strategy.name for agent in agents])
+        index = pd.DatetimeIndex([frame.time(low + k * day) for k in range(days + 1)], name="date")
+        curves = pd.DataFrame(curve.T, index=index, columns=names)
+        curves["lend_everything"] = self._keeper.lending(low, days) * self._keeper.judge_cash
+        return BacktestResult(curves, table, self._keeper.agent_steps - before, watch.seconds())
+
+    def live_simulate(
+        self, agent: TreasuryAgent, start_date: date | str, end_date: date | str
+    ) -> Iterator[Mapping[str, float]]:
+        """Step one agent through history as plain Python, yielding equity, cash and drawdown at every row.
+
+        It decides with the very functions the kernel compiles; the last equity equals the kernel's bit for bit.
+        """
+        low, high = self._rows(start_date, end_date)
+        desk = self.world.desks[agent.strategy.name]
+        interpreter = Interpreter(
+            desk.kernel, desk.tables, agent.genome, cash=self._keeper.judge_cash, coin_limit=self.settings.rules.coin_cap
+        )
+        for row in range(low, high + 1):
+            self._going.wait()
+            interpreter.step(row, last=row == high)
+            yield {
+                "row": float(row),
+                "epoch": float(self.world.frame.epoch(row)),
+                "equity": interpreter.equity,
+                "cash": interpreter.cash,
+                "drawdown": interpreter.drawdown,
+            }

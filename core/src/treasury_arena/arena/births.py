@@ -1,0 +1,180 @@
+"""Births: search on the training window that ends now; the best become agents, frozen from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from treasury_arena.arena.desk import Desk, World
+from treasury_arena.arena.records import RecordKeeper
+from treasury_arena.arena.settings import ArenaSettings
+from treasury_arena.arena.state import AgentState
+from treasury_arena.contracts.records import RecordBatch
+from treasury_arena.domain import statistics as stats
+from treasury_arena.events.catalog import AgentSpawned
+from treasury_arena.evolution.search import Evaluation, SearchResult, search
+from treasury_arena.randomness import stream
+
+FloatArray = NDArray[np.float64]
+
+
+@attrs.frozen(eq=False)
+class Trained:
+    """Genomes on a training window: curves (N, D + 1), scores and per-day excess Sharpes (N,)."""
+
+    curve: FloatArray
+    scores: FloatArray
+    sharpes: FloatArray
+    failed: NDArray[np.bool_]
+    coin_share: FloatArray
+
+
+class Breeder:
+    """Finds genomes on the training window and decides which are born."""
+
+    def __init__(self, settings: ArenaSettings, world: World, keeper: RecordKeeper) -> None:
+        self.settings = settings
+        self.world = world
+        self.keeper = keeper
+
+    def quotas(self, cycle: int) -> dict[str, int]:
+        """Strategy -> living agents wanted at this cycle: equal shares, staggered over the first cycles (M9)."""
+        names = list(self.world.desks)
+        each, rest = divmod(self.settings.agents, len(names))
+        stagger = self.settings.birth_cycles if self.settings.rules.stagger_births else 1
+        grown = min(cycle + 1, stagger)
+        return {name: -(-(each + (index < rest)) * grown // stagger) for index, name in enumerate(names)}
+
+    def train(self, desk: Desk, genomes: FloatArray, row: int) -> Trained:
+        """Score genomes on the training window that ends at `row`."""
+        days = self.settings.training_days
+        low = row - days * self.keeper.day
+        outcome = self.keeper.run(desk, genomes, low, row)
+        batch = RecordBatch(
+            curve=outcome.curve,
+            lending=self.keeper.lending(low, days),
+            trades=outcome.trades,
+            costs=outcome.costs,
+            coin_share=outcome.mean_share[:, desk.coin_mask()].sum(axis=1),
+            failed=outcome.failed_row >= 0,
+        )
+        sharpes = np.asarray(stats.sharpe(batch.returns, batch.lending_returns)) / np.sqrt(stats.DAYS_PER_YEAR)
+        return Trained(batch.curve, self.settings.search_fitness.score(batch), sharpes, batch.failed, batch.coin_share)
+
+    def seeds(self, row: int) -> list[AgentSpawned]:
+        """The agents that the configuration brings along, born before the first search."""
+        births: list[AgentSpawned] = []
+        for strategy, genes in self.settings.seeds:
+            space = self.world.desks[strategy].space
+            genome = space.genome(genes)
+            births.append(
+                AgentSpawned(
+                    strategy=strategy,
+                    cycle=0,
+                    row=row,
+                    genome=[float(value) for value in genome],
+                    genes=space.values(genome),
+                    parents=[],
+                    replaces=None,
+                    training={},
+                    origin="seed",
+                )
+            )
+        return births
+
+    def search(self, desk: Desk, parents: Sequence[AgentState], cycle: int, row: int) -> SearchResult:
+        """Evolve the strategy's genomes on the training window, seeded by `parents` (best first).
+
+        Every genome evaluated counts as a trial.
+        """
+        name = desk.strategy.name
+        seeds = np.array([agent.genome for agent in parents]) if parents else None
+
+        def evaluate(genomes: FloatArray) -> Evaluation:
+            trained = self.train(desk, genomes, row)
+            return Evaluation(scores=trained.scores, sharpes=trained.sharpes, failed=trained.failed)
+
+        return search(
+            desk.space,
+            evaluate,
+            self.settings.search,
+            self.settings.operators,
+            lambda purpose, index: stream(self.settings.seed, cycle, f"search/{name}/{purpose}", index),
+            seeds,
+        )
+
+    def spawn(
+        self, desk: Desk, result: SearchResult, living: Sequence[AgentState], wanted: int, cycle: int, row: int
+    ) -> list[AgentSpawned]:
+        """The births of one strategy: the best of the search that equal no living agent in genome or behaviour (M8).
+
+        `living` are the agents that seeded the search, in the same order.
+        """
+        if wanted <= 0 or not len(result.genomes):
+            return []
+        trained = self.train(desk, result.genomes, row)
+        known: list[FloatArray] = []
+        if living and self.settings.rules.refuse_clones:
+            known = list(self.train(desk, np.array([agent.genome for agent in living]), row).curve)
+        genomes = {agent.genome for agent in living}
+        pbo = self._pbo(trained.curve)
+        births: list[AgentSpawned] = []
+        for index in range(len(result.genomes)):
+            if len(births) == wanted:
+                break
+            genome = tuple(float(value) for value in result.genomes[index])
+            if trained.failed[index]:
+                continue
+            if self.settings.rules.refuse_clones and (
+                genome in genomes or any(same_behaviour(trained.curve[index], curve) for curve in known)
+            ):
+                continue
+            genomes.add(genome)
+            known.append(trained.curve[index])
+            founders = [int(founder) for founder in result.founders[index] if founder >= 0]
+            births.append(
+                AgentSpawned(
+                    strategy=desk.strategy.name,
+                    cycle=cycle,
+                    row=row,
+                    genome=list(genome),
+                    genes=desk.space.values(result.genomes[index]),
+                    parents=sorted({living[founder].agent_id for founder in founders}),
+                    replaces=None,
+                    training={
+                        "score": float(result.scores[index]),
+                        "sharpe": float(trained.sharpes[index]),
+                        "total_return": float(trained.curve[index, -1] / trained.curve[index, 0] - 1.0),
+                        "coin_share": float(trained.coin_share[index]),
+                        **({} if pbo is None else {"pbo": pbo}),
+                    },
+                    origin="search",
+                )
+            )
+        return births
+
+    def _pbo(self, curves: FloatArray) -> float | None:
+        """Probability of backtest overfitting among the search's best, None with fewer than two distinct ones."""
+        distinct = np.unique(curves, axis=0)
+        if len(distinct) < 2:
+            return None
+        returns = distinct[:, 1:] / distinct[:, :-1] - 1.0
+        return float(stats.pbo_cscv(returns.T, self.settings.pbo_splits))
+
+
+def same_behaviour(first: FloatArray, second: FloatArray) -> bool:
+    """True when two curves are the same to a billionth: another genome that does the same."""
+    return bool(np.allclose(first, second, rtol=1e-9, atol=0.0))
+
+
+def ranked(agents: Sequence[AgentState]) -> list[AgentState]:
+    """Best record first, ties by id: the order in which the living become the first parents of a search."""
+    return sorted(agents, key=lambda agent: (-agent.metrics.get("fitness", 0.0), agent.agent_id))
+
+
+def agent_name(strategy: str, births: Mapping[str, int]) -> str:
+    """The next id of a strategy's agents: ``farmer-0001``."""
+    return f"{strategy}-{births.get(strategy, 0) + 1:04d}"

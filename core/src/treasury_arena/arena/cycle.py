@@ -1,0 +1,365 @@
+"""One cycle: observe, live, judge, breed, allocate, record; one transaction at its end."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from treasury_arena.arena import judging
+from treasury_arena.arena.births import Breeder, agent_name, ranked
+from treasury_arena.arena.desk import World
+from treasury_arena.arena.funding import Funding
+from treasury_arena.arena.journal import CycleJournal
+from treasury_arena.arena.records import AgentRecord, RecordKeeper
+from treasury_arena.arena.settings import ArenaSettings
+from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState
+from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, Treasury
+from treasury_arena.domain import statistics as stats
+from treasury_arena.errors import AllocationError, CapitalConservationError, ValidationError
+from treasury_arena.events import catalog
+from treasury_arena.evolution.search import TrialStats
+from treasury_arena.trading.runner import LiveRunner
+
+
+@attrs.define
+class CycleReport:
+    """What a progress display shows after a cycle."""
+
+    cycle: int
+    row: int
+    date: str
+    alive: int
+    simulation: int
+    proving: int
+    arena: int
+    dead: int
+    graduated: int
+    best: float
+    median: float
+    capital_raw: int
+    trials: int
+    agent_steps: int
+
+
+class Cycle:
+    """Runs cycles over one world. All decisions are functions of the state and of rows up to the present one."""
+
+    def __init__(
+        self,
+        settings: ArenaSettings,
+        world: World,
+        journal: CycleJournal,
+        treasury: Treasury,
+        funding: Funding,
+        runner: LiveRunner,
+    ) -> None:
+        self.settings = settings
+        self.world = world
+        self.journal = journal
+        self.treasury = treasury
+        self.funding = funding
+        self.runner = runner
+        self.keeper = RecordKeeper(settings, world)
+        self.breeder = Breeder(settings, world, self.keeper)
+
+    @property
+    def state(self) -> ArenaState:
+        return self.journal.state
+
+    def run(self, cycle: int, row: int, *, last: bool) -> CycleReport:
+        """Run cycle number `cycle`, whose present is `row`; on the last one nothing new begins."""
+        before = self.state.row
+        steps = self.keeper.agent_steps
+        self.journal.post(catalog.EvolutionCycleStarted(cycle, row))
+        self.live(before, row)
+        days = [now for now in range(before + 1, row + 1) if self.runner.closes_day(now)] if before >= 0 else []
+        worth = {pool: [self.treasury.worth_raw(pool, day) for day in days] for pool in POOLS}
+        records = self.judge(cycle, row, promotions=not last)
+        generations: list[dict[str, object]] = []
+        trials: dict[str, TrialStats] = {}
+        if not last:
+            generations, trials = self.breed(cycle, row)
+        self.allocate(row, last=last)
+        return self.record(cycle, row, worth, records, generations, trials, steps)
+
+    def live(self, before: int, row: int) -> None:
+        """Funded agents trade the elapsed interval step by step through the engine."""
+        accounts = [account for _, account in sorted(self.funding.accounts.items())]
+        for now in range(max(before, self.world.first_row), row + 1):
+            for account in accounts:
+                if account.row < now:
+                    self.runner.step(account, now)
+        for account in accounts:
+            if account.failed is not None:
+                kind, reason = account.failed
+                self.journal.post(catalog.AgentFailed(kind, reason), account.agent_id)
+
+    def judge(self, cycle: int, row: int, *, promotions: bool) -> dict[str, AgentRecord]:
+        """Records and fitness, then deaths, retirements and graduations by pure rules."""
+        living = self.state.living()
+        records = self.keeper.records(living, row)
+        for agent in living:
+            record = records[agent.agent_id]
+            days = self._days(agent.born_row, row)
+            label = agent.label or judging.record_label(record.coin_share, self.settings.rules)
+            self.journal.post(
+                catalog.PerformanceRecorded(cycle, days, record.metrics, label if days else ""), agent.agent_id
+            )
+        for agent in living:
+            self._end(agent, records[agent.agent_id], row)
+        if promotions:
+            self._to_arena(records, row)
+            self._to_proving(records, row)
+        return records
+
+    def _end(self, agent: AgentState, record: AgentRecord, row: int) -> None:
+        age = self._days(agent.born_row, row)
+        account = self.funding.accounts.get(agent.agent_id)
+        if account is not None and account.failed is not None:
+            self.journal.post(catalog.AgentKilled("failed", account.failed[1], record.metrics), agent.agent_id)
+            return
+        if record.failed:
+            reason = "its decision gave an impossible target in simulation"
+            self.journal.post(catalog.AgentFailed("target", reason), agent.agent_id)
+            self.journal.post(catalog.AgentKilled("failed", reason, record.metrics), agent.agent_id)
+            return
+        if age < 1:
+            return
+        end = judging.death(record.metrics, age, self.settings.rules)
+        if end is not None:
+            self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
+            return
+        in_proving = self._days(agent.stage_row, row) if agent.stage == PROVING else None
+        end = judging.retirement(age, in_proving, self.settings.rules)
+        if end is not None:
+            self.journal.post(catalog.AgentRetired(end.rule, end.text, record.metrics), agent.agent_id)
+
+    def held_back_from_proving(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
+        """Why a simulated agent must not be proven yet, or None."""
+        return judging.to_proving(record.metrics, self._days(agent.born_row, row), self.settings.rules)
+
+    def held_back_from_arena(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
+        """Why an agent in proving must not enter the arena yet, or None."""
+        days = self._days(agent.stage_row, row)
+        gap = abs(self.fidelity(agent, record))
+        return judging.to_arena(record.metrics, days, record.proving_return, gap, self.settings.rules)
+
+    def _to_arena(self, records: dict[str, AgentRecord], row: int) -> None:
+        proving = self.state.living(PROVING)
+        scores = [(agent.agent_id, records[agent.agent_id].metrics["fitness"]) for agent in proving]
+        allowed = judging.best_share(scores, self.settings.rules.arena_top_share)
+        for agent_id in allowed:
+            agent, record = self.state.agents[agent_id], records[agent_id]
+            if len(self.state.living(ARENA)) >= self.settings.capital.arena_agents_max:
+                break
+            if self.held_back_from_arena(agent, record, row) is None:
+                try:
+                    self.enter_arena(agent, record, row)
+                except AllocationError:
+                    continue  # the arena's pool cannot take this agent over now: it stays in proving
+
+    def _to_proving(self, records: dict[str, AgentRecord], row: int) -> None:
+        fit = [
+            (agent.agent_id, records[agent.agent_id].metrics["fitness"])
+            for agent in self.state.living(SIMULATION)
+            if self.held_back_from_proving(agent, records[agent.agent_id], row) is None
+        ]
+        room = self.settings.capital.proving_agents - len(self.state.living(PROVING))
+        for agent_id in judging.best_share(fit, 1.0)[: max(0, room)]:
+            try:
+                self.enter_proving(self.state.agents[agent_id], records[agent_id], row)
+            except AllocationError:
+                break  # the proving pool has lost too much for another slot: whoever is fit waits
+
+    def enter_proving(self, agent: AgentState, record: AgentRecord, row: int) -> None:
+        """Give an agent its proving slot; raises AllocationError before anything changed."""
+        slot = self.settings.capital.proving_slot_raw
+        self.treasury.provide(PROVING_POOL, slot, row)
+        self._graduate(agent, record, PROVING, judging.record_label(record.coin_share, self.settings.rules))
+        self.funding.allocate(agent.agent_id, PROVING_POOL, slot, row, "proving slot")
+
+    def enter_arena(self, agent: AgentState, record: AgentRecord, row: int) -> None:
+        """Take an agent over into the main arena; raises AllocationError before anything changed."""
+        equity = self.funding.equity_raw(self.funding.accounts[agent.agent_id], row)
+        self.treasury.provide(ARENA_POOL, equity, row)
+        self._graduate(agent, record, ARENA, agent.label)
+        self.funding.promote(agent, row)
+
+    def promote_one(self, agent_id: str, row: int) -> None:
+        """Promote one agent by the rules; raises ValidationError with the rule, AllocationError without room or capital."""
+        agent = self.state.agents[agent_id]
+        record = self.keeper.records([agent], row)[agent_id]
+        plan = self.settings.capital
+        if agent.stage == SIMULATION:
+            reason, stage, slots = self.held_back_from_proving(agent, record, row), PROVING, plan.proving_agents
+        else:
+            reason, stage, slots = self.held_back_from_arena(agent, record, row), ARENA, plan.arena_agents_max
+        if reason is not None:
+            raise ValidationError(f"agent {agent_id} cannot enter {stage}: {reason.text}")
+        if len(self.state.living(stage)) >= slots:
+            raise AllocationError(f"all {slots} places in {stage} are taken")
+        if stage == PROVING:
+            self.enter_proving(agent, record, row)
+        else:
+            self.enter_arena(agent, record, row)
+        self.funding.mark(self.funding.accounts[agent_id], max(0, self.state.cycle), row)
+
+    def _graduate(self, agent: AgentState, record: AgentRecord, to: str, label: str) -> None:
+        desk = self.world.desks[agent.strategy]
+        limits = judging.record_limits(record.max_share, desk.coin_roles, label, self.settings.rules)
+        self.journal.post(
+            catalog.AgentGraduated(
+                from_stage=agent.stage,
+                to_stage=to,
+                reason=f"{record.metrics['days']:.0f} days of record passed the rules of profile {self.settings.profile}",
+                metrics=record.metrics,
+                deflated_sharpe=self.deflated_sharpe(record),
+                pbo=agent.training.get("pbo"),
+                trials=self.state.trials,
+                limits=limits,
+                label=label,
+            ),
+            agent.agent_id,
+        )
+
+    def deflated_sharpe(self, record: AgentRecord) -> float:
+        """Probability that the record's excess over lending is real, after all trials of the whole run."""
+        days = len(record.curve) - 1
+        returns = record.curve[1:] / record.curve[:-1] - 1.0
+        lending = self.keeper.lending(self.state.open_row - days * self.keeper.day, days)
+        trials = TrialStats()
+        for known in self.state.trial_stats.values():
+            trials = trials.merge(known)
+        return float(
+            stats.record_deflated_sharpe(
+                returns - (lending[1:] / lending[:-1] - 1.0), trials=self.state.trials, variance=trials.variance
+            )
+        )
+
+    def fidelity(self, agent: AgentState, record: AgentRecord) -> float:
+        """Live return since it entered proving, less what simulation gives for the same days and capital."""
+        account = self.funding.accounts[agent.agent_id]
+        return account.nav - 1.0 - (record.fidelity_return or 0.0)
+
+    def breed(self, cycle: int, row: int) -> tuple[list[dict[str, object]], dict[str, TrialStats]]:
+        """Fill every strategy's vacancies with the best of a search on the window that ends now."""
+        if cycle == 0:
+            for spawned in self.breeder.seeds(row):
+                self.journal.post(spawned, agent_name(spawned.strategy, self.state.births))
+        vacancies: list[tuple[str, list[AgentState], int]] = []
+        for name, wanted in self.breeder.quotas(cycle).items():
+            living = ranked([agent for agent in self.state.living() if agent.strategy == name])
+            if wanted > len(living):
+                vacancies.append((name, living, wanted - len(living)))
+        searched = self.settings.executor.map(
+            lambda vacancy: self.breeder.search(self.world.desks[vacancy[0]], vacancy[1], cycle, row), vacancies
+        )
+        generations: list[dict[str, object]] = []
+        trials: dict[str, TrialStats] = {}
+        for (name, living, vacant), result in zip(vacancies, searched, strict=True):
+            trials[name] = result.trial_sharpes
+            generations.extend(
+                {
+                    "strategy": name,
+                    "generation": generation.generation,
+                    "best": generation.best,
+                    "median": generation.median,
+                    "diversity": generation.diversity,
+                    "restarts": generation.restarts,
+                }
+                for generation in result.generations
+            )
+            for spawned in self.breeder.spawn(self.world.desks[name], result, living, vacant, cycle, row):
+                self.journal.post(spawned, agent_name(name, self.state.births))
+        return generations, trials
+
+    def allocate(self, row: int, *, last: bool) -> None:
+        """Returns first, then the arena by rank, then idle capital is lent."""
+        for agent_id, account in sorted(self.funding.accounts.items()):
+            agent = self.state.agents[agent_id]
+            if not agent.alive:
+                pool = ARENA_POOL if account.stage == ARENA else PROVING_POOL
+                self.funding.close(account, pool, row, agent.reason or agent.stage)
+        if not last:
+            arena = ranked(self.state.living(ARENA))
+            if arena:
+                self.funding.rebalance([agent.agent_id for agent in arena], row)
+            for pool in POOLS:
+                self.treasury.lend_idle(pool, row)
+
+    def record(
+        self,
+        cycle: int,
+        row: int,
+        daily_worth: dict[str, list[int]],
+        records: dict[str, AgentRecord],
+        generations: list[dict[str, object]],
+        trials: dict[str, TrialStats],
+        steps_before: int,
+    ) -> CycleReport:
+        """Marks, conservation, the cycle's closing event, and the commit."""
+        for pool in POOLS:
+            self.treasury.mark(pool, row, daily_worth[pool])
+        capital = sum(self.treasury.worth_raw(pool, row) for pool in POOLS)
+        pools = {pool: self.treasury.worth_raw(pool, row) for pool in POOLS}
+        for _, account in sorted(self.funding.accounts.items()):
+            self.funding.mark(account, cycle, row)
+            equity = self.funding.equity_raw(account, row)
+            capital += equity
+            pools[ARENA_POOL if account.stage == ARENA else PROVING_POOL] += equity
+        self.check_conservation(cycle, pools)
+        fitness = [records[a.agent_id].metrics["fitness"] for a in self.state.living() if a.agent_id in records]
+        best, median = (max(fitness), float(np.median(fitness))) if fitness else (0.0, 0.0)
+        population = {stage: len(self.state.living(stage)) for stage in (SIMULATION, PROVING, ARENA)}
+        steps = self.keeper.agent_steps - steps_before
+        counted = sum(known.count for known in trials.values())
+        self.journal.post(
+            catalog.EvolutionCycleComplete(
+                cycle=cycle,
+                row=row,
+                trials=counted,
+                trial_sharpes={n: [float(t.count), t.mean, t.m2] for n, t in trials.items()},
+                generations=generations,
+                population=population,
+                best=best,
+                median=median,
+                capital_raw=capital,
+                agent_steps=steps,
+            )
+        )
+        self.journal.commit()
+        counts = self.state.counts
+        return CycleReport(
+            cycle=cycle,
+            row=row,
+            date=self.world.frame.time(row).strftime("%Y-%m-%d"),
+            alive=sum(population.values()),
+            simulation=population[SIMULATION],
+            proving=population[PROVING],
+            arena=population[ARENA],
+            dead=counts["deaths"] + counts["retirements"],
+            graduated=counts["graduations_proving"] + counts["graduations_arena"],
+            best=best,
+            median=median,
+            capital_raw=capital,
+            trials=self.state.trials,
+            agent_steps=steps,
+        )
+
+    def check_conservation(self, cycle: int, pools_raw: dict[str, int]) -> None:
+        """Sum the whole ledger per asset; raises CapitalConservationError when anything is not zero."""
+        totals = self.state.ledger.totals()
+        wrong = {asset: total for asset, total in totals.items() if total}
+        if wrong:
+            raise CapitalConservationError(f"the ledger does not sum to zero: {wrong}")
+        self.journal.post(
+            catalog.CapitalConservationChecked(
+                cycle,
+                {asset: str(total) for asset, total in sorted(totals.items())},
+                {pool: str(worth) for pool, worth in pools_raw.items()},
+            )
+        )
+
+    def _days(self, start: int, row: int) -> int:
+        return (row - start) // self.keeper.day
+

@@ -1,0 +1,81 @@
+"""What the arena needs of one strategy over one market frame, ready-made: kernel, tables, bindings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from treasury_arena.contracts.genes import GeneSpace
+from treasury_arena.contracts.position import PositionModel
+from treasury_arena.contracts.protocol import ExactMarket
+from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.simulation.kernel import Kernel, Tables
+from treasury_arena.trading.runner import StrategyDesk
+
+FloatArray = NDArray[np.float64]
+
+
+@attrs.frozen(eq=False)
+class Desk:
+    """One strategy at work.
+
+    Attributes:
+        roles: role -> market name.
+        coin_roles: roles whose market is a coin market.
+        tables: market and feature matrices over the whole frame; only rows up to now are ever read.
+    """
+
+    strategy: Strategy
+    space: GeneSpace
+    roles: Mapping[str, str]
+    models: Mapping[str, PositionModel]
+    coin_roles: frozenset[str]
+    kernel: Kernel
+    tables: Tables
+
+    @property
+    def role_names(self) -> tuple[str, ...]:
+        return tuple(self.roles)
+
+    def coin_mask(self) -> NDArray[np.bool_]:
+        """(roles,) True where the role is a coin role."""
+        return np.array([role in self.coin_roles for role in self.role_names])
+
+    def feature_row(self, genome: Sequence[float], row: int) -> Sequence[float]:
+        """Features of one genome at one row, in the order of the strategy's Features."""
+        return self.kernel.feature_row(self.tables, genome, row)
+
+    def live(self) -> StrategyDesk:
+        """The same bindings for the live runner."""
+        return StrategyDesk(self.strategy, self.roles, self.models, self.feature_row, self.coin_roles)
+
+
+@attrs.frozen(eq=False)
+class World:
+    """The market and everything bound to it.
+
+    Attributes:
+        frame: the whole history of a replay; the arena reads rows up to the present one only.
+        desks: strategy name -> Desk, in order of name.
+        markets: exact markets by name.
+        lending: (rows,) value of one dollar that lends everything at the idle market.
+        first_row, last_row: rows of the first and the last moment of the run.
+        data_fingerprint, data_facts: identity and description of the data.
+        coins: coin column name -> (rows,) price, for benchmarks.
+        eth: (rows,) price of ETH for the holding benchmark, or None where the market has none.
+    """
+
+    frame: MarketFrame
+    desks: Mapping[str, Desk]
+    markets: Mapping[str, ExactMarket]
+    lending: FloatArray
+    first_row: int
+    last_row: int
+    data_fingerprint: str
+    data_facts: Mapping[str, str]
+    coins: Mapping[str, FloatArray]
+    eth: FloatArray | None = None

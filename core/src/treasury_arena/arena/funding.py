@@ -1,0 +1,303 @@
+"""Funding: opens and closes the accounts of funded agents, and moves capital between pools and agents."""
+
+from __future__ import annotations
+
+from treasury_arena.arena.allocation import target_capital, validate_capital_change, worth_moving
+from treasury_arena.arena.desk import Desk, World
+from treasury_arena.arena.journal import CycleJournal
+from treasury_arena.arena.settings import ArenaSettings
+from treasury_arena.arena.state import ARENA, AgentState
+from treasury_arena.arena.treasury import ARENA_POOL, PROVING_POOL, Treasury, cash_account
+from treasury_arena.events.catalog import AgentMarked, CapitalAllocated, CapitalReturned
+from treasury_arena.events.event import Line, Transfer
+from treasury_arena.ledger import accounts
+from treasury_arena.trading.account import Account
+from treasury_arena.trading.engine import TradingEngine
+from treasury_arena.trading.intent import Intent
+
+DUST_ACCOUNT = "treasury:dust"
+
+
+class Funding:
+    """Accounts of funded agents and the ways capital reaches and leaves them."""
+
+    def __init__(
+        self,
+        settings: ArenaSettings,
+        world: World,
+        journal: CycleJournal,
+        engine: TradingEngine,
+        treasury: Treasury,
+    ) -> None:
+        self.settings = settings
+        self.world = world
+        self.journal = journal
+        self.engine = engine
+        self.treasury = treasury
+        self.accounts: dict[str, Account] = {}
+
+    def restore(self) -> None:
+        """Take every account up again from its newest mark."""
+        self.accounts = {}
+        for agent in self.journal.state.agents.values():
+            mark = agent.mark
+            if mark is None or (not agent.funded and not self._holds(agent.agent_id)):
+                continue
+            account = self._account(agent, agent.stage_row)
+            positions = {role: tuple(int(part) for part in state) for role, state in mark.positions.items()}
+            account.restore(mark.cash_raw, positions, mark.memory)
+            self.accounts[agent.agent_id] = account
+
+    def _holds(self, agent_id: str) -> bool:
+        return any(self.journal.state.ledger.balances(f"agent:{agent_id}:").values())
+
+    def _account(self, agent: AgentState, row: int) -> Account:
+        return Account(
+            agent_id=agent.agent_id,
+            strategy=agent.strategy,
+            stage=agent.stage,
+            genome=agent.genome,
+            limits={role: agent.limits.get(role, 1.0) for role in self._desk(agent).role_names},
+            coin_limit=self.settings.rules.coin_cap,
+            row=row - 1,
+            first_row=row,
+        )
+
+    def _desk(self, agent: AgentState | Account) -> Desk:
+        return self.world.desks[agent.strategy]
+
+    def equity_raw(self, account: Account, row: int) -> int:
+        """Cash and positions of an account at `row`."""
+        return self.engine.equity_raw(account, row, self._desk(account).roles)
+
+    def allocate(self, agent_id: str, pool: str, amount_raw: int, row: int, reason: str) -> None:
+        """Give `amount_raw` of a pool's capital to an agent.
+
+        Raises AllocationError when the pool does not have it, ValidationError when the change is refused by
+        `validate_capital_change`; nothing is changed then.
+        """
+        agent = self.journal.state.agents[agent_id]
+        account = self.accounts.get(agent_id)
+        old = self.equity_raw(account, row) if account is not None else 0
+        validate_capital_change(old, old + amount_raw, self.settings.rules.growth_max)
+        self.treasury.provide(pool, amount_raw, row)
+        base = self.settings.base.symbol
+        self.journal.post(
+            CapitalAllocated(pool, amount_raw, reason),
+            agent_id,
+            (
+                Transfer(
+                    "allocation",
+                    (
+                        Line(cash_account(pool), base, -amount_raw),
+                        Line(accounts.agent_available(agent_id), base, amount_raw),
+                    ),
+                ),
+            ),
+        )
+        if account is None:
+            account = self.accounts[agent_id] = self._account(agent, row)
+        account.cash_raw += amount_raw
+        self._flow(account, old, amount_raw)
+
+    def give_back(self, account: Account, pool: str, amount_raw: int, row: int, reason: str) -> None:
+        """Return `amount_raw` of an agent's cash to a pool."""
+        old = self.equity_raw(account, row)
+        validate_capital_change(old, old - amount_raw)
+        base = self.settings.base.symbol
+        self.journal.post(
+            CapitalReturned(pool, amount_raw, reason),
+            account.agent_id,
+            (
+                Transfer(
+                    "return",
+                    (
+                        Line(accounts.agent_available(account.agent_id), base, -amount_raw),
+                        Line(cash_account(pool), base, amount_raw),
+                    ),
+                ),
+            ),
+        )
+        account.cash_raw -= amount_raw
+        self._flow(account, old, -amount_raw)
+
+    @staticmethod
+    def _flow(account: Account, old_raw: int, amount_raw: int) -> None:
+        """A flow of capital is not a return: start a new base for the net asset value."""
+        account.base_nav = account.nav
+        account.base_raw = old_raw + amount_raw
+
+    def close(self, account: Account, pool: str, row: int, reason: str) -> bool:
+        """Sell everything and return the capital; False while something could not be sold (tried again next cycle)."""
+        desk = self._desk(account)
+        account.closing, account.target = True, None
+        self.mark(account, max(0, self.journal.state.open_cycle or 0), row)
+        sold_all = True
+        for role, market_name in desk.roles.items():
+            if role not in account.positions:
+                continue
+            market = self.engine.market(market_name)
+            intent = Intent(account.agent_id, role, market_name, 0, row, self._controls(desk, role), "close")
+            self.engine.trade(account, intent, self.equity_raw(account, row))
+            state, _ = self.engine.accrued(account, role, market, row)
+            if market.value(state, row) > 0 and market.trade(state, 0, row, intent.control) is not None:
+                sold_all = False
+        if not sold_all:
+            return False
+        self._sweep_dust(account, desk, row)
+        if account.cash_raw:
+            self.give_back(account, pool, account.cash_raw, row, reason)
+        else:
+            self.journal.post(CapitalReturned(pool, 0, reason), account.agent_id)
+        del self.accounts[account.agent_id]
+        return True
+
+    def _sweep_dust(self, account: Account, desk: Desk, row: int) -> None:
+        """What is too small to be sold leaves the books of the agent for the treasury's dust account."""
+        lines: list[Line] = []
+        for role, market_name in desk.roles.items():
+            if role not in account.positions:
+                continue
+            holdings = self.engine.market(market_name).holdings(account.positions.pop(role))
+            account.accrued_row.pop(role, None)
+            for asset, amount in holdings.items():
+                if amount:
+                    lines.append(Line(accounts.agent_position(account.agent_id, role), asset, -amount))
+                    lines.append(Line(DUST_ACCOUNT, asset, amount))
+        if lines:
+            self.journal.post(
+                CapitalReturned("reserve", 0, "dust"), account.agent_id, (Transfer("dust", tuple(lines)),)
+            )
+
+    @staticmethod
+    def _controls(desk: Desk, role: str) -> tuple[float, ...]:
+        control = desk.models[role].control
+        return () if control is None else tuple(0.0 for _ in control._fields)
+
+    def promote(self, agent: AgentState, row: int) -> None:
+        """Move a proven agent to the main arena: the arena pool buys its holdings from the proving pool."""
+        account = self.accounts[agent.agent_id]
+        equity = self.equity_raw(account, row)
+        self.treasury.provide(ARENA_POOL, equity, row)
+        base = self.settings.base.symbol
+        self.journal.post(CapitalReturned(PROVING_POOL, equity, "promotion"), agent.agent_id)
+        self.journal.post(
+            CapitalAllocated(ARENA_POOL, equity, "promotion"),
+            agent.agent_id,
+            (
+                Transfer(
+                    "promotion",
+                    (
+                        Line(cash_account(ARENA_POOL), base, -equity),
+                        Line(cash_account(PROVING_POOL), base, equity),
+                    ),
+                ),
+            ),
+        )
+        account.stage = ARENA
+        account.limits = dict(agent.limits)
+        self._flow(account, equity, 0)
+
+    def rebalance(self, ranked: list[str], row: int) -> None:
+        """Bring the arena's agents to the capital their rank earns, returns first, cost-gated (M4), capped, ramped."""
+        present = {agent: self.equity_raw(self.accounts[agent], row) for agent in ranked}
+        pool = self.treasury.worth_raw(ARENA_POOL, row) + sum(present.values())
+        wanted = target_capital(ranked, pool, present, self.settings.rules)
+        for agent in ranked:
+            surplus = present[agent] - wanted[agent]
+            if surplus > 0:
+                self._withdraw(self.accounts[agent], surplus, row)
+        for agent in ranked:
+            missing = wanted[agent] - present[agent]
+            account = self.accounts[agent]
+            missing = min(missing, self.treasury.worth_raw(ARENA_POOL, row) - self._exit_cost(row))
+            if missing > 0 and worth_moving(missing, self._entry_cost(account, missing, row), self.settings.rules):
+                self.allocate(agent, ARENA_POOL, missing, row, "rank")
+
+    def _exit_cost(self, row: int) -> int:
+        """Room left for the cost of taking lent capital back, so that a pool is never asked for more than it has."""
+        lent = self.treasury.lent_raw(ARENA_POOL, row)
+        market = self.treasury.market
+        if not lent or market is None:
+            return 0
+        quote = market.trade(market.open(), lent, row)
+        return 2 * (quote.cost_raw if quote is not None else 0) + 2
+
+    def _entry_cost(self, account: Account, amount_raw: int, row: int) -> int:
+        """Cost of putting `amount_raw` to work in the proportions the agent holds now."""
+        values = self._values(account, row)
+        equity = self.equity_raw(account, row)
+        cost = 0
+        for role, value in values.items():
+            if value > 0 and equity > 0:
+                market = self.engine.market(self._desk(account).roles[role])
+                fill = market.trade(
+                    account.positions[role],
+                    value + amount_raw * value // equity,
+                    row,
+                    self._controls(self._desk(account), role),
+                )
+                cost += fill.cost_raw if fill is not None else 0
+        return cost
+
+    def _values(self, account: Account, row: int) -> dict[str, int]:
+        desk = self._desk(account)
+        return {
+            role: self.engine.market(desk.roles[role]).value(state, row) for role, state in account.positions.items()
+        }
+
+    def _withdraw(self, account: Account, amount_raw: int, row: int) -> None:
+        """Take capital from an agent: its cash first, then the same share of each position, if worth the cost."""
+        need = amount_raw - account.available_raw
+        orders: list[Intent] = []
+        cost = 0
+        if need > 0:
+            desk = self._desk(account)
+            values = self._values(account, row)
+            total = sum(values.values())
+            for role, value in values.items():
+                target = max(0, value - need * value // total) if total else value
+                market = self.engine.market(desk.roles[role])
+                intent = Intent(
+                    account.agent_id, role, desk.roles[role], target, row, self._controls(desk, role), "withdraw"
+                )
+                fill = market.trade(account.positions[role], target, row, intent.control)
+                if fill is not None:
+                    cost += fill.cost_raw
+                    orders.append(intent)
+        if not worth_moving(amount_raw, cost, self.settings.rules):
+            return
+        for intent in orders:
+            self.engine.trade(account, intent, self.equity_raw(account, row))
+        amount = min(amount_raw, account.available_raw)
+        if amount > 0:
+            self.give_back(account, ARENA_POOL, amount, row, "rank")
+
+    def mark(self, account: Account, cycle: int, row: int) -> None:
+        """Post an account's interest up to `row` and everything it needs to go on from here."""
+        desk = self._desk(account)
+        lines: list[Line] = []
+        for role, market_name in desk.roles.items():
+            if role in account.positions:
+                state, interest = self.engine.accrued(account, role, self.engine.market(market_name), row)
+                account.positions[role], account.accrued_row[role] = state, row
+                lines.extend(interest)
+        steps = max(1, account.share_steps)
+        self.journal.post(
+            AgentMarked(
+                cycle=cycle,
+                row=row,
+                equity_raw=self.equity_raw(account, row),
+                cash_raw=account.cash_raw,
+                positions={role: [str(part) for part in state] for role, state in account.positions.items()},
+                memory=account.memory(),
+                daily_raw=list(account.daily_raw),
+                shares={role: total / steps for role, total in account.share_sum.items()},
+                orders=account.orders,
+                costs_raw=account.costs_raw,
+            ),
+            account.agent_id,
+            (Transfer("interest", tuple(lines)),) if lines else (),
+        )
+        account.start_interval()
+

@@ -1,0 +1,64 @@
+"""CycleJournal: collects one cycle's events, folds each at once, and commits them in one transaction."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from treasury_arena.arena.state import ArenaState
+from treasury_arena.events.event import Draft, Event, Transfer
+from treasury_arena.store import EventStore
+
+
+class CycleJournal:
+    """The arena's only way to record anything.
+
+    Args:
+        store: the event store.
+        state: folded forward with every posted payload.
+        now: the present time in its stored form.
+        after_commit: told about committed events (observers).
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        state: ArenaState,
+        now: Callable[[], str],
+        after_commit: Callable[[list[Event]], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.state = state
+        self.now = now
+        self._after_commit = after_commit
+        self._drafts: list[Draft] = []
+        self._lock = threading.RLock()
+        self._seq = store.last()[0]
+
+    @property
+    def pending(self) -> int:
+        """Events posted and not committed."""
+        return len(self._drafts)
+
+    def post(self, payload: Any, agent_id: str | None = None, transfers: tuple[Transfer, ...] = ()) -> None:
+        """Fold one event into the state and keep it for the commit; raises before anything changed."""
+        with self._lock:
+            timestamp = self.now()
+            self.state.apply(payload, agent_id, timestamp, transfers)
+            self._drafts.append(Draft(payload, timestamp, agent_id, transfers))
+
+    def commit(self) -> list[Event]:
+        """Append everything posted in one transaction.
+
+        Raises ConcurrencyError when another writer was first; then nothing is stored and this journal is spent:
+        fold the store again.
+        """
+        with self._lock:
+            drafts, self._drafts = self._drafts, []
+            events = self.store.append(drafts, expected_seq=self._seq)
+            if events:
+                self._seq = events[-1].seq
+            if self._after_commit is not None:
+                self._after_commit(events)
+            return events

@@ -1,0 +1,297 @@
+"""Assembly: the only file that knows everyone. It turns checked settings and accepted plugins into a running arena."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from treasury_arena.arena.backtest import SimulationEngine
+from treasury_arena.arena.desk import Desk, World
+from treasury_arena.arena.manager import ArenaManager
+from treasury_arena.arena.settings import ArenaSettings, CapitalPlan
+from treasury_arena.clock import to_epoch
+from treasury_arena.config.context import SourceContext
+from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
+from treasury_arena.config.settings import Settings, Term
+from treasury_arena.config.show import config_hash, resolved
+from treasury_arena.contracts.composite import Composite
+from treasury_arena.contracts.fitness import FitnessFunction
+from treasury_arena.contracts.genes import Choice as ChoiceGene
+from treasury_arena.contracts.genes import metadata
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.protocol import ExactMarket
+from treasury_arena.contracts.source import DataSource
+from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.domain.controls import lending_index
+from treasury_arena.domain.frame import MarketFrame, Window
+from treasury_arena.errors import ConfigError, PluginError
+from treasury_arena.evolution.search import OperatorSet, SearchSettings
+from treasury_arena.registry.facade import Registry
+from treasury_arena.simulation.kernel import Kernel, compile_kernels, prepare
+from treasury_arena.store import EventStore
+from treasury_arena.trading.limits import Limits
+
+OWNER_FITNESS = "owner"
+
+
+@attrs.frozen(eq=False)
+class Assembled:
+    """A run, put together and ready to open a store.
+
+    Attributes:
+        settings: the checked configuration.
+        arena: the arena's own settings.
+        world: the market and everything bound to it.
+    """
+
+    settings: Settings
+    registry: Registry
+    arena: ArenaSettings
+    world: World
+    limits: Limits
+
+    def manager(self, store: EventStore) -> ArenaManager:
+        """The arena over `store`, resumed where the store stands.
+
+        Raises ConfigError when the store holds another configuration or other data.
+        """
+        observers = list(self.registry.observers.values())
+
+        def tell(events: Any) -> None:
+            for observer in observers:
+                observer.observe(events)
+
+        manager = ArenaManager(
+            self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell
+        )
+        opened = manager.state.opened
+        if opened is not None and opened.config_hash != self.arena.config_hash:
+            raise ConfigError(
+                f"{store.url} holds a run of another configuration (hash {opened.config_hash[:12]}, this one is "
+                f"{self.arena.config_hash[:12]}): resume it with its own configuration, or give another --out"
+            )
+        if opened is not None and opened.data_fingerprint != self.world.data_fingerprint:
+            raise ConfigError(
+                f"{store.url} was begun on other market data (fingerprint {opened.data_fingerprint[:12]}, now "
+                f"{self.world.data_fingerprint[:12]}): give the same --data"
+            )
+        return manager
+
+    def engine(self) -> SimulationEngine:
+        """The backtest engine over the same world."""
+        return SimulationEngine(self.arena, self.world)
+
+    def close(self) -> None:
+        """Release the executor's threads."""
+        self.arena.executor.close()
+
+
+def assemble(
+    settings: Settings,
+    registry: Registry,
+    *,
+    data: Path | None = None,
+    cache: Path | None = None,
+    workers: int | None = None,
+) -> Assembled:
+    """Load the data, compile the kernels and wire everything.
+
+    Args:
+        settings: as `load_config` returns them.
+        registry: the plugins.
+        data: folder that the data source's files are relative to.
+        cache: folder for cached frames and kernels, or None for the user's cache.
+        workers: overrides the executor's workers; no result depends on it.
+
+    Raises ConfigError, DataError and PluginError with one clear sentence.
+    """
+    strategies = bound_strategies(settings, registry)
+    specs = market_specs(settings, registry)
+    assets = asset_table(settings)
+    base = assets[settings.capital.base]
+    threads = workers or settings.executor.workers or 1
+    source = make_source(settings, registry, data, cache)
+    window, first = run_window(settings, list(strategies.values()))
+    frame = source.fetch(window)
+    kernels = {
+        name: prepare(
+            strategy,
+            {role: registry.models[specs[bound.market].model] for role, bound in strategy.roles.items()},
+            {role: specs[bound.market] for role, bound in strategy.roles.items()},
+            cache=None if cache is None else cache / "kernels",
+        )
+        for name, strategy in strategies.items()
+    }
+    compile_kernels(list(kernels.values()), processes=2)
+    markets = exact_markets(registry, specs, frame, settings)
+    world = World(
+        frame=frame,
+        desks={name: _desk(strategies[name], kernels[name], specs, registry, frame) for name in sorted(strategies)},
+        markets=markets,
+        lending=_lending(settings, specs, frame),
+        first_row=frame.row(first),
+        last_row=frame.rows - 1,
+        data_fingerprint=source.fingerprint(),
+        data_facts=source.describe(),
+        coins=_coins(specs, frame),
+        eth=_eth(specs, frame),
+    )
+    arena = _arena_settings(settings, registry, threads)
+    return Assembled(settings, registry, arena, world, Limits(**settings.trading.limits.named()))
+
+
+def make_source(settings: Settings, registry: Registry, data: Path | None, cache: Path | None) -> DataSource:
+    """The configured data source; raises PluginError when it is unknown."""
+    name = settings.source.name
+    factory = registry.require("sources", name)
+    context = SourceContext(data=data, seed=settings.seed, cache=cache, step_seconds=settings.step_seconds)
+    source: DataSource = factory(settings.sections.get(f"source.{name}"), context)
+    return source
+
+
+def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, int]:
+    """The rows a run needs, and the epoch of its first moment.
+
+    From the longest feature window and the training window before `start` up to the close of the day `end`.
+    """
+    step = settings.step_seconds
+    start = to_epoch(datetime.combine(settings.start, time(), UTC))
+    end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))
+    warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * step
+    before = settings.population.training_days * 86_400 + -(-warm_up // 86_400) * 86_400
+    return Window(start - before, end + step), start
+
+
+def longest_window(strategy: Strategy) -> int:
+    """Rows the longest feature of a strategy looks back."""
+    genes = metadata(strategy.genes)
+    longest = 1
+    for column in strategy.columns.values():
+        if isinstance(column.window, str):
+            gene = genes[column.window]
+            assert isinstance(gene, ChoiceGene)
+            longest = max(longest, int(max(gene.values)))
+        else:
+            longest = max(longest, column.window)
+    return longest
+
+
+def exact_markets(
+    registry: Registry, specs: Mapping[str, MarketSpec], frame: MarketFrame, settings: Settings
+) -> dict[str, ExactMarket]:
+    """The exact integer market of every configured market."""
+    assets = asset_table(settings)
+    owners = {model.name: protocol for protocol in registry.protocols.values() for model in protocol.models}
+    out: dict[str, ExactMarket] = {}
+    for name, spec in specs.items():
+        if spec.model not in owners:
+            raise PluginError(f"markets.{name}: no accepted protocol offers the model {spec.model!r}")
+        out[name] = owners[spec.model].exact(spec, frame, assets, assets[settings.capital.base])
+    return out
+
+
+def _desk(
+    strategy: Strategy, kernel: Kernel, specs: Mapping[str, MarketSpec], registry: Registry, frame: MarketFrame
+) -> Desk:
+    roles = {role: bound.market for role, bound in strategy.roles.items()}
+    return Desk(
+        strategy=strategy,
+        space=strategy.space,
+        roles=roles,
+        models={role: registry.models[specs[market].model] for role, market in roles.items()},
+        coin_roles=frozenset(role for role, market in roles.items() if specs[market].coin),
+        kernel=kernel,
+        tables=kernel.tables(frame),
+    )
+
+
+def _lending(settings: Settings, specs: Mapping[str, MarketSpec], frame: MarketFrame) -> np.ndarray[Any, Any]:
+    """One dollar lent at the idle market, or at the base asset's lending market, or idle when there is none."""
+    name = settings.capital.idle_market
+    if not name:
+        own = [n for n, spec in sorted(specs.items()) if spec.kind == "lending" and not spec.coin]
+        own.sort(key=lambda n: specs[n].asset != settings.capital.base)
+        name = own[0] if own else ""
+    if not name:
+        return np.ones(frame.rows)
+    return lending_index(frame[specs[name].columns["rate"]], frame.step_seconds)
+
+
+def _coins(specs: Mapping[str, MarketSpec], frame: MarketFrame) -> dict[str, np.ndarray[Any, Any]]:
+    columns = {spec.asset: spec.columns["price"] for spec in specs.values() if spec.coin and "price" in spec.columns}
+    return {asset: frame[column] for asset, column in sorted(columns.items())}
+
+
+def _eth(specs: Mapping[str, MarketSpec], frame: MarketFrame) -> np.ndarray[Any, Any] | None:
+    coins = _coins(specs, frame)
+    return coins.get("WETH", coins.get("ETH"))
+
+
+def _fitness(terms: tuple[Term, ...], registry: Registry) -> FitnessFunction:
+    return Composite(terms=tuple((function, weight) for weight, function in fitness_terms(terms, registry)))
+
+
+def _arena_settings(settings: Settings, registry: Registry, threads: int) -> ArenaSettings:
+    assets = asset_table(settings)
+    base = assets[settings.capital.base]
+    capital = settings.capital
+    digest = config_hash(settings)
+    evolution = settings.evolution
+    if OWNER_FITNESS not in registry.fitness:
+        raise ConfigError(f"the rules need the fitness function {OWNER_FITNESS!r}: install treasury-arena-fitness")
+    return ArenaSettings(
+        arena_id=digest,
+        name=settings.name,
+        profile=settings.profile,
+        seed=settings.seed,
+        rules=settings.resolved_rules(),
+        capital=CapitalPlan(
+            total_raw=base.to_raw(capital.total),
+            reserve_raw=base.to_raw(capital.reserve),
+            proving_raw=base.to_raw(capital.proving),
+            arena_raw=base.to_raw(capital.arena),
+            proving_slot_raw=base.to_raw(capital.proving_slot),
+            proving_agents=capital.proving_agents,
+            arena_agents_max=capital.arena_agents_max,
+            reserve_lend=capital.reserve_use == "lend",
+            idle_market=capital.idle_market,
+        ),
+        base=base,
+        assets=assets,
+        search=SearchSettings(
+            population=evolution.population,
+            generations=evolution.generations,
+            elites=evolution.elites,
+            crossover_rate=evolution.crossover_rate,
+            restart_after=evolution.restart_after,
+        ),
+        operators=OperatorSet(
+            selection=operator(evolution.selection, registry),
+            crossover=operator(evolution.crossover, registry),
+            mutation=operator(evolution.mutation, registry),
+        ),
+        search_fitness=_fitness(settings.fitness.search, registry),
+        judge_fitness=_fitness(settings.judge_terms(), registry),
+        owner_fitness=registry.fitness[OWNER_FITNESS],
+        executor=registry.require("executors", settings.executor.name)(threads),
+        agents=settings.population.agents,
+        cycle_days=settings.population.cycle_days,
+        training_days=settings.population.training_days,
+        birth_cycles=settings.population.birth_cycles,
+        workers=threads,
+        seeds=tuple((agent.strategy, dict(agent.genome)) for agent in settings.agents),
+        config=resolved(settings),
+        config_hash=digest,
+        plugins={
+            report.distribution: report.version
+            for report in registry.plugins
+            if report.status == "accepted" and report.distribution
+        }
+        | {"treasury-arena-core": version("treasury-arena-core")},
+    )

@@ -1,0 +1,70 @@
+"""A run's folder: its configuration, where its data and store are, and its results."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from treasury_arena.errors import ConfigError
+
+CONFIG, NOTES, STORE = "config.toml", "run.json", "arena.db"
+
+
+@attrs.frozen
+class RunFolder:
+    """One run's folder, usually ``runs/<run id>``."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration the run was begun with."""
+        return self.path / CONFIG
+
+    @property
+    def begun(self) -> bool:
+        """True when a run was begun here."""
+        return (self.path / NOTES).exists()
+
+    def begin(self, config_text: str, notes: dict[str, Any]) -> None:
+        """Create the folder and note what resuming will need; raises ConfigError when a run was begun here already."""
+        if self.begun:
+            raise ConfigError(f"{self.path} already holds a run: `arena resume {self.path}` goes on with it")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _write(self.config, config_text)
+            _write(self.path / NOTES, json.dumps(notes, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            raise ConfigError(f"cannot write the run's folder {self.path}: {error.strerror}") from error
+
+    def notes(self) -> dict[str, Any]:
+        """What was noted at the beginning; raises ConfigError when this is not a run's folder."""
+        try:
+            notes: dict[str, Any] = json.loads((self.path / NOTES).read_text())
+        except OSError as error:
+            raise ConfigError(f"{self.path} is not a run's folder: {NOTES} is missing") from error
+        except ValueError as error:
+            raise ConfigError(f"{self.path / NOTES} is damaged: {error}") from error
+        return notes
+
+    def store_url(self) -> str:
+        """Database of the run."""
+        return str(self.notes().get("db") or self.path / STORE)
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def latest(runs: Path) -> RunFolder:
+    """The folder of the newest run under `runs`; raises ConfigError when there is none."""
+    found = sorted((path for path in runs.glob(f"*/{NOTES}")), key=lambda path: (path.stat().st_mtime, str(path)))
+    if not found:
+        raise ConfigError(f"no run found under {runs}/: name a run's folder, or begin one with `arena run CONFIG`")
+    return RunFolder(found[-1].parent)

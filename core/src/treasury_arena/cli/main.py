@@ -1,0 +1,104 @@
+"""Entry point of `arena`: loads the plugins' commands, turns the house's errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import click
+
+from treasury_arena import __version__
+from treasury_arena.cli.config import config
+from treasury_arena.cli.inspect import agents, audit, events, plugins, replay, status
+from treasury_arena.cli.run import backtest, evolve, resume, run_command
+from treasury_arena.cli.stop import release, stop
+from treasury_arena.errors import TreasuryArenaError
+from treasury_arena.registry.loader import load_registry
+
+INTERRUPTED = 130
+BUILT_IN = (
+    run_command,
+    resume,
+    backtest,
+    evolve,
+    status,
+    agents,
+    events,
+    audit,
+    replay,
+    plugins,
+    config,
+    stop,
+    release,
+)
+
+
+class ArenaGroup(click.Group):
+    """The root group; plugin commands are looked up only when a built-in name does not match."""
+
+    _plugins: dict[str, click.Command] | None = None
+
+    def _extra(self) -> dict[str, click.Command]:
+        if self._plugins is None:
+            self._plugins = dict(load_registry().commands)
+        return self._plugins
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._extra()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self._extra().get(cmd_name)
+
+
+@click.group(cls=ArenaGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="arena")
+def arena() -> None:
+    """Breed treasury strategies on market history, prove them out of sample, let the proven manage capital.
+
+    Exit codes: 0 fine, 1 something was found wrong, 2 usage, configuration or input.
+
+    \b
+    Example:
+      arena run examples/quickstart.toml
+    """
+
+
+for command in BUILT_IN:
+    arena.add_command(command)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit the process with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    code = execute(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(code)
+
+
+def execute(arguments: list[str]) -> int:
+    """Run the command line and return its exit code; errors of the house are told in one sentence, without traceback."""
+    try:
+        outcome = arena.main(arguments, prog_name="arena", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        return _fail("interrupted; nothing is lost: `arena resume` goes on from the last cycle", INTERRUPTED, arguments)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except TreasuryArenaError as error:
+        return _fail(str(error), error.exit_code, arguments)
+    except BrokenPipeError:
+        return 0
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _fail(sentence: str, code: int, arguments: list[str]) -> int:
+    click.echo(f"arena: {sentence}", err=True)
+    if "--json" in arguments:
+        click.echo(json.dumps({"error": sentence, "exit_code": code}))
+    return code

@@ -1,0 +1,1 @@
+"""Trading: the only layer that calls a protocol. Intents become validated, reserved, settled orders."""

@@ -1,0 +1,286 @@
+"""TradingEngine: validates, reserves and executes what agents want, through exact markets, with every step an event."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import attrs
+
+from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
+from treasury_arena.contracts.validation import OrderFacts, Validator
+from treasury_arena.errors import EmergencyStopError, ValidationError, nearest
+from treasury_arena.events.catalog import (
+    EmergencyStopEngaged,
+    EmergencyStopReleased,
+    OrderRejected,
+    OrderReserved,
+    OrderSettled,
+)
+from treasury_arena.events.event import Line, Transfer
+from treasury_arena.ledger import accounts
+from treasury_arena.trading.account import Account
+from treasury_arena.trading.intent import Intent
+from treasury_arena.trading.journal import Journal
+from treasury_arena.trading.limits import Limits
+from treasury_arena.trading.states import IntentState, move_intent, walk_instant
+from treasury_arena.trading.validators import BUILT_IN
+
+StopLevel = Literal["OFF", "SOFT", "HARD"]
+
+
+@attrs.define
+class Order:
+    """An intent on its way: the quote it was validated on and where it stands."""
+
+    intent: Intent
+    intent_id: str
+    account: Account
+    fill: Fill
+    value_raw: int
+    reserved_raw: int = 0
+    state: IntentState = IntentState.PROPOSED
+
+
+class TradingEngine:
+    """Executes orders in simulation mode: exact integer fills on an instant chain, the same states as live.
+
+    Thread-safe: validation and reservation happen under one lock, so concurrent orders cannot pass a limit together.
+
+    Args:
+        arena_id: part of every intent id.
+        markets: exact markets by configured name.
+        journal: receives the events.
+        limits: the configured limits.
+        validators: asked in order after the built-in ones.
+        mode: ``simulation``; ``paper`` and ``live`` need an execution layer that is not part of this engine.
+
+    Raises ValidationError for an unknown mode.
+    """
+
+    def __init__(
+        self,
+        arena_id: str,
+        markets: Mapping[str, ExactMarket],
+        journal: Journal,
+        limits: Limits | None = None,
+        validators: Sequence[Validator] = (),
+        mode: str = "simulation",
+    ) -> None:
+        if mode != "simulation":
+            raise ValidationError(f"trading mode {mode!r} is not available here: this engine executes 'simulation' only")
+        self.arena_id = arena_id
+        self.mode = mode
+        self.markets = dict(markets)
+        self.journal = journal
+        self.limits = limits or Limits()
+        self.stop_level: StopLevel = "OFF"
+        self._validators = (*BUILT_IN, *validators)
+        self._lock = threading.RLock()
+        self._open: dict[str, Order] = {}
+        self._bodies: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
+        self._path = list(walk_instant())
+        self._named_limits = self.limits.as_mapping()
+
+    def market(self, name: str) -> ExactMarket:
+        """The exact market of that name; raises ValidationError with the nearest name."""
+        if name not in self.markets:
+            raise ValidationError(f"unknown market {name!r}: {nearest(name, self.markets)}")
+        return self.markets[name]
+
+    def accrued(self, account: Account, role: str, market: ExactMarket, row: int) -> tuple[ExactState, tuple[Line, ...]]:
+        """A position with its interest up to `row`, and the ledger lines still to be posted; nothing changes."""
+        held = account.positions.get(role)
+        if held is None:
+            return market.open(), ()
+        state, legs = market.accrue(held, account.accrued_row[role], row)
+        return state, _lines(legs, account.agent_id, role, market, accounts.agent_available(account.agent_id))
+
+    def equity_raw(self, account: Account, row: int, roles: Mapping[str, str]) -> int:
+        """Cash plus the value of every position at `row`; `roles` maps role to market name."""
+        return account.cash_raw + sum(
+            self.market(roles[role]).value(state, row) for role, state in account.positions.items()
+        )
+
+    def validate_trade(self, account: Account, intent: Intent, fill: Fill, value_raw: int, equity_raw: int) -> str | None:
+        """Ask every validator; return ``"<code>: <reason>"`` of the first refusal, or None."""
+        market = self.market(intent.market)
+        increases = intent.target_raw > value_raw
+        if self.stop_level == "HARD" or (self.stop_level == "SOFT" and increases):
+            return f"emergency_stop: the emergency stop is engaged ({self.stop_level})"
+        facts = OrderFacts(
+            agent_id=account.agent_id,
+            stage=account.stage,
+            market=intent.market,
+            asset=market.asset.symbol,
+            increases=increases,
+            coin=market.spec.coin,
+            notional_raw=fill.notional_raw,
+            cost_raw=fill.cost_raw,
+            available_raw=account.available_raw,
+            equity_raw=equity_raw,
+            position_raw=value_raw,
+            orders_today=account.orders_today,
+            slippage_bps=fill.slippage_bps,
+            market_enabled=market.spec.enabled,
+            limits=self._named_limits,
+        )
+        for validator in self._validators:
+            reason = validator.refuse(facts)
+            if reason is not None:
+                return f"{validator.name}: {reason}"
+        return None
+
+    def submit_trade(self, account: Account, intent: Intent, equity_raw: int) -> str | None:
+        """Validate an intent and reserve its worst case (C1).
+
+        Returns the intent id, or None when there is nothing to do (below dust) or the order was refused
+        (an OrderRejected event says why). The same intent again returns its id without a second order.
+
+        Raises ValidationError when an equal intent id was used for another action.
+        """
+        with self._lock:
+            intent_id = intent.intent_id(self.arena_id)
+            body = intent.body()
+            if self._bodies.get(intent_id, body) != body:
+                raise ValidationError(f"intent {intent_id} was already used for another action")
+            if intent_id in self._open:
+                return intent_id
+            market = self.market(intent.market)
+            held, interest = self.accrued(account, intent.role, market, intent.row)
+            value = market.value(held, intent.row)
+            fill = market.trade(held, intent.target_raw, intent.row, intent.control)
+            if fill is None:
+                return None
+            refusal = self.validate_trade(account, intent, fill, value, equity_raw)
+            if refusal is not None:
+                self._reject(account, intent, intent_id, fill, refusal)
+                return None
+            reserved = max(0, -fill.cash_raw)
+            order = Order(intent, intent_id, account, fill, value, reserved)
+            transfers = [Transfer("interest", interest)] if interest else []
+            if reserved:
+                base = market.base.symbol
+                transfers.append(
+                    Transfer(
+                        "reserve",
+                        (
+                            Line(accounts.agent_available(account.agent_id), base, -reserved),
+                            Line(accounts.agent_reserved(account.agent_id), base, reserved),
+                        ),
+                    )
+                )
+            self.journal.post(
+                OrderReserved(
+                    intent_id, intent.market, intent.role, intent.row, value, intent.target_raw, reserved
+                ),
+                account.agent_id,
+                tuple(transfers),
+            )
+            account.positions[intent.role] = held
+            account.accrued_row[intent.role] = intent.row
+            account.reserved_raw += reserved
+            account.orders_today += 1
+            order.state = move_intent(order.state, IntentState.RESERVED)
+            self._open[intent_id] = order
+            self._bodies[intent_id] = body
+            self._counts["submitted"] += 1
+            return intent_id
+
+    def execute_trade(self, intent_id: str) -> Fill:
+        """Execute a reserved order on the instant chain (C2 to C6) and post its legs.
+
+        Raises ValidationError for an unknown intent, EmergencyStopError when a HARD stop came in between
+        (the order stays reserved).
+        """
+        with self._lock:
+            order = self._open.get(intent_id)
+            if order is None:
+                raise ValidationError(f"no open order has the intent id {intent_id}")
+            if self.stop_level == "HARD":
+                raise EmergencyStopError("the emergency stop is engaged (HARD): nothing is executed")
+            order.state = move_intent(order.state, IntentState.EXECUTING)
+            account, intent, fill = order.account, order.intent, order.fill
+            market = self.market(intent.market)
+            agent = account.agent_id
+            cash = accounts.agent_reserved(agent) if order.reserved_raw else accounts.agent_available(agent)
+            lines = _lines(fill.legs, agent, intent.role, market, cash)
+            self.journal.post(
+                OrderSettled(
+                    intent_id=intent_id,
+                    market=intent.market,
+                    role=intent.role,
+                    row=intent.row,
+                    status="FINAL",
+                    path=self._path,
+                    notional_raw=fill.notional_raw,
+                    cost_raw=fill.cost_raw,
+                    cash_raw=fill.cash_raw,
+                    slippage_bps=fill.slippage_bps,
+                    state=[str(part) for part in fill.state],
+                ),
+                agent,
+                (Transfer("fill", lines),),
+            )
+            account.reserved_raw -= order.reserved_raw
+            account.cash_raw += fill.cash_raw
+            account.positions[intent.role] = fill.state
+            account.accrued_row[intent.role] = intent.row
+            account.orders += 1
+            account.costs_raw += fill.cost_raw
+            order.state = move_intent(order.state, IntentState.SETTLED)
+            del self._open[intent_id]
+            self._counts["executed"] += 1
+            self._counts["cost_raw"] += fill.cost_raw
+            self._counts["notional_raw"] += fill.notional_raw
+            return fill
+
+    def trade(self, account: Account, intent: Intent, equity_raw: int) -> Fill | None:
+        """Submit and execute; None when refused or below dust."""
+        intent_id = self.submit_trade(account, intent, equity_raw)
+        return None if intent_id is None else self.execute_trade(intent_id)
+
+    def get_execution_stats(self) -> dict[str, int]:
+        """Counts since this engine was made: submitted, executed, rejected, open, notional_raw, cost_raw."""
+        with self._lock:
+            names = ("submitted", "executed", "rejected", "notional_raw", "cost_raw")
+            return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
+
+    def emergency_stop(self, reason: str, operator: str = "owner", level: StopLevel = "HARD") -> None:
+        """Engage the stop: SOFT refuses new risk, HARD refuses everything. Persisted as an event."""
+        if level not in ("SOFT", "HARD"):
+            raise ValidationError(f"the emergency stop has levels SOFT and HARD, not {level!r}")
+        with self._lock:
+            self.stop_level = level
+            self.journal.post(EmergencyStopEngaged(level, reason, operator))
+
+    def emergency_resume(self, reason: str, operator: str = "owner") -> None:
+        """Release the stop; needs a reason. Persisted as an event."""
+        if not reason.strip():
+            raise ValidationError("releasing the emergency stop needs a reason")
+        with self._lock:
+            self.journal.post(EmergencyStopReleased(reason, operator))
+            self.stop_level = "OFF"
+
+    def _reject(self, account: Account, intent: Intent, intent_id: str, fill: Fill, refusal: str) -> None:
+        code, reason = refusal.split(": ", 1)
+        self._counts["rejected"] += 1
+        self.journal.post(
+            OrderRejected(intent_id, intent.market, intent.role, intent.row, code, reason, fill.notional_raw),
+            account.agent_id,
+        )
+
+
+def _lines(legs: Sequence[Leg], agent_id: str, role: str, market: ExactMarket, cash: str) -> tuple[Line, ...]:
+    """Turn a market's relative legs into ledger lines of this agent and market."""
+    names = {
+        "cash": cash,
+        "position": accounts.agent_position(agent_id, role),
+        "fee": accounts.fee(market.spec.name),
+        "gas": accounts.GAS,
+        "world": accounts.world(market.spec.name),
+    }
+    return tuple(Line(names[leg.account], leg.asset, leg.amount) for leg in legs if leg.amount)
