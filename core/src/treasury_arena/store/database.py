@@ -20,6 +20,8 @@ from treasury_arena.store.failures import describe
 from treasury_arena.store.schema import AMOUNT, REAL, TEXT, Table
 
 CHUNK_ROWS = 5_000
+CHECKPOINT_PAGES = 4_000  # 16 MiB of log before pages are written back: each page is then written back less often
+CACHE_KIB = 16_384
 _LOCK = 0x7472656173757279  # one writer at a time: the key of PostgreSQL's advisory lock
 
 
@@ -31,9 +33,7 @@ def parse_url(url: str | Path) -> URL:
     try:
         parsed = make_url(text)
     except (exc.ArgumentError, ValueError):
-        raise StoreError(
-            "the store's URL cannot be read; expected a path, sqlite:///PATH or postgresql://USER@HOST/NAME"
-        ) from None
+        raise StoreError("the store's URL cannot be read; expected a path or postgresql://USER@HOST/NAME") from None
     kind = parsed.get_backend_name()
     if kind == "postgresql" or parsed.drivername == "postgres":
         return parsed.set(drivername="postgresql+pg8000")
@@ -63,7 +63,7 @@ class Database:
                 engine = sa.create_engine(self.url, pool_timeout=60)
             except ImportError as error:
                 raise StoreError(
-                    f"store {self.label} needs the driver pg8000: pip install treasury-arena-core[postgresql]"
+                    f"store {self.label} needs the driver pg8000: pip install 'treasury-arena-core[postgresql]'"
                 ) from error
             sa.event.listen(engine, "connect", self._setup_postgres)
             return engine
@@ -90,7 +90,8 @@ class Database:
             if not self.readonly:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA cache_size=-16384")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         except sqlite3.Error:
             connection.close()
             raise

@@ -261,7 +261,9 @@ def event_of(row: Sequence[Any]) -> Event:
         payload, transfers = codec.decode_data(event_type, version, data)
     except IntegrityError as error:
         raise IntegrityError(f"event {seq}: {error}") from error
-    return Event(*row, payload, transfers)
+    return Event(
+        seq, event_id, event_type, version, agent_id, timestamp, data, caused_by, prev_hash, own, payload, transfers
+    )
 
 
 def ledger_rows(events: Sequence[Event], entry: int) -> list[tuple[Any, ...]]:

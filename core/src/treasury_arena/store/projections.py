@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from treasury_arena.errors import StoreError
+from treasury_arena.errors import StoreError, ValidationError
 from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
@@ -29,6 +29,11 @@ class Rule:
     keys: Callable[[Event], Iterable[Key]]
     fold: Fold
     fresh: bool = False
+
+
+def _real(value: float) -> float:
+    """A float as both databases give it back: SQLite knows no negative zero."""
+    return float(value) + 0.0
 
 
 def _agent_key(event: Event) -> Iterable[Key]:
@@ -77,7 +82,7 @@ def _performed(row: Row, event: Event) -> Row:
     fitness = record.metrics.get("fitness")
     return {
         "days": record.days,
-        "fitness": None if fitness is None else float(fitness),
+        "fitness": None if fitness is None else _real(fitness),
         "metrics": canonical_json(record.metrics),
         "label": record.label,
     }
@@ -110,7 +115,7 @@ def _returned(row: Row, event: Event) -> Row:
 
 
 def _limit(row: Row | None, event: Event, key: Key) -> Row:
-    return {"agent_id": key[0], "role": key[1], "share": float(event.payload.limits[key[1]]), "seq": event.seq}
+    return {"agent_id": key[0], "role": key[1], "share": _real(event.payload.limits[key[1]]), "seq": event.seq}
 
 
 def _limit_keys(event: Event) -> Iterable[Key]:
@@ -149,7 +154,7 @@ def _trade(row: Row | None, event: Event, key: Key) -> Row:
         trade.update(status="RESERVED", value_raw=str(order.value_raw), target_raw=str(order.target_raw))
         trade.update(reserved_raw=str(order.reserved_raw))
     elif isinstance(order, c.OrderSettled):
-        trade.update(status=order.status, path=canonical_json(order.path), slippage_bps=float(order.slippage_bps))
+        trade.update(status=order.status, path=canonical_json(order.path), slippage_bps=_real(order.slippage_bps))
         trade.update(notional_raw=str(order.notional_raw), cost_raw=str(order.cost_raw), cash_raw=str(order.cash_raw))
     else:
         trade.update(status="REJECTED", code=order.code, reason=order.reason, notional_raw=str(order.notional_raw))
@@ -195,8 +200,8 @@ def _snapshot(row: Row | None, event: Event, key: Key) -> Row:
         "market_row": cycle.row,
         "timestamp": event.timestamp,
         "trials": cycle.trials,
-        "best": float(cycle.best),
-        "median": float(cycle.median),
+        "best": _real(cycle.best),
+        "median": _real(cycle.median),
         "population": canonical_json(cycle.population),
         "capital_raw": str(cycle.capital_raw),
         "agent_steps": cycle.agent_steps,
@@ -204,6 +209,27 @@ def _snapshot(row: Row | None, event: Event, key: Key) -> Row:
     }
 
 
+STOP_LEVELS = ("OFF", "SOFT", "HARD")
+
+
+def _stop(row: Row | None, event: Event, key: Key) -> Row:
+    order: c.EmergencyStopEngaged | c.EmergencyStopReleased = event.payload
+    level = "OFF"
+    if isinstance(order, c.EmergencyStopEngaged):
+        if order.level not in STOP_LEVELS[1:]:
+            raise ValidationError(f"emergency stop level {order.level!r} is unknown; expected SOFT or HARD")
+        level = max(row["level"] if row else "OFF", order.level, key=STOP_LEVELS.index)
+    return {
+        "id": 1,
+        "level": level,
+        "reason": order.reason,
+        "operator": order.operator,
+        "timestamp": event.timestamp,
+        "seq": event.seq,
+    }
+
+
+_STOP = Rule("emergency_stop", lambda _: ((1,),), _stop)
 _TRADE = Rule("trades", lambda event: ((event.payload.intent_id,),), _trade)
 
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -225,6 +251,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _run(lambda event: {"last_cycle": event.payload.cycle, "capital_raw": str(event.payload.capital_raw)}),
     ),
     "RunCompleted": (_run(lambda event: {"status": "completed", "capital_raw": str(event.payload.capital_raw)}),),
+    "EmergencyStopEngaged": (_STOP,),
+    "EmergencyStopReleased": (_STOP,),
 }
 """Event name -> the rows it touches. An event without an entry touches balances and `arena_state` only."""
 

@@ -151,6 +151,17 @@ SIMULATION_SNAPSHOTS = Table(
         "seq": INT,
     },
 )
+EMERGENCY_STOP = Table(
+    "emergency_stop",
+    {
+        "id": INT,  # always 1
+        "level": TEXT,  # OFF, SOFT, HARD: the highest engaged since the last release
+        "reason": TEXT,
+        "operator": TEXT,
+        "timestamp": TEXT,
+        "seq": INT,
+    },
+)
 ARENA_STATE = Table(
     "arena_state",
     {
@@ -167,7 +178,15 @@ ARENA_STATE = Table(
 
 FOLDED = {
     table.name: table
-    for table in (ACCOUNT_BALANCES, AGENTS, TRADES, POSITION_LIMITS, SIMULATION_RUNS, SIMULATION_SNAPSHOTS)
+    for table in (
+        ACCOUNT_BALANCES,
+        AGENTS,
+        TRADES,
+        POSITION_LIMITS,
+        SIMULATION_RUNS,
+        SIMULATION_SNAPSHOTS,
+        EMERGENCY_STOP,
+    )
 }
 """Projections folded event by event; `arena_state` is drawn from them."""
 

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 _INT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_REAL = sa.Double()
+_REAL: sa.Double[float] = sa.Double()
 _AMOUNT = sa.Text().with_variant(sa.Numeric(78, 0), "postgresql")
 
 
@@ -47,7 +47,6 @@ def upgrade() -> None:
         *_optional("caused_by"),
         *_text("prev_hash", "hash"),
     )
-    op.create_index("ix_events_event_type", "events", ["event_type", "seq"])
     op.create_index("ix_events_agent_id", "events", ["agent_id", "seq"])
     op.create_table(
         "capital_ledger",
@@ -132,6 +131,12 @@ def upgrade() -> None:
         *_text("pools", "allocated", "available", "agents"),
         sa.Column("last_cycle", _INT),
         *_int("last_seq", "seq"),
+    )
+    op.create_table(
+        "emergency_stop",
+        _key("id"),
+        *_text("level", "reason", "operator", "timestamp"),
+        *_int("seq"),
     )
 
 
