@@ -30,9 +30,9 @@ def _content(
     return f"{len(event_type)}:{event_type},{version},{agent},{len(timestamp)}:{timestamp},{len(data)}:{data},{cause}"
 
 
-def event_id_of(prev_hash: str, content: str) -> str:
-    """32 hex digits derived from the previous hash and the event's content."""
-    return sha256(f"id,{prev_hash},{content}".encode()).hexdigest()[:32]
+def event_id_of(seq: int, prev_hash: str, content: str) -> str:
+    """32 hex digits: ten of `seq`, so that ids sort as they were born, then 22 derived from the previous hash and the content."""
+    return f"{seq:010x}{sha256(f'id,{prev_hash},{content}'.encode()).hexdigest()[:22]}"
 
 
 def hash_of(seq: int, event_id: str, prev_hash: str, content: str) -> str:
@@ -52,7 +52,7 @@ def digests(
 ) -> tuple[str, str]:
     """Return ``(event_id, hash)`` that an event with these fields must have."""
     content = _content(event_type, version, agent_id, timestamp, data, caused_by)
-    event_id = event_id_of(prev_hash, content)
+    event_id = event_id_of(seq, prev_hash, content)
     return event_id, hash_of(seq, event_id, prev_hash, content)
 
 
@@ -90,7 +90,7 @@ def seal(drafts: Sequence[Draft], encoded: Sequence[Encoded], seq: int, prev_has
         cause = draft.caused_by
         caused_by = events[cause].event_id if isinstance(cause, int) else cause
         content = _content(event_type, version, draft.agent_id, draft.timestamp, data, caused_by)
-        event_id = event_id_of(prev_hash, content)
+        event_id = event_id_of(seq, prev_hash, content)
         own = hash_of(seq, event_id, prev_hash, content)
         events.append(
             Event(
