@@ -11,12 +11,12 @@ import attrs
 from sqlalchemy.engine import Connection
 
 from treasury_arena.errors import TreasuryArenaError
-from treasury_arena.events.codec import canonical_json, decode_data
+from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.events.hashing import GENESIS, digests
 from treasury_arena.events.postings import may_be_negative
 from treasury_arena.store import schema
-from treasury_arena.store.event_store import PAGE_ROWS, EventStore, ledger_rows
+from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
 from treasury_arena.store.replay import Replay, differences, stored_tables
 
 FINDINGS_MAX = 200
@@ -76,7 +76,7 @@ class _Auditor:
         self.last_seq, self.last_hash = 0, GENESIS
 
     def report(self) -> AuditReport:
-        lines = self._pages(schema.CAPITAL_LEDGER)
+        lines: Iterator[tuple[Any, ...]] | None = self._pages(schema.CAPITAL_LEDGER)
         for row in self._pages(schema.EVENTS):
             event = self._event(row)
             if event is not None and lines is not None:
@@ -88,7 +88,9 @@ class _Auditor:
                 self._find(_seq_of(row[1]), "ledger_line", f"ledger entry {row[0]} comes from no event")
                 break
         self._causes()
-        self._ledger()
+        # Sums of lines that differ from their events say nothing new, and may name a wrong event.
+        if not any(finding.check == "ledger_line" for finding in self.findings):
+            self._ledger()
         if not self.findings:
             self._projections()
         findings = tuple(sorted(self.findings, key=lambda item: item.seq)[:FINDINGS_MAX])
@@ -98,11 +100,12 @@ class _Auditor:
         self.findings.append(Finding(seq, check, message))
 
     def _pages(self, table: schema.Table) -> Iterator[tuple[Any, ...]]:
-        key, after = table.key[0], None
+        key = table.key[0]
+        after: Any = None
         while True:
-            where, params = ("", []) if after is None else (f"WHERE {key} > ? ", [after])
+            where = "" if after is None else f"WHERE {key} > ? "
             tail = f"{where}ORDER BY {key} LIMIT {PAGE_ROWS}"
-            rows = self.store.database.rows(self.connection, table, tail, params)
+            rows = self.store.database.rows(self.connection, table, tail, [] if after is None else [after])
             yield from rows
             if len(rows) < PAGE_ROWS:
                 return
@@ -112,6 +115,9 @@ class _Auditor:
         seq, event_id, event_type, version, agent_id, timestamp, data, caused_by, prev_hash, own = row
         expected = self.last_seq + 1
         found = len(self.findings)
+        if seq < 1:
+            self._find(_born_as(event_id), "sequence", f"an event has the number {seq}; numbers start at 1")
+            return None
         if seq != expected:
             self._find(min(seq, expected), "sequence", f"event {expected} is missing; the next one is {seq}")
         if prev_hash != self.last_hash:
@@ -132,13 +138,13 @@ class _Auditor:
         return None if len(self.findings) > found else self._meaning(row)
 
     def _meaning(self, row: tuple[Any, ...]) -> Event | None:
-        seq, event_type, version, data = row[0], row[2], row[3], row[6]
+        seq, data = row[0], row[6]
         self.checks["canonical"] += 1
         self.checks["meaning"] += 1
         try:
             if canonical_json(json.loads(data)) != data:
                 self._find(seq, "canonical", f"event {seq} holds data that is not canonical JSON")
-            event = Event(*row, *decode_data(event_type, version, data))  # type: ignore[call-arg]
+            event = event_of(row)
             self.replay.feed(event)
         except (ValueError, TreasuryArenaError) as error:
             self._find(seq, "meaning", f"event {seq}: {error}")
@@ -222,6 +228,13 @@ class _Auditor:
 
 def _seq_of(value: Any) -> int:
     return value if isinstance(value, int) else 0
+
+
+def _born_as(event_id: Any) -> int:
+    try:
+        return int(str(event_id)[:10], 16)
+    except ValueError:
+        return 1
 
 
 def audit(store: EventStore) -> AuditReport:
