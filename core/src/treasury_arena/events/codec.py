@@ -1,0 +1,243 @@
+"""The codec: event payloads to canonical JSON and back.
+
+A payload is stored under its registered name and version, never under an import path. Canonical JSON has sorted keys, no
+spaces, ASCII only, floats in Python's shortest round-trip form, and neither NaN nor infinities. Base-unit integers (fields
+and nested keys ending in ``_raw``, and the amounts of ledger lines) are decimal text, because they pass 2^63 and 2^53.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from treasury_arena.errors import IntegrityError, ValidationError, nearest
+from treasury_arena.events import catalog
+from treasury_arena.events.event import Line, Transfer
+from treasury_arena.events.upcasters import upcast
+
+VERSIONS: dict[str, int] = {
+    "ArenaOpened": 1,
+    "EvolutionCycleStarted": 1,
+    "AgentSpawned": 1,
+    "PerformanceRecorded": 1,
+    "AgentGraduated": 1,
+    "AgentKilled": 1,
+    "AgentRetired": 1,
+    "AgentFailed": 1,
+    "CapitalAllocated": 1,
+    "CapitalReturned": 1,
+    "IdleCapitalMoved": 1,
+    "OrderReserved": 1,
+    "OrderSettled": 1,
+    "OrderRejected": 1,
+    "AgentMarked": 1,
+    "PoolMarked": 1,
+    "CapitalConservationChecked": 1,
+    "EvolutionCycleComplete": 1,
+    "RunCompleted": 1,
+    "EmergencyStopEngaged": 1,
+    "EmergencyStopReleased": 1,
+}
+"""Event name -> present version of its payload."""
+
+_DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
+_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as canonical JSON; raises ValidationError for NaN, infinities and anything JSON has no form for."""
+    try:
+        return _dumps(value)
+    except (TypeError, ValueError) as error:
+        where, why = _culprit(value, "")
+        raise ValidationError(f"{where or 'the value'} cannot be stored: {why or error}") from error
+
+
+def _culprit(value: Any, path: str) -> tuple[str, str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                return path, f"key {key!r} is not text"
+            found = _culprit(item, f"{path}.{key}" if path else key)
+            if found[1]:
+                return found
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            found = _culprit(item, f"{path}[{index}]")
+            if found[1]:
+                return found
+    elif isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            return path, f"{value!r} is not a finite number"
+    elif value is not None and not isinstance(value, str | int):
+        return path, f"{type(value).__name__} {value!r} is not text, number, list or dict"
+    return "", ""
+
+
+def _raw_out(value: Any) -> Any:
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_raw_out(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _raw_out(item) for key, item in value.items()}
+    raise ValidationError(f"{type(value).__name__} {value!r} is not a whole number of base units")
+
+
+def _raw_in(value: Any) -> Any:
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return int(value)
+    if isinstance(value, list):
+        return [_raw_in(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _raw_in(item) for key, item in value.items()}
+    raise IntegrityError(f"{value!r} is not a whole number of base units in decimal text")
+
+
+def _free_out(value: Any, raw: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _free_out(item, raw or str(key).endswith("_raw")) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_free_out(item, raw) for item in value]
+    if raw and type(value) is int:
+        return str(value)
+    if raw and isinstance(value, str) and _DECIMAL.fullmatch(value):
+        raise ValidationError(f"text {value!r} under a key ending in '_raw' would come back as a number; give an int")
+    return value
+
+
+def _free_in(value: Any, raw: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _free_in(item, raw or key.endswith("_raw")) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_free_in(item, raw) for item in value]
+    if raw and isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return int(value)
+    return value
+
+
+def _mentions(hint: Any, wanted: Any) -> bool:
+    return hint is wanted or any(_mentions(arg, wanted) for arg in typing.get_args(hint))
+
+
+@attrs.frozen
+class _Plan:
+    """How one payload class is written and read: only the fields in `special` need more than JSON itself."""
+
+    name: str
+    version: int
+    cls: type
+    fields: tuple[str, ...]
+    special: tuple[tuple[str, Callable[[Any], Any], Callable[[Any], Any]], ...]
+
+    def dump(self, payload: Any) -> dict[str, Any]:
+        values = {name: getattr(payload, name) for name in self.fields}
+        for name, out, _ in self.special:
+            try:
+                values[name] = out(values[name])
+            except ValidationError as error:
+                raise ValidationError(f"{self.name}.{name}: {error}") from error
+        return values
+
+    def load(self, values: dict[str, Any]) -> Any:
+        if values.keys() != set(self.fields):
+            missing, extra = set(self.fields) - values.keys(), values.keys() - set(self.fields)
+            raise IntegrityError(f"event {self.name} has fields {sorted(extra)} too many and lacks {sorted(missing)}")
+        values = dict(values)
+        for name, _, into in self.special:
+            try:
+                values[name] = into(values[name])
+            except IntegrityError as error:
+                raise IntegrityError(f"{self.name}.{name}: {error}") from error
+        return self.cls(**values)
+
+
+def _plan(cls: type, version: int) -> _Plan:
+    hints = typing.get_type_hints(cls)
+    names = tuple(field.name for field in attrs.fields(cls))
+    special: list[tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = []
+    for name in names:
+        if _mentions(hints[name], Any):
+            special.append((name, _free_out, _free_in))
+        elif name.endswith("_raw") and _mentions(hints[name], int):
+            special.append((name, _raw_out, _raw_in))
+    return _Plan(cls.__name__, version, cls, names, tuple(special))
+
+
+_by_name = {name: _plan(getattr(catalog, name), version) for name, version in VERSIONS.items()}
+_by_class = {plan.cls: plan for plan in _by_name.values()}
+
+
+def names() -> list[str]:
+    """Every event name the program knows, sorted."""
+    return sorted(_by_name)
+
+
+def _plan_of(payload: Any) -> _Plan:
+    plan = _by_class.get(type(payload))
+    if plan is None:
+        raise ValidationError(
+            f"{type(payload).__name__} is not an event of the catalog; {nearest(type(payload).__name__, _by_name)}"
+        )
+    return plan
+
+
+def encode(payload: Any) -> tuple[str, int, dict[str, Any]]:
+    """Return ``(event_type, version, fields)`` of a catalog payload, the fields ready for `canonical_json`.
+
+    Raises ValidationError for a payload outside the catalog, or a ``_raw`` field that holds no int.
+    """
+    plan = _plan_of(payload)
+    return plan.name, plan.version, plan.dump(payload)
+
+
+def decode(event_type: str, version: int, fields: dict[str, Any]) -> Any:
+    """Return the payload object of stored `fields`, upcast to the present version.
+
+    Raises IntegrityError for an unknown name or wrong fields, StoreError for a version newer than the program.
+    """
+    plan = _by_name.get(event_type)
+    if plan is None:
+        raise IntegrityError(f"event type {event_type!r} is unknown; {nearest(event_type, _by_name)}")
+    return plan.load(upcast(event_type, version, fields, plan.version))
+
+
+def encode_data(payload: Any, transfers: Sequence[Transfer]) -> tuple[str, int, str]:
+    """Return ``(event_type, version, data)``: `data` is canonical JSON ``{"payload": ..., "transfers": [...]}``.
+
+    Raises ValidationError naming event and field.
+    """
+    plan = _plan_of(payload)
+    moved = [
+        {
+            "reason": transfer.reason,
+            "lines": [[line.account, line.asset, _raw_out(line.amount_raw)] for line in transfer.lines],
+        }
+        for transfer in transfers
+    ]
+    try:
+        return plan.name, plan.version, _dumps({"payload": plan.dump(payload), "transfers": moved})
+    except (TypeError, ValueError) as error:
+        where, why = _culprit(plan.dump(payload), plan.name)
+        raise ValidationError(f"{where or plan.name} cannot be stored: {why or error}") from error
+
+
+def decode_data(event_type: str, version: int, data: str) -> tuple[Any, tuple[Transfer, ...]]:
+    """Return payload and transfers of a stored `data`; raises IntegrityError when it is not what `encode_data` writes."""
+    try:
+        content = json.loads(data)
+        payload, moved = content["payload"], content["transfers"]
+        transfers = tuple(
+            Transfer(
+                item["reason"], tuple(Line(account, asset, _raw_in(amount)) for account, asset, amount in item["lines"])
+            )
+            for item in moved
+        )
+        return decode(event_type, version, payload), transfers
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise IntegrityError(f"event {event_type} holds data that cannot be read: {error}") from error

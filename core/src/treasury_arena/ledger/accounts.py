@@ -1,0 +1,54 @@
+"""Names of ledger accounts. Only these functions spell them."""
+
+from __future__ import annotations
+
+from treasury_arena.events.postings import check_account
+
+TREASURY_RESERVE = "treasury:reserve"
+TREASURY_RESERVE_LENT = "treasury:reserve:lent"
+GAS = "gas"
+
+
+def _checked(account: str) -> str:
+    check_account(account)
+    return account
+
+
+def pool(name: str) -> str:
+    """Free cash of a pool: ``pool:<name>``."""
+    return _checked(f"pool:{name}")
+
+
+def pool_lent(name: str) -> str:
+    """What a pool has lent out: ``pool:<name>:lent``."""
+    return _checked(f"pool:{name}:lent")
+
+
+def agent_available(agent_id: str) -> str:
+    """An agent's free cash."""
+    return _checked(f"agent:{agent_id}:available")
+
+
+def agent_reserved(agent_id: str) -> str:
+    """Cash reserved for an order under way."""
+    return _checked(f"agent:{agent_id}:reserved")
+
+
+def agent_position(agent_id: str, role: str) -> str:
+    """Tokens of the position an agent holds in `role`."""
+    return _checked(f"agent:{agent_id}:position:{role}")
+
+
+def agent_prefix(agent_id: str) -> str:
+    """Start of every account of an agent, for `balances(prefix)`."""
+    return f"agent:{agent_id}:"
+
+
+def fee(market: str) -> str:
+    """Fees paid to a market."""
+    return _checked(f"fee:{market}")
+
+
+def world(name: str) -> str:
+    """Everybody else; the one kind of account that may be negative."""
+    return _checked(f"world:{name}")

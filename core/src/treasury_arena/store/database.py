@@ -1,0 +1,215 @@
+"""Connections: an engine for a URL, one way to write and one to read, and the few statements both databases need in bulk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.pool import StaticPool
+
+from treasury_arena.errors import StoreError
+from treasury_arena.store.failures import describe
+from treasury_arena.store.schema import AMOUNT, REAL, TEXT, Table
+
+CHUNK_ROWS = 5_000
+CHECKPOINT_PAGES = 4_000  # 16 MiB of log before pages are written back: each page is then written back less often
+CACHE_KIB = 16_384
+_LOCK = 0x7472656173757279  # one writer at a time: the key of PostgreSQL's advisory lock
+
+
+def parse_url(url: str | Path) -> URL:
+    """A path or URL as an SQLAlchemy URL of a supported database; raises StoreError (never showing a password)."""
+    text = str(url)
+    if isinstance(url, Path) or "://" not in text:
+        return URL.create("sqlite", database=text)
+    try:
+        parsed = make_url(text)
+    except (exc.ArgumentError, ValueError):
+        raise StoreError("the store's URL cannot be read; expected a path or postgresql://USER@HOST/NAME") from None
+    kind = parsed.get_backend_name()
+    if kind == "postgresql" or parsed.drivername == "postgres":
+        return parsed.set(drivername="postgresql+pg8000")
+    if kind == "sqlite":
+        return parsed.set(drivername="sqlite")
+    raise StoreError(f"the store's URL names the database {kind!r}; expected sqlite or postgresql")
+
+
+class Database:
+    """An engine with the house's settings. Thread-safe; errors leave as StoreError."""
+
+    def __init__(self, url: URL, *, create: bool, readonly: bool, busy_timeout_ms: int) -> None:
+        self.url = url
+        self.label = url.render_as_string(hide_password=True)
+        self.sqlite = url.get_backend_name() == "sqlite"
+        self.path = Path(url.database) if self.sqlite and url.database and url.database != ":memory:" else None
+        if self.path is not None:
+            self.label = str(self.path)
+        self.create = create
+        self.readonly = readonly
+        self.busy_timeout_ms = busy_timeout_ms
+        self.engine = self._engine()
+
+    def _engine(self) -> Engine:
+        if not self.sqlite:
+            try:
+                engine = sa.create_engine(self.url, pool_timeout=60)
+            except ImportError as error:
+                raise StoreError(
+                    f"store {self.label} needs the driver pg8000: pip install 'treasury-arena-core[postgresql]'"
+                ) from error
+            sa.event.listen(engine, "connect", self._setup_postgres)
+            return engine
+        if self.path is None:
+            engine = sa.create_engine("sqlite://", creator=self._memory, poolclass=StaticPool)
+        else:
+            engine = sa.create_engine("sqlite://", creator=self._file, poolclass=sa.QueuePool, pool_timeout=60)
+        sa.event.listen(engine, "begin", self._begin_sqlite)
+        return engine
+
+    def _memory(self) -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+
+    def _file(self) -> sqlite3.Connection:
+        path = Path(str(self.path)).absolute()
+        mode = "ro" if self.readonly else "rwc" if self.create else "rw"
+        if self.readonly and _needs_immutable(path):
+            mode = "ro&immutable=1"
+        address = f"{path.as_uri()}?mode={mode}"
+        connection = sqlite3.connect(
+            address, uri=True, isolation_level=None, check_same_thread=False, timeout=self.busy_timeout_ms / 1000
+        )
+        try:
+            if not self.readonly:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _begin_sqlite(self, connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("house_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    def _setup_postgres(self, connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {int(self.busy_timeout_ms)}")
+        cursor.execute("SET TIME ZONE 'UTC'")
+        if self.readonly:
+            cursor.execute("SET default_transaction_read_only = on")
+        connection.commit()
+        cursor.close()
+
+    @contextlib.contextmanager
+    def failing_as_store_error(self) -> Iterator[None]:
+        """Turn errors of the database or its driver into one StoreError."""
+        try:
+            yield
+        except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise describe(error, self.label) from error
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction that no other writer shares: committed at the end, rolled back on any error."""
+        with self.failing_as_store_error(), self.engine.connect() as raw:
+            connection = raw.execution_options(house_write=True)
+            with connection.begin():
+                if not self.sqlite:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                yield connection
+
+    @contextlib.contextmanager
+    def read(self, *, lenient: bool = False) -> Iterator[Connection]:
+        """One consistent view. `lenient`: text that is not UTF-8 is read with escapes instead of raising."""
+        with self.failing_as_store_error(), self.engine.connect() as connection:
+            if not self.sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            driver = connection.connection.dbapi_connection
+            if lenient and isinstance(driver, sqlite3.Connection):
+                driver.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if isinstance(driver, sqlite3.Connection):
+                    driver.text_factory = str
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # -- statements in bulk ------------------------------------------------------------------------------------------
+
+    def select_list(self, table: Table) -> str:
+        """Columns of `table` for a SELECT; amounts come as decimal text from both databases."""
+        return ", ".join(
+            f'CAST("{name}" AS TEXT) AS "{name}"' if kind == AMOUNT and not self.sqlite else f'"{name}"'
+            for name, kind in table.columns.items()
+        )
+
+    def rows(
+        self, connection: Connection, table: Table, tail: str = "", params: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Rows of `table`; `tail` is what follows FROM, with ``?`` for each of `params`."""
+        statement = f'SELECT {self.select_list(table)} FROM "{table.name}" {tail}'
+        if not self.sqlite:
+            statement = statement.replace("?", "%s")
+        return [tuple(row) for row in connection.exec_driver_sql(statement, tuple(params))]
+
+    def rows_of(self, connection: Connection, table: Table, keys: Collection[Any]) -> list[tuple[Any, ...]]:
+        """Rows of `table` whose first key column is in `keys`."""
+        listed = json.dumps(sorted(keys))
+        if self.sqlite:
+            inside = "(SELECT value FROM json_each(?))"
+        else:
+            kind = "text" if table.columns[table.key[0]] == TEXT else "bigint"
+            inside = f"(SELECT CAST(value AS {kind}) FROM json_array_elements_text(CAST(? AS json)))"
+        return self.rows(connection, table, f'WHERE "{table.key[0]}" IN {inside}', [listed])
+
+    def put(
+        self, connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]], *, replace: bool = False
+    ) -> None:
+        """Insert `rows` (values in the order of the table's columns); `replace` overwrites rows of the same key."""
+        values = list(rows)
+        if not values:
+            return
+        names = list(table.columns)
+        columns = ", ".join(f'"{name}"' for name in names)
+        conflict = ""
+        if replace:
+            keys = ", ".join(f'"{name}"' for name in table.key)
+            sets = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in table.key)
+            conflict = f" ON CONFLICT ({keys}) DO UPDATE SET {sets}"
+        if self.sqlite:
+            marks = ", ".join("?" * len(names))
+            connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks}){conflict}', values)
+            return
+        kinds = ", ".join(f'"{name}" {_postgres_type(kind)}' for name, kind in table.columns.items())
+        statement = (
+            f'INSERT INTO "{table.name}" ({columns}) SELECT {columns} '
+            f"FROM json_to_recordset(CAST(%s AS json)) AS given({kinds}){conflict}"
+        )
+        for first in range(0, len(values), CHUNK_ROWS):
+            part = [dict(zip(names, row, strict=True)) for row in values[first : first + CHUNK_ROWS]]
+            connection.exec_driver_sql(statement, (json.dumps(part),))
+
+
+def _postgres_type(kind: str) -> str:
+    if kind == AMOUNT:
+        return "numeric(78,0)"
+    return {REAL: "double precision", TEXT: "text"}.get(kind, "bigint")
+
+
+def _needs_immutable(path: Path) -> bool:
+    """Whether a WAL database can only be read as immutable: SQLite cannot make its shared-memory file in the folder."""
+    wal = path.with_name(path.name + "-wal")
+    return not os.access(path.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)

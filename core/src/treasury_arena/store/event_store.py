@@ -1,0 +1,280 @@
+"""The event store.
+
+1. Events are numbered from 1 without gaps and chained by hash; a stored event is never changed.
+2. One append is one transaction: events, ledger lines and projections become visible together or not at all.
+3. Two writers never share a number: one waits for the other, and `expected_seq` tells the later one that it was late.
+4. No append is stored whose transfers do not sum to zero, or that would leave an account negative that may not be.
+5. Everything but the events can be dropped and rebuilt from them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from treasury_arena.errors import ConcurrencyError, IntegrityError, StoreError, ValidationError, nearest
+from treasury_arena.events import codec
+from treasury_arena.events.event import Draft, Event
+from treasury_arena.events.hashing import GENESIS, digests, encode_drafts, seal
+from treasury_arena.events.postings import settle
+from treasury_arena.store import schema
+from treasury_arena.store.database import Database, parse_url
+from treasury_arena.store.migrate import prepare
+from treasury_arena.store.projections import Row, draw_state, fold_rules, needed
+
+PAGE_ROWS = 1_000
+BUSY_TIMEOUT_MS = 10_000
+
+
+def open_store(
+    url: str | Path, *, create: bool = True, readonly: bool = False, busy_timeout_ms: int = BUSY_TIMEOUT_MS
+) -> EventStore:
+    """Open the store at a path, ``sqlite:///PATH``, ``sqlite://`` (memory) or ``postgresql://USER:PASSWORD@HOST/NAME``.
+
+    Migrations run first. `busy_timeout_ms`: how long to wait for another writer. With `create` false a store must be there;
+    with `readonly` nothing is ever written.
+
+    Raises StoreError with one sentence for whatever is in the way; passwords are never shown.
+    """
+    database = Database(parse_url(url), create=create, readonly=readonly, busy_timeout_ms=busy_timeout_ms)
+    try:
+        prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return EventStore(database)
+
+
+class EventStore:
+    """Append-only events with their ledger and projections; made by `open_store`. Safe to share between threads."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._writer = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """The store's URL with its password masked."""
+        return self.database.url.render_as_string(hide_password=True)
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file, None for other databases."""
+        return self.database.path
+
+    def __repr__(self) -> str:
+        return f"EventStore({self.url!r})"
+
+    def __enter__(self) -> EventStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; the store object is of no use afterwards."""
+        self.database.close()
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def append(self, drafts: Sequence[Draft], *, expected_seq: int | None = None) -> list[Event]:
+        """Store `drafts` in one transaction and return them as events. No drafts: nothing happens.
+
+        Raises ConcurrencyError when the last event's seq is not `expected_seq`; AllocationError or
+        CapitalConservationError when a transfer breaks the ledger's laws; ValidationError for a draft that cannot be stored;
+        StoreError when the database refuses. Whatever is raised, nothing was written.
+        """
+        if not drafts:
+            return []
+        if self.database.readonly:
+            raise StoreError(f"store {self.database.label} was opened read-only; nothing was written")
+        encoded = encode_drafts(drafts)
+        with self._writer, self.database.write() as connection:
+            seq, prev_hash = self._last(connection)
+            if expected_seq is not None and seq != expected_seq:
+                raise ConcurrencyError(
+                    f"store {self.database.label} is at event {seq}, not {expected_seq}: another writer was first; "
+                    "read the new events and try again"
+                )
+            self._check_causes(connection, drafts)
+            events = seal(drafts, encoded, seq, prev_hash)
+            self.database.put(connection, schema.EVENTS, [event_row(event) for event in events])
+            self._post(connection, events)
+            self._project(connection, events)
+        return events
+
+    def _check_causes(self, connection: Connection, drafts: Sequence[Draft]) -> None:
+        for cause in {draft.caused_by for draft in drafts if isinstance(draft.caused_by, str)}:
+            if not self.database.rows(connection, schema.EVENTS, "WHERE event_id = ?", [cause]):
+                raise ValidationError(f"caused_by {cause!r} is the id of no stored event")
+
+    def _post(self, connection: Connection, events: Sequence[Event]) -> None:
+        moving = [event for event in events if event.transfers]
+        if not moving:
+            return
+        accounts = {line.account for event in moving for transfer in event.transfers for line in transfer.lines}
+        stored = self.database.rows_of(connection, schema.ACCOUNT_BALANCES, accounts)
+        balances = {(account, asset): int(amount) for account, asset, amount, _ in stored}
+        touched: dict[tuple[str, str], int] = {}
+        for event in moving:
+            after = settle(balances, event.transfers)
+            balances.update(after)
+            touched.update(dict.fromkeys(after, event.seq))
+        entry = connection.exec_driver_sql("SELECT max(entry) FROM capital_ledger").scalar() or 0
+        self.database.put(connection, schema.CAPITAL_LEDGER, ledger_rows(moving, int(entry)))
+        changed = [(*key, str(balances[key]), seq) for key, seq in sorted(touched.items())]
+        self.database.put(connection, schema.ACCOUNT_BALANCES, changed, replace=True)
+
+    def _project(self, connection: Connection, events: Sequence[Event]) -> None:
+        rows: dict[str, dict[tuple[Any, ...], Row]] = {name: {} for name in schema.FOLDED}
+        dirty: dict[str, set[tuple[Any, ...]]] = {name: set() for name in schema.FOLDED}
+        for name, keys in needed(events).items():
+            table = schema.FOLDED[name]
+            for row in self.database.rows_of(connection, table, keys):
+                rows[name][row[: table.key_columns]] = dict(zip(table.columns, row, strict=True))
+        fold_rules(rows, events, dirty)
+        for name, touched in dirty.items():
+            table = schema.FOLDED[name]
+            changed = [tuple(rows[name][key][column] for column in table.columns) for key in sorted(touched)]
+            self.database.put(connection, table, changed, replace=True)
+        state = self._state(connection, events[-1].seq)
+        self.database.put(connection, schema.ARENA_STATE, [tuple(state.values())], replace=True)
+
+    def _state(self, connection: Connection, last_seq: int) -> Row:
+        runs = self.database.rows_of(connection, schema.SIMULATION_RUNS, [1])
+        run = dict(zip(schema.SIMULATION_RUNS.columns, runs[0], strict=True)) if runs else None
+        balances = {**self._balances(connection, "pool:"), **self._balances(connection, "treasury:")}
+        stages = connection.exec_driver_sql("SELECT stage, count(*) FROM agents GROUP BY stage")
+        funded = connection.exec_driver_sql("SELECT pool, allocated_raw FROM agents WHERE allocated_raw <> '0'")
+        return draw_state(
+            last_seq, run, balances, {stage: int(n) for stage, n in stages}, [(pool, amount) for pool, amount in funded]
+        )
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def last(self) -> tuple[int, str]:
+        """``(seq, hash)`` of the last event; ``(0, GENESIS)`` of an empty store. The hash is the digest of the run."""
+        with self.database.read() as connection:
+            return self._last(connection)
+
+    def _last(self, connection: Connection) -> tuple[int, str]:
+        row = connection.exec_driver_sql("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").first()
+        return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
+
+    def read(
+        self,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        event_type: str | None = None,
+        agent_id: str | None = None,
+        tail: int | None = None,
+    ) -> Iterator[Event]:
+        """Iterate events in order of seq, `after` excluded and `upto` included; `tail` keeps the last so many.
+
+        Each event's hash is proven while reading. Raises IntegrityError naming the first event that was changed, and
+        StoreError for an `event_type` that does not exist.
+        """
+        if event_type is not None and event_type not in codec.VERSIONS:
+            raise StoreError(f"there is no event type {event_type!r}; {nearest(event_type, codec.VERSIONS)}")
+        where, params = "", []
+        for condition, value in (("seq <= ?", upto), ("event_type = ?", event_type), ("agent_id = ?", agent_id)):
+            if value is not None:
+                where += f" AND {condition}"
+                params.append(value)
+        if tail is not None:
+            return self._tail(where, params, after, tail)
+        return self._pages(where, params, after)
+
+    def _pages(self, where: str, params: list[Any], after: int) -> Iterator[Event]:
+        while True:
+            with self.database.read() as connection:
+                tail = f"WHERE seq > ?{where} ORDER BY seq LIMIT {PAGE_ROWS}"
+                rows = self.database.rows(connection, schema.EVENTS, tail, [after, *params])
+            for row in rows:
+                yield event_of(row)
+            if len(rows) < PAGE_ROWS:
+                return
+            after = rows[-1][0]
+
+    def _tail(self, where: str, params: list[Any], after: int, count: int) -> Iterator[Event]:
+        with self.database.read() as connection:
+            tail = f"WHERE seq > ?{where} ORDER BY seq DESC LIMIT {max(0, int(count))}"
+            rows = self.database.rows(connection, schema.EVENTS, tail, [after, *params])
+        for row in reversed(rows):
+            yield event_of(row)
+
+    def balance(self, account: str, asset: str) -> int:
+        """Base units of `asset` on `account`; 0 for an account never posted to."""
+        with self.database.read() as connection:
+            tail = "WHERE account = ? AND asset = ?"
+            rows = self.database.rows(connection, schema.ACCOUNT_BALANCES, tail, [account, asset])
+        return int(rows[0][2]) if rows else 0
+
+    def balances(self, prefix: str = "") -> dict[tuple[str, str], int]:
+        """(account, asset) -> base units, for every account that starts with `prefix`, sorted."""
+        with self.database.read() as connection:
+            return self._balances(connection, prefix)
+
+    def _balances(self, connection: Connection, prefix: str) -> dict[tuple[str, str], int]:
+        tail, params = "", []
+        if prefix:
+            collate = "" if self.database.sqlite else ' COLLATE "C"'
+            tail = f"WHERE account{collate} >= ? AND account{collate} < ?"
+            params = [prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)]
+        rows = self.database.rows(connection, schema.ACCOUNT_BALANCES, tail, params)
+        return dict(sorted(((account, asset), int(amount)) for account, asset, amount, _ in rows))
+
+
+def event_row(event: Event) -> tuple[Any, ...]:
+    """The stored columns of an event."""
+    return (
+        event.seq,
+        event.event_id,
+        event.event_type,
+        event.version,
+        event.agent_id,
+        event.timestamp,
+        event.data,
+        event.caused_by,
+        event.prev_hash,
+        event.hash,
+    )
+
+
+def event_of(row: Sequence[Any]) -> Event:
+    """The event of a stored row; raises IntegrityError when its hash does not seal it or its data cannot be read."""
+    seq, event_id, event_type, version, agent_id, timestamp, data, caused_by, prev_hash, own = row
+    proven = digests(seq, event_type, version, agent_id, timestamp, data, caused_by, prev_hash)
+    if proven != (event_id, own):
+        raise IntegrityError(
+            f"event {seq} was changed after it was stored (its hash does not fit); `arena audit` tells more"
+        )
+    try:
+        payload, transfers = codec.decode_data(event_type, version, data)
+    except IntegrityError as error:
+        raise IntegrityError(f"event {seq}: {error}") from error
+    return Event(
+        seq, event_id, event_type, version, agent_id, timestamp, data, caused_by, prev_hash, own, payload, transfers
+    )
+
+
+def ledger_rows(events: Sequence[Event], entry: int) -> list[tuple[Any, ...]]:
+    """The `capital_ledger` rows of `events`, numbered after `entry`."""
+    rows = []
+    for event in events:
+        for index, transfer in enumerate(event.transfers):
+            transfer_id = f"{event.event_id}:{index}"
+            for line in transfer.lines:
+                entry += 1
+                amount = str(line.amount_raw)
+                place = (entry, event.seq, event.event_id, transfer_id, line.account, line.asset, amount)
+                rows.append((*place, transfer.reason, event.timestamp))
+    return rows

@@ -1,0 +1,65 @@
+"""What went wrong with a database, in one sentence each."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy import exc
+
+from treasury_arena.errors import ConcurrencyError, StoreError
+
+_SQLITE = {
+    "SQLITE_BUSY": "is locked by another process; wait until it is done, or stop it",
+    "SQLITE_LOCKED": "is locked by another connection; try again",
+    "SQLITE_READONLY": "is read-only; check the permissions of the file and of its folder",
+    "SQLITE_PERM": "may not be opened; check the permissions of the file and of its folder",
+    "SQLITE_FULL": "cannot grow: the disk (or the file size limit) is full; nothing of this change was written",
+    "SQLITE_NOTADB": "is not a database, or is damaged",
+    "SQLITE_CORRUPT": "is damaged; restore a copy",
+    "SQLITE_CANTOPEN": "cannot be opened; check that the folder exists and may be written",
+    "SQLITE_IOERR": "cannot be read or written: the disk failed or is full; nothing of this change was written",
+}
+_POSTGRES = {
+    "28P01": "refused the password; check the user and the password in the URL",
+    "28000": "refused the user; check the user and the password in the URL",
+    "3D000": "does not exist on the server; create it first (createdb)",
+    "3F000": "has no schema to write to; check the search path",
+    "25006": "is read-only",
+    "42501": "may not be written by this user; check its rights",
+    "53100": "cannot grow: the server's disk is full; nothing of this change was written",
+    "53300": "has no connection free; raise max_connections or close others",
+    "55P03": "is locked by another process; wait until it is done, or stop it",
+    "57P01": "was shut down",
+    "57P03": "is starting up or shutting down; try again",
+}
+
+
+def describe(error: BaseException, label: str) -> StoreError:
+    """Return the StoreError that says what `error` (of SQLAlchemy or a driver) means for the store called `label`."""
+    origin = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+    if isinstance(error, exc.TimeoutError):
+        return StoreError(f"store {label} has no connection free; too many threads use it at once")
+    name = getattr(origin, "sqlite_errorname", None)
+    if name is not None:
+        if name.startswith("SQLITE_CONSTRAINT"):
+            return ConcurrencyError(
+                f"store {label} already holds such a row: another writer was first; read again and retry"
+            )
+        for prefix, sentence in _SQLITE.items():
+            if name.startswith(prefix):
+                return StoreError(f"store {label} {sentence}")
+    details = origin.args[0] if getattr(origin, "args", None) else ""
+    if isinstance(details, dict) and "C" in details:
+        code = str(details["C"])
+        if code.startswith("23") or code in ("40001", "40P01"):
+            return ConcurrencyError(f"store {label}: another writer was first; read again and retry")
+        if code in _POSTGRES:
+            return StoreError(f"store {label} {_POSTGRES[code]}")
+        return StoreError(f"store {label} failed: {details.get('M', code)} (SQLSTATE {code})")
+    if isinstance(origin, sqlite3.Error):
+        return StoreError(f"store {label} failed: {origin}")
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return StoreError(
+            f"store {label} lost its connection; nothing of this change is certain until it is read again"
+        )
+    return StoreError(f"store {label} cannot be reached: {origin}; check host, port and that the server runs")

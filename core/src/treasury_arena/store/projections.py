@@ -1,0 +1,322 @@
+"""Projections: pure folds of events into rows. The store keeps them in the append transaction; replay folds them afresh.
+
+A rule says which rows an event touches and what each becomes. `arena_state` is drawn from the folded tables (`draw_state`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from treasury_arena.errors import StoreError, ValidationError
+from treasury_arena.events import catalog as c
+from treasury_arena.events.codec import canonical_json
+from treasury_arena.events.event import Event
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+Fold = Callable[[Row | None, Event, Key], Row | None]
+"""(row before or None, event, key) -> row after, or None when the event does not concern a row that is not there."""
+
+
+@attrs.frozen
+class Rule:
+    """`keys` names the rows of `table` that an event touches, `fold` makes the new row; `fresh` rows are never read first."""
+
+    table: str
+    keys: Callable[[Event], Iterable[Key]]
+    fold: Fold
+    fresh: bool = False
+
+
+def _real(value: float) -> float:
+    """A float as both databases give it back: SQLite knows no negative zero."""
+    return float(value) + 0.0
+
+
+def _agent_key(event: Event) -> Iterable[Key]:
+    return () if event.agent_id is None else ((event.agent_id,),)
+
+
+def _agent(change: Callable[[Row, Event], Row]) -> Rule:
+    def fold(row: Row | None, event: Event, key: Key) -> Row | None:
+        return None if row is None else {**row, **change(row, event), "seq": event.seq}
+
+    return Rule("agents", _agent_key, fold)
+
+
+def _born(row: Row | None, event: Event, key: Key) -> Row:
+    born: c.AgentSpawned = event.payload
+    return {
+        "agent_id": key[0],
+        "strategy": born.strategy,
+        "stage": "simulation",
+        "label": "",
+        "origin": born.origin,
+        "replaces": born.replaces,
+        "parents": canonical_json(born.parents),
+        "genome": canonical_json(born.genome),
+        "genes": canonical_json(born.genes),
+        "training": canonical_json(born.training),
+        "born_cycle": born.cycle,
+        "born_at": event.timestamp,
+        "stage_since": event.timestamp,
+        "ended_at": None,
+        "ended_by": None,
+        "ended_reason": None,
+        "failures": 0,
+        "days": 0,
+        "fitness": None,
+        "metrics": "{}",
+        "pool": None,
+        "allocated_raw": "0",
+        "equity_raw": None,
+        "seq": event.seq,
+    }
+
+
+def _performed(row: Row, event: Event) -> Row:
+    record: c.PerformanceRecorded = event.payload
+    fitness = record.metrics.get("fitness")
+    return {
+        "days": record.days,
+        "fitness": None if fitness is None else _real(fitness),
+        "metrics": canonical_json(record.metrics),
+        "label": record.label,
+    }
+
+
+def _graduated(row: Row, event: Event) -> Row:
+    return {"stage": event.payload.to_stage, "stage_since": event.timestamp, "label": event.payload.label}
+
+
+def _ended(stage: str) -> Callable[[Row, Event], Row]:
+    def change(row: Row, event: Event) -> Row:
+        return {
+            "stage": stage,
+            "stage_since": event.timestamp,
+            "ended_at": event.timestamp,
+            "ended_by": event.payload.rule,
+            "ended_reason": event.payload.reason,
+            "allocated_raw": "0",
+        }
+
+    return change
+
+
+def _funded(row: Row, event: Event) -> Row:
+    return {"pool": event.payload.pool, "allocated_raw": str(int(row["allocated_raw"]) + event.payload.amount_raw)}
+
+
+def _returned(row: Row, event: Event) -> Row:
+    return {"allocated_raw": str(max(0, int(row["allocated_raw"]) - event.payload.amount_raw))}
+
+
+def _limit(row: Row | None, event: Event, key: Key) -> Row:
+    return {"agent_id": key[0], "role": key[1], "share": _real(event.payload.limits[key[1]]), "seq": event.seq}
+
+
+def _limit_keys(event: Event) -> Iterable[Key]:
+    return () if event.agent_id is None else tuple((event.agent_id, role) for role in sorted(event.payload.limits))
+
+
+_NO_TRADE: Row = dict.fromkeys(
+    (
+        "code",
+        "reason",
+        "path",
+        "value_raw",
+        "target_raw",
+        "reserved_raw",
+        "notional_raw",
+        "cost_raw",
+        "cash_raw",
+        "slippage_bps",
+    )
+)
+
+
+def _trade(row: Row | None, event: Event, key: Key) -> Row:
+    order: c.OrderReserved | c.OrderSettled | c.OrderRejected = event.payload
+    trade: Row = {
+        **(row or _NO_TRADE),
+        "intent_id": key[0],
+        "agent_id": event.agent_id,
+        "market": order.market,
+        "role": order.role,
+        "market_row": order.row,
+        "timestamp": event.timestamp,
+        "seq": event.seq,
+    }
+    if isinstance(order, c.OrderReserved):
+        trade.update(status="RESERVED", value_raw=str(order.value_raw), target_raw=str(order.target_raw))
+        trade.update(reserved_raw=str(order.reserved_raw))
+    elif isinstance(order, c.OrderSettled):
+        trade.update(status=order.status, path=canonical_json(order.path), slippage_bps=_real(order.slippage_bps))
+        trade.update(notional_raw=str(order.notional_raw), cost_raw=str(order.cost_raw), cash_raw=str(order.cash_raw))
+    else:
+        trade.update(status="REJECTED", code=order.code, reason=order.reason, notional_raw=str(order.notional_raw))
+    return trade
+
+
+def _opened(row: Row | None, event: Event, key: Key) -> Row:
+    arena: c.ArenaOpened = event.payload
+    if row is not None:
+        raise StoreError(f"the store already holds the arena {row['name']!r}; open another store for {arena.name!r}")
+    return {
+        "id": 1,
+        "run_id": event.event_id,
+        "name": arena.name,
+        "seed": str(arena.seed),
+        "profile": arena.profile,
+        "config": canonical_json(arena.config),
+        "config_hash": arena.config_hash,
+        "base_asset": arena.base_asset,
+        "assets": canonical_json(arena.assets),
+        "plugins": canonical_json(arena.plugins),
+        "data_fingerprint": arena.data_fingerprint,
+        "start_date": arena.start,
+        "end_date": arena.end,
+        "status": "running",
+        "last_cycle": None,
+        "capital_raw": None,
+        "seq": event.seq,
+    }
+
+
+def _run(change: Callable[[Event], Row]) -> Rule:
+    def fold(row: Row | None, event: Event, key: Key) -> Row | None:
+        return None if row is None else {**row, **change(event), "seq": event.seq}
+
+    return Rule("simulation_runs", lambda _: ((1,),), fold)
+
+
+def _snapshot(row: Row | None, event: Event, key: Key) -> Row:
+    cycle: c.EvolutionCycleComplete = event.payload
+    return {
+        "cycle": cycle.cycle,
+        "market_row": cycle.row,
+        "timestamp": event.timestamp,
+        "trials": cycle.trials,
+        "best": _real(cycle.best),
+        "median": _real(cycle.median),
+        "population": canonical_json(cycle.population),
+        "capital_raw": str(cycle.capital_raw),
+        "agent_steps": cycle.agent_steps,
+        "seq": event.seq,
+    }
+
+
+STOP_LEVELS = ("OFF", "SOFT", "HARD")
+
+
+def _stop(row: Row | None, event: Event, key: Key) -> Row:
+    order: c.EmergencyStopEngaged | c.EmergencyStopReleased = event.payload
+    level = "OFF"
+    if isinstance(order, c.EmergencyStopEngaged):
+        if order.level not in STOP_LEVELS[1:]:
+            raise ValidationError(f"emergency stop level {order.level!r} is unknown; expected SOFT or HARD")
+        level = max(row["level"] if row else "OFF", order.level, key=STOP_LEVELS.index)
+    return {
+        "id": 1,
+        "level": level,
+        "reason": order.reason,
+        "operator": order.operator,
+        "timestamp": event.timestamp,
+        "seq": event.seq,
+    }
+
+
+_STOP = Rule("emergency_stop", lambda _: ((1,),), _stop)
+_TRADE = Rule("trades", lambda event: ((event.payload.intent_id,),), _trade)
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "ArenaOpened": (Rule("simulation_runs", lambda _: ((1,),), _opened),),
+    "AgentSpawned": (Rule("agents", _agent_key, _born, fresh=True),),
+    "PerformanceRecorded": (_agent(_performed),),
+    "AgentGraduated": (_agent(_graduated), Rule("position_limits", _limit_keys, _limit, fresh=True)),
+    "AgentKilled": (_agent(_ended("dead")),),
+    "AgentRetired": (_agent(_ended("retired")),),
+    "AgentFailed": (_agent(lambda row, event: {"failures": row["failures"] + 1}),),
+    "CapitalAllocated": (_agent(_funded),),
+    "CapitalReturned": (_agent(_returned),),
+    "OrderReserved": (_TRADE,),
+    "OrderSettled": (_TRADE,),
+    "OrderRejected": (_TRADE,),
+    "AgentMarked": (_agent(lambda row, event: {"equity_raw": str(event.payload.equity_raw)}),),
+    "EvolutionCycleComplete": (
+        Rule("simulation_snapshots", lambda event: ((event.payload.cycle,),), _snapshot, fresh=True),
+        _run(lambda event: {"last_cycle": event.payload.cycle, "capital_raw": str(event.payload.capital_raw)}),
+    ),
+    "RunCompleted": (_run(lambda event: {"status": "completed", "capital_raw": str(event.payload.capital_raw)}),),
+    "EmergencyStopEngaged": (_STOP,),
+    "EmergencyStopReleased": (_STOP,),
+}
+"""Event name -> the rows it touches. An event without an entry touches balances and `arena_state` only."""
+
+
+def fold_rules(
+    rows: dict[str, dict[Key, Row]], events: Iterable[Event], dirty: dict[str, set[Key]] | None = None
+) -> None:
+    """Fold `events` into `rows` (table -> key -> row) in place; keys written are added to `dirty`.
+
+    Every row that is stored and that the events touch must be in `rows`.
+    """
+    for event in events:
+        for rule in RULES.get(event.event_type, ()):
+            table = rows[rule.table]
+            for key in rule.keys(event):
+                row = rule.fold(table.get(key), event, key)
+                if row is not None:
+                    table[key] = row
+                    if dirty is not None:
+                        dirty[rule.table].add(key)
+
+
+def needed(events: Iterable[Event]) -> dict[str, set[Any]]:
+    """First key column's values of the stored rows that folding `events` reads, by table."""
+    wanted: dict[str, set[Any]] = {}
+    for event in events:
+        for rule in RULES.get(event.event_type, ()):
+            if not rule.fresh:
+                wanted.setdefault(rule.table, set()).update(key[0] for key in rule.keys(event))
+    return wanted
+
+
+def draw_state(
+    last_seq: int,
+    run: Row | None,
+    balances: Mapping[tuple[str, str], int],
+    stages: Mapping[str, int],
+    funded: Iterable[tuple[str, str]],
+) -> Row:
+    """The one row of `arena_state`.
+
+    `balances`: at least every account of pools and treasury. `stages`: stage -> number of agents.
+    `funded`: (pool, allocated_raw) of each agent whose allocation is not 0.
+    """
+    base = run["base_asset"] if run else ""
+    pools: dict[str, dict[str, str]] = {}
+    available: dict[str, str] = {}
+    for (account, asset), amount in balances.items():
+        kind, _, name = account.partition(":")
+        if kind not in ("pool", "treasury"):
+            continue
+        pools.setdefault(account, {})[asset] = str(amount)
+        if kind == "pool" and ":" not in name and asset == base:
+            available[name] = str(amount)
+    allocated = dict.fromkeys(available, 0)
+    for pool, amount_raw in funded:
+        allocated[pool] = allocated.get(pool, 0) + int(amount_raw)
+    return {
+        "id": 1,
+        "pools": canonical_json(pools),
+        "allocated": canonical_json({pool: str(amount) for pool, amount in allocated.items()}),
+        "available": canonical_json(available),
+        "agents": canonical_json(dict(stages)),
+        "last_cycle": run["last_cycle"] if run else None,
+        "last_seq": last_seq,
+        "seq": last_seq,
+    }

@@ -1,0 +1,176 @@
+"""Replay: fold every event afresh and compare with what is stored, or put it in its place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+from sqlalchemy.engine import Connection
+
+from treasury_arena.errors import IntegrityError
+from treasury_arena.events.event import Event
+from treasury_arena.events.hashing import GENESIS
+from treasury_arena.events.postings import settle
+from treasury_arena.store import schema
+from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
+from treasury_arena.store.projections import Row, draw_state, fold_rules
+
+StoredRow = tuple[Any, ...]
+
+
+class Replay:
+    """Every projection in memory, folded from events handed to `feed` in order."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[tuple[Any, ...], Row]] = {name: {} for name in schema.FOLDED}
+        self._balances: dict[tuple[str, str], int] = {}
+        self.last_seq = 0
+        self.digest = GENESIS
+
+    def feed(self, event: Event) -> None:
+        """Fold one event; raises what appending it would have raised."""
+        fold_rules(self._rows, (event,))
+        after = settle(self._balances, event.transfers)
+        self._balances.update(after)
+        for account, asset in after:
+            row = {"account": account, "asset": asset, "amount": str(after[account, asset]), "seq": event.seq}
+            self._rows["account_balances"][account, asset] = row
+        self.last_seq, self.digest = event.seq, event.hash
+
+    def tables(self) -> dict[str, dict[tuple[Any, ...], StoredRow]]:
+        """Projection -> key -> row as the store would hold it."""
+        rows: dict[str, Iterable[Row]] = {name: table.values() for name, table in self._rows.items()}
+        rows[schema.ARENA_STATE.name] = [self._state()] if self.last_seq else []
+        return {
+            name: keyed(schema.PROJECTIONS[name], (tuple(r.values()) for r in _ordered(name, rows[name])))
+            for name in rows
+        }
+
+    def _state(self) -> Row:
+        agents = self._rows["agents"].values()
+        funded = [(row["pool"], row["allocated_raw"]) for row in agents if row["allocated_raw"] != "0"]
+        stages = Counter(row["stage"] for row in agents)
+        return draw_state(self.last_seq, self._rows["simulation_runs"].get((1,)), self._balances, stages, funded)
+
+
+def _ordered(name: str, rows: Iterable[Row]) -> Iterable[Row]:
+    columns = schema.PROJECTIONS[name].columns
+    return ({column: row[column] for column in columns} for row in rows)
+
+
+def keyed(table: schema.Table, rows: Iterable[StoredRow]) -> dict[tuple[Any, ...], StoredRow]:
+    """Rows by their key columns."""
+    return {row[: table.key_columns]: row for row in rows}
+
+
+@attrs.frozen
+class Difference:
+    """A stored row that the events do not give: `stored` or `expected` is None when there is no such row."""
+
+    seq: int
+    table: str
+    key: tuple[Any, ...]
+    stored: StoredRow | None
+    expected: StoredRow | None
+
+    def __str__(self) -> str:
+        where = f"{self.table} {'/'.join(str(part) for part in self.key)}"
+        if self.stored is None:
+            return f"{where} is missing"
+        if self.expected is None:
+            return f"{where} comes from no event"
+        names = schema.PROJECTIONS[self.table].columns
+        for name, stored, expected in zip(names, self.stored, self.expected, strict=True):
+            if repr(stored) != repr(expected):
+                return f"{where}: {name} is {stored!r}, the events say {expected!r}"
+        return f"{where} differs"
+
+
+def differences(
+    expected: dict[str, dict[tuple[Any, ...], StoredRow]], stored: dict[str, dict[tuple[Any, ...], StoredRow]]
+) -> list[Difference]:
+    """Every row that differs, by the seq of the event that wrote it last."""
+    found = []
+    for name, rows in expected.items():
+        others = stored[name]
+        for key in rows.keys() | others.keys():
+            want, have = rows.get(key), others.get(key)
+            if repr(want) != repr(have):
+                seq = (want or have or (0,))[-1]
+                found.append(Difference(seq if isinstance(seq, int) else 0, name, key, have, want))
+    return sorted(found, key=lambda item: (item.seq, item.table, repr(item.key)))
+
+
+def stored_tables(store: EventStore, connection: Connection) -> dict[str, dict[tuple[Any, ...], StoredRow]]:
+    """Every projection as the database holds it."""
+    return {name: keyed(table, store.database.rows(connection, table)) for name, table in schema.PROJECTIONS.items()}
+
+
+@attrs.frozen
+class ReplayReport:
+    """What `replay` found. `digest` is the hash of the last event."""
+
+    events: int
+    digest: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences
+
+
+def _events(store: EventStore, connection: Connection) -> Iterable[Event]:
+    after, prev_hash = 0, GENESIS
+    while True:
+        tail = f"WHERE seq > ? ORDER BY seq LIMIT {PAGE_ROWS}"
+        rows = store.database.rows(connection, schema.EVENTS, tail, [after])
+        for row in rows:
+            event = event_of(row)
+            if event.seq != after + 1 or event.prev_hash != prev_hash:
+                raise IntegrityError(
+                    f"event {after + 1} is missing or does not follow its predecessor; `arena audit` tells more"
+                )
+            after, prev_hash = event.seq, event.hash
+            yield event
+        if len(rows) < PAGE_ROWS:
+            return
+
+
+def replay(store: EventStore) -> ReplayReport:
+    """Fold every event into fresh tables and compare them with the stored ones, value by value.
+
+    Raises IntegrityError when the log itself cannot be read in one chain.
+    """
+    fresh = Replay()
+    with store.database.read() as connection:
+        for event in _events(store, connection):
+            fresh.feed(event)
+        stored = stored_tables(store, connection)
+    return ReplayReport(fresh.last_seq, fresh.digest, tuple(differences(fresh.tables(), stored)))
+
+
+def compare_projections(store: EventStore) -> list[Difference]:
+    """Rows of the projections that the events do not give; empty when all is well."""
+    return list(replay(store).differences)
+
+
+def rebuild_projections(store: EventStore) -> int:
+    """Drop every projection and the ledger's lines and write them again from the events, in one transaction.
+
+    Returns the number of events folded. Raises IntegrityError, and changes nothing, when the log cannot be read.
+    """
+    fresh = Replay()
+    with store.database.write() as connection:
+        for name in (schema.CAPITAL_LEDGER.name, *schema.PROJECTIONS):
+            connection.exec_driver_sql(f'DELETE FROM "{name}"')
+        entry = 0
+        for event in _events(store, connection):
+            fresh.feed(event)
+            lines = ledger_rows((event,), entry)
+            store.database.put(connection, schema.CAPITAL_LEDGER, lines)
+            entry += len(lines)
+        for name, rows in fresh.tables().items():
+            store.database.put(connection, schema.PROJECTIONS[name], [rows[key] for key in sorted(rows)])
+    return fresh.last_seq

@@ -1,0 +1,194 @@
+"""The stored tables. Names and columns are public: audits read them with plain SQL.
+
+Amounts of `capital_ledger` and `account_balances` are exact beyond 64 bits: decimal text in SQLite, NUMERIC(78,0) in
+PostgreSQL. Every other base-unit figure is decimal text in both. Nested values are canonical JSON text. `seq` on a
+projection's row is the event that wrote the row last.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+HEAD = "0001"
+"""The Alembic revision this program writes."""
+
+REVISIONS = ("0001",)
+"""Every revision this program can bring to HEAD, oldest first."""
+
+INT, REAL, TEXT, AMOUNT = "BIGINT", "DOUBLE PRECISION", "TEXT", "AMOUNT"
+
+
+@attrs.frozen
+class Table:
+    """A table's columns (name -> INT, REAL, TEXT or AMOUNT), in stored order; the first `key_columns` are its key."""
+
+    name: str
+    columns: dict[str, str]
+    key_columns: int = 1
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(self.columns)[: self.key_columns]
+
+
+EVENTS = Table(
+    "events",
+    {
+        "seq": INT,
+        "event_id": TEXT,
+        "event_type": TEXT,
+        "version": INT,
+        "agent_id": TEXT,
+        "timestamp": TEXT,
+        "data": TEXT,
+        "caused_by": TEXT,
+        "prev_hash": TEXT,
+        "hash": TEXT,
+    },
+)
+CAPITAL_LEDGER = Table(
+    "capital_ledger",
+    {
+        "entry": INT,  # gap-free from 1, in the order of events, transfers and lines
+        "seq": INT,
+        "event_id": TEXT,
+        "transfer_id": TEXT,
+        "account": TEXT,
+        "asset": TEXT,
+        "amount": AMOUNT,
+        "reason": TEXT,
+        "timestamp": TEXT,
+    },
+)
+ACCOUNT_BALANCES = Table("account_balances", {"account": TEXT, "asset": TEXT, "amount": AMOUNT, "seq": INT}, 2)
+AGENTS = Table(
+    "agents",
+    {
+        "agent_id": TEXT,
+        "strategy": TEXT,
+        "stage": TEXT,  # simulation, proving, arena, retired, dead
+        "label": TEXT,
+        "origin": TEXT,
+        "replaces": TEXT,
+        "parents": TEXT,
+        "genome": TEXT,
+        "genes": TEXT,
+        "training": TEXT,
+        "born_cycle": INT,
+        "born_at": TEXT,
+        "stage_since": TEXT,
+        "ended_at": TEXT,
+        "ended_by": TEXT,  # the rule that ended it
+        "ended_reason": TEXT,
+        "failures": INT,
+        "days": INT,
+        "fitness": REAL,
+        "metrics": TEXT,
+        "pool": TEXT,  # the pool that funded it last
+        "allocated_raw": TEXT,  # given less returned, never below 0; 0 once it has ended
+        "equity_raw": TEXT,  # at its last mark
+        "seq": INT,
+    },
+)
+TRADES = Table(
+    "trades",
+    {
+        "intent_id": TEXT,
+        "agent_id": TEXT,
+        "market": TEXT,
+        "role": TEXT,
+        "market_row": INT,
+        "status": TEXT,  # RESERVED, FINAL, REJECTED
+        "code": TEXT,
+        "reason": TEXT,
+        "path": TEXT,
+        "value_raw": TEXT,
+        "target_raw": TEXT,
+        "reserved_raw": TEXT,
+        "notional_raw": TEXT,
+        "cost_raw": TEXT,
+        "cash_raw": TEXT,
+        "slippage_bps": REAL,
+        "timestamp": TEXT,
+        "seq": INT,
+    },
+)
+POSITION_LIMITS = Table("position_limits", {"agent_id": TEXT, "role": TEXT, "share": REAL, "seq": INT}, 2)
+SIMULATION_RUNS = Table(
+    "simulation_runs",
+    {
+        "id": INT,  # always 1: a store holds one run
+        "run_id": TEXT,  # event_id of ArenaOpened
+        "name": TEXT,
+        "seed": TEXT,
+        "profile": TEXT,
+        "config": TEXT,
+        "config_hash": TEXT,
+        "base_asset": TEXT,
+        "assets": TEXT,
+        "plugins": TEXT,
+        "data_fingerprint": TEXT,
+        "start_date": TEXT,
+        "end_date": TEXT,
+        "status": TEXT,  # running, completed
+        "last_cycle": INT,
+        "capital_raw": TEXT,
+        "seq": INT,
+    },
+)
+SIMULATION_SNAPSHOTS = Table(
+    "simulation_snapshots",
+    {
+        "cycle": INT,
+        "market_row": INT,
+        "timestamp": TEXT,
+        "trials": INT,
+        "best": REAL,
+        "median": REAL,
+        "population": TEXT,
+        "capital_raw": TEXT,
+        "agent_steps": INT,
+        "seq": INT,
+    },
+)
+EMERGENCY_STOP = Table(
+    "emergency_stop",
+    {
+        "id": INT,  # always 1
+        "level": TEXT,  # OFF, SOFT, HARD: the highest engaged since the last release
+        "reason": TEXT,
+        "operator": TEXT,
+        "timestamp": TEXT,
+        "seq": INT,
+    },
+)
+ARENA_STATE = Table(
+    "arena_state",
+    {
+        "id": INT,  # always 1
+        "pools": TEXT,  # account of pool or treasury -> asset -> balance
+        "allocated": TEXT,  # pool -> capital its living agents hold, base asset
+        "available": TEXT,  # pool -> free cash, base asset
+        "agents": TEXT,  # stage -> number of agents
+        "last_cycle": INT,
+        "last_seq": INT,
+        "seq": INT,
+    },
+)
+
+FOLDED = {
+    table.name: table
+    for table in (
+        ACCOUNT_BALANCES,
+        AGENTS,
+        TRADES,
+        POSITION_LIMITS,
+        SIMULATION_RUNS,
+        SIMULATION_SNAPSHOTS,
+        EMERGENCY_STOP,
+    )
+}
+"""Projections folded event by event; `arena_state` is drawn from them."""
+
+PROJECTIONS = {**FOLDED, ARENA_STATE.name: ARENA_STATE}
+TABLES = {EVENTS.name: EVENTS, CAPITAL_LEDGER.name: CAPITAL_LEDGER, **PROJECTIONS}

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from treasury_arena.events import catalog as c
+from treasury_arena.events.event import Draft, Line, Transfer
+from treasury_arena.store import EventStore, open_store
+
+NOON = "2024-01-01T12:00:00Z"
+
+
+def move(source: str, target: str, amount: int, asset: str = "USDC", reason: str = "move") -> Transfer:
+    return Transfer(reason, (Line(source, asset, -amount), Line(target, asset, amount)))
+
+
+def opened(amount: int = 1_000, pool: str = "arena") -> Draft:
+    payload = c.ArenaOpened(
+        "t", 7, "owner", {"a": {"b_raw": 2**70}}, "h", "USDC", {"USDC": 6}, {}, "f", "2024-01-01", "2024-12-31"
+    )
+    return Draft(payload, NOON, None, (move("world:owner", f"pool:{pool}", amount),))
+
+
+def spawned(agent: str, **changes: Any) -> Draft:
+    fields = {"strategy": "farmer", "cycle": 1, "row": 24, "genome": [0.1, -0.0], "genes": {"x": 0.1, "y": 1e-9}}
+    rest = {"parents": [], "replaces": None, "training": {"score": 1.5}, "origin": "search"}
+    return Draft(c.AgentSpawned(**{**fields, **rest, **changes}), NOON, agent)
+
+
+def allocated(agent: str, amount: int, pool: str = "arena") -> Draft:
+    transfer = move(f"pool:{pool}", f"agent:{agent}:available", amount)
+    return Draft(c.CapitalAllocated(pool, amount, "rank"), NOON, agent, (transfer,))
+
+
+def returned(agent: str, amount: int, pool: str = "arena") -> Draft:
+    transfer = move(f"agent:{agent}:available", f"pool:{pool}", amount)
+    return Draft(c.CapitalReturned(pool, amount, "end"), NOON, agent, (transfer,))
+
+
+def record(agent: str, fitness: float = 1.25) -> Draft:
+    return Draft(c.PerformanceRecorded(1, 30, {"fitness": fitness, "sharpe": 0.1}, ""), NOON, agent)
+
+
+def story() -> list[Draft]:
+    """A short life of an arena in which every projection has rows."""
+    metrics = {"fitness": 2.5, "sharpe": 1.75}
+    settled = move("agent:a1:reserved", "agent:a1:position:lend", 90, reason="fill")
+    costs = move("agent:a1:reserved", "fee:aave.usdc", 10, reason="fee")
+    token = Transfer("mint", (Line("world:aave", "aUSDC", -(2**80)), Line("agent:a1:position:lend", "aUSDC", 2**80)))
+    return [
+        opened(1_000),
+        Draft(c.EvolutionCycleStarted(1, 24), NOON),
+        spawned("a1"),
+        spawned("ä2", origin="seed", parents=["a1"]),
+        record("a1", 2.5),
+        Draft(c.AgentGraduated("simulation", "arena", "good", metrics, 0.9, None, 12, {"lend": 1.0, "coin": 0.25}, "lender"), NOON, "a1"),
+        allocated("a1", 400),
+        Draft(
+            c.OrderReserved("i1", "aave.usdc", "lend", 25, 0, 100, 100),
+            NOON,
+            "a1",
+            (move("agent:a1:available", "agent:a1:reserved", 100),),
+            caused_by=6,
+        ),
+        Draft(c.OrderSettled("i1", "aave.usdc", "lend", 25, "FINAL", ["SENT"], 90, 10, -100, 1.5, ["90"]), NOON, "a1", (settled, costs, token), 7),
+        Draft(c.OrderRejected("i2", "uni.eth", "coin", 26, "trade_size", "too small", 3), NOON, "a1"),
+        Draft(c.AgentFailed("raised", "division by zero"), NOON, "ä2"),
+        Draft(c.AgentKilled("failed", "its code failed", {}), NOON, "ä2", caused_by=10),
+        Draft(c.AgentMarked(1, 48, 390, 300, {"lend": ["90"]}, {"peak_raw": 400, "s": [0.5]}, [400, 390], {"lend": 0.2}, 1, 10), NOON, "a1"),
+        Draft(c.EvolutionCycleComplete(1, 48, 12, {"farmer": [1, 2, 3]}, [], {"arena": 1}, 1.0, -0.0, 990, 48), NOON),
+        Draft(c.EmergencyStopEngaged("SOFT", "drill", "ann"), NOON),
+        returned("a1", 50),
+        Draft(c.RunCompleted(1, 48, 990), NOON),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """Builders of drafts."""
+    builders = (move, opened, spawned, allocated, returned, record, story)
+    return SimpleNamespace(NOON=NOON, **{builder.__name__: builder for builder in builders})
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[EventStore]:
+    with open_store(store_url) as opened_store:
+        yield opened_store
