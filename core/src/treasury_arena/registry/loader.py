@@ -73,7 +73,8 @@ def _check_pending(manager: pluggy.PluginManager) -> None:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         hooks = [kind.hook for kind in KINDS]
-        unknown = [name for name in vars(manager.hook) if not name.startswith("_") and name not in hooks]
+        pending = {name: caller for name, caller in vars(manager.hook).items() if not name.startswith("_")}
+        unknown = [name for name, caller in pending.items() if name not in hooks and caller.get_hookimpls()]
         told = "; ".join(f"unknown hook {name!r}: {nearest(name, hooks)}" for name in unknown)
         raise PluginError(told or str(error)) from error
 
