@@ -52,15 +52,17 @@ def _assets(settings: Settings, registry: Offered, reading: Reading) -> Found:
         if entry.symbol in known | seen:
             yield ("assets", at, "symbol"), f"{entry.symbol!r} is already defined; expected another symbol"
         seen.add(entry.symbol)
-    table = AssetTable(
-        [*KNOWN_ASSETS, *(Asset(one.symbol, one.decimals, one.stable) for one in settings.assets or () if one.decimals)]
-    )
+    extra = [
+        Asset(one.symbol, one.decimals or 0, one.stable) for one in settings.assets or () if one.symbol is not None
+    ]
+    table = AssetTable([*KNOWN_ASSETS, *extra])
+    symbols = list(table)
     for name, market in settings.markets.items():
-        if market.asset is not None and market.asset not in table:
-            yield ("markets", name, "asset"), f"unknown asset {market.asset!r}; {nearest(market.asset, table)}"
+        if market.asset is not None and market.asset not in symbols:
+            yield ("markets", name, "asset"), f"unknown asset {market.asset!r}; {nearest(market.asset, symbols)}"
     capital = settings.capital
-    if capital.base not in table:
-        yield ("capital", "base"), f"unknown asset {capital.base!r}; {nearest(capital.base, table)}"
+    if capital.base not in symbols:
+        yield ("capital", "base"), f"unknown asset {capital.base!r}; {nearest(capital.base, symbols)}"
         return
     for name in ("total", "reserve", "proving", "arena", "proving_slot"):
         try:
@@ -85,8 +87,9 @@ def _markets(settings: Settings, registry: Offered, reading: Reading) -> Found:
                     (*path, "columns", field),
                     f"{model.name} reads no market field of that name; {nearest(field, fields)}",
                 )
-        unbound = [field for field in fields if field not in (market.columns or {})]
-        if unbound:
+        columns = market.columns or {}
+        unbound = [field for field in fields if field not in columns]
+        if unbound and all(field in fields for field in columns):
             yield (
                 (*path, "columns"),
                 f"{model.name} also reads {', '.join(unbound)}; "
@@ -177,7 +180,7 @@ def _agents(settings: Settings, registry: Offered, reading: Reading) -> Found:
         if (missing := _missing(registry, "strategies", agent.strategy)) is not None:
             yield (*path, "strategy"), missing
             continue
-        if agent.strategy not in names:
+        if agent.strategy not in names and all(name in registry.strategies for name in names):
             yield (*path, "strategy"), f"strategy {agent.strategy!r} is not enabled; {nearest(agent.strategy, names)}"
         space = registry.strategies[agent.strategy].space
         for gene, value in (agent.genome or {}).items():

@@ -38,7 +38,15 @@ class Problem:
 
 @attrs.frozen
 class Reading:
-    """What was read: `settings` (attributes that could not be read hold None; only whole without problems) and problems."""
+    """What was read.
+
+    Attributes:
+        settings: an instance of the schema; beside problems it is only a sketch, in which a key that could not be read holds
+            its default (None for a required one) and nothing that spans keys was checked.
+        problems: every mistake, by line.
+        sections: instances of the further classes by key path.
+        lines, file: where the keys are.
+    """
 
     settings: Any
     problems: list[Problem]
@@ -190,9 +198,12 @@ class _Reader:
             if value is _BAD and not key.required:
                 value = key.default
             object.__setattr__(partial, key.attribute.name, None if value is _BAD else value)
-        for name, value in values.items():
-            if value is not _BAD:
-                self._validate(keys[name], value, partial, (*path, name))
+        valid = {
+            name: value is _BAD or self._validate(keys[name], value, partial, (*path, name))
+            for name, value in values.items()
+        }
+        for name in (name for name, right in valid.items() if not right):
+            object.__setattr__(partial, keys[name].attribute.name, None if keys[name].required else keys[name].default)
         return values, partial
 
     def _key(self, key: KeyField, value: Any, path: KeyPath) -> Any:
@@ -218,13 +229,15 @@ class _Reader:
             inside = {section[len(prefix) :].split(".")[0] for section in self.sections if section.startswith(prefix)}
             self.say((*path, name), f"unknown key; {nearest(name, [*known, *inside])}")
 
-    def _validate(self, key: KeyField, value: Any, partial: Any, path: KeyPath) -> None:
+    def _validate(self, key: KeyField, value: Any, partial: Any, path: KeyPath) -> bool:
         if key.attribute.validator is None:
-            return
+            return True
         try:
             key.attribute.validator(partial, key.attribute, value)
         except (ValueError, TypeError) as error:
             self.say(path, _refusal(key.attribute.name, error))
+            return False
+        return True
 
     def _construct(self, cls: type[Any], values: dict[str, Any], partial: Any, path: KeyPath) -> Any:
         try:
@@ -264,7 +277,8 @@ class _Reader:
         for option in options:
             if type(option) is type(value) and option == value:
                 return option
-        hint = f"; {nearest(value, map(str, options))}" if isinstance(value, str) else ""
+        close = nearest(value, map(str, options)) if isinstance(value, str) else ""
+        hint = f"; {close}" if close.startswith("did you mean") else ""
         return self.say(path, f"is {_shown(value)}; expected {expectation(Literal[options])}{hint}")
 
     def _items(self, value: Any, path: KeyPath, hint: Any, length: int | None) -> Any:
@@ -342,7 +356,9 @@ def expectation(hint: Any) -> str:
         return "a table"
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
-        return ("one of " if len(arguments) > 1 else "") + ", ".join(_shown(option) for option in arguments)
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(
+            _shown(option).removeprefix("the text ") for option in arguments
+        )
     if origin in (list, tuple):
         return "a list"
     return words.get(hint, "a table") if not origin else "a table"
