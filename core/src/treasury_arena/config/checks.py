@@ -1,0 +1,270 @@
+"""Checks of settings against the plugins that are installed: names, parameters, markets, roles, genomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from treasury_arena.config.keys import key_fields
+from treasury_arena.config.offered import Offered
+from treasury_arena.config.read import Problem, Reading, read_table
+from treasury_arena.config.resolve import strategy_names
+from treasury_arena.config.scanner import KeyPath
+from treasury_arena.config.settings import Choice, Settings, Term
+from treasury_arena.contracts.operators import Crossover, Mutation, Selection
+from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.domain.assets import KNOWN_ASSETS, Asset, AssetTable
+from treasury_arena.errors import PluginError, ValidationError, nearest
+
+Found = Iterator[tuple[KeyPath, str]]
+
+
+def check(reading: Reading, registry: Offered) -> list[Problem]:
+    """Every mistake that only shows beside the plugins; parts that could not be read are left out."""
+    found: list[Problem] = []
+    broken = {problem.key for problem in reading.problems}
+    for part in _PARTS:
+        for path, text in part(reading.settings, registry, reading):
+            problem = reading.problem(path, text)
+            if not any(_inside(problem.key, key) for key in broken):
+                found.append(problem)
+    return found
+
+
+def _inside(key: str, outer: str) -> bool:
+    return not outer or key == outer or key.startswith((f"{outer}.", f"{outer}["))
+
+
+def _missing(registry: Offered, kind: str, name: str) -> str | None:
+    try:
+        registry.require(kind, name)
+    except PluginError as error:
+        return str(error)
+    return None
+
+
+def _assets(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    known = {asset.symbol for asset in KNOWN_ASSETS}
+    seen: set[str] = set()
+    for at, entry in enumerate(settings.assets or ()):
+        if entry.symbol in known | seen:
+            yield ("assets", at, "symbol"), f"{entry.symbol!r} is already defined; expected another symbol"
+        seen.add(entry.symbol)
+    extra = [
+        Asset(one.symbol, one.decimals or 0, one.stable) for one in settings.assets or () if one.symbol is not None
+    ]
+    table = AssetTable([*KNOWN_ASSETS, *extra])
+    symbols = list(table)
+    for name, market in settings.markets.items():
+        if market.asset is not None and market.asset not in symbols:
+            yield ("markets", name, "asset"), f"unknown asset {market.asset!r}; {nearest(market.asset, symbols)}"
+    capital = settings.capital
+    if capital.base not in symbols:
+        yield ("capital", "base"), f"unknown asset {capital.base!r}; {nearest(capital.base, symbols)}"
+        return
+    for name in ("total", "reserve", "proving", "arena", "proving_slot"):
+        try:
+            table[capital.base].to_raw(getattr(capital, name))
+        except ValidationError as error:
+            yield ("capital", name), str(error)
+
+
+def _markets(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    for name, market in settings.markets.items():
+        path: KeyPath = ("markets", name)
+        if market.model is None:
+            continue
+        if (missing := _missing(registry, "models", market.model)) is not None:
+            yield (*path, "model"), missing
+            continue
+        model = registry.models[market.model]
+        fields, params = _fields(model.market), _fields(model.params)
+        for field in market.columns or {}:
+            if field not in fields:
+                yield (
+                    (*path, "columns", field),
+                    f"{model.name} reads no market field of that name; {nearest(field, fields)}",
+                )
+        columns = market.columns or {}
+        unbound = [field for field in fields if field not in columns]
+        if unbound and all(field in fields for field in columns):
+            yield (
+                (*path, "columns"),
+                f"{model.name} also reads {', '.join(unbound)}; "
+                f"expected a column of the market data for each of {', '.join(fields)}",
+            )
+        for param in market.params or {}:
+            if param not in params:
+                yield (*path, "params", param), f"{model.name} has no such parameter; {nearest(param, params)}"
+    yield from _idle_market(settings, registry, reading)
+
+
+def _idle_market(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    idle = settings.capital.idle_market
+    if not idle or any(_lost(problem.key) for problem in reading.problems):
+        return
+    if idle not in settings.markets:
+        yield ("capital", "idle_market"), f"unknown market {idle!r}; {nearest(idle, settings.markets)}"
+        return
+    model = registry.models.get(settings.markets[idle].model)
+    if model is not None and model.kind != "lending":
+        lending = [name for name in settings.markets if _kind(settings, registry, name) == "lending"]
+        yield (
+            ("capital", "idle_market"),
+            f"market {idle!r} is of kind {model.kind}; expected lending ({', '.join(lending)})",
+        )
+
+
+def _strategies(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    enabled = settings.strategies.enabled or ()
+    for at, name in enumerate(enabled):
+        if (missing := _missing(registry, "strategies", name)) is not None:
+            yield ("strategies", "enabled", at), missing
+        elif name in enabled[:at]:
+            yield ("strategies", "enabled", at), f"{name!r} is named twice"
+    names = strategy_names(settings, registry)
+    if not names:
+        yield ("strategies", "enabled"), "no strategy is installed; expected at least one"
+    for name, binding in settings.strategies.bind.items():
+        path: KeyPath = ("strategies", "bind", name)
+        if name not in registry.strategies:
+            yield path, _missing(registry, "strategies", name) or ""
+            continue
+        roles = registry.strategies[name].roles
+        for role in binding:
+            if role not in roles:
+                yield (*path, role), f"strategy {name!r} has no such role; {nearest(role, roles)}"
+    if any(_lost(problem.key) for problem in reading.problems):
+        return
+    for name in names:
+        if name in registry.strategies:
+            yield from _roles(settings, registry, registry.strategies[name])
+
+
+def _lost(key: str) -> bool:
+    # Markets or names of strategies that could not be read at all: what refers to them cannot be judged.
+    return (
+        key == "markets" or key.startswith("strategies.enabled") or (key.startswith("markets.") and key.count(".") == 1)
+    )
+
+
+def _roles(settings: Settings, registry: Offered, strategy: Strategy) -> Found:
+    binding = settings.strategies.bind.get(strategy.name, {})
+    for role, slot in strategy.roles.items():
+        path: KeyPath = ("strategies", "bind", strategy.name, role)
+        market = binding.get(role, slot.market)
+        fitting = [name for name in settings.markets if _kind(settings, registry, name) == slot.kind]
+        if market not in settings.markets:
+            own = "" if role in binding else f" (the strategy's own choice; bind the role or define [markets.{market}])"
+            yield (
+                path,
+                f"there is no market {market!r}{own}; expected one of kind {slot.kind}: {nearest(market, fitting)}",
+            )
+        elif (kind := _kind(settings, registry, market)) is not None and kind != slot.kind:
+            yield path, f"market {market!r} is of kind {kind}; expected {slot.kind}: {nearest(market, fitting)}"
+
+
+def _kind(settings: Settings, registry: Offered, market: str) -> str | None:
+    model = registry.models.get(settings.markets[market].model)
+    return None if model is None else model.kind
+
+
+def _agents(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    names = strategy_names(settings, registry)
+    for at, agent in enumerate(settings.agents or ()):
+        path: KeyPath = ("agents", at)
+        if agent.strategy is None:
+            continue
+        if (missing := _missing(registry, "strategies", agent.strategy)) is not None:
+            yield (*path, "strategy"), missing
+            continue
+        if agent.strategy not in names and all(name in registry.strategies for name in names):
+            yield (*path, "strategy"), f"strategy {agent.strategy!r} is not enabled; {nearest(agent.strategy, names)}"
+        space = registry.strategies[agent.strategy].space
+        for gene, value in (agent.genome or {}).items():
+            try:
+                space.genome({gene: value})
+            except PluginError as error:
+                yield (*path, "genome", gene), str(error)
+
+
+def _evolution(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    for slot, kind in (("selection", Selection), ("crossover", Crossover), ("mutation", Mutation)):
+        choice: Choice = getattr(settings.evolution, slot)
+        path: KeyPath = ("evolution", slot)
+        if choice.name is None:
+            continue
+        if (missing := _missing(registry, "operators", choice.name)) is not None:
+            yield (*path, "name"), missing
+            continue
+        operator = registry.operators[choice.name]
+        if not issubclass(operator, kind):
+            fitting = [name for name, one in registry.operators.items() if issubclass(one, kind)]
+            yield (*path, "name"), f"{choice.name!r} is no {slot} operator; {nearest(choice.name, fitting)}"
+            continue
+        yield from _params(operator, choice, path, reading)
+
+
+def _fitness(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    for slot in ("search", "judge"):
+        terms: tuple[Term, ...] = getattr(settings.fitness, slot) or ()
+        for at, term in enumerate(terms):
+            path: KeyPath = ("fitness", slot, at)
+            if term.name is None:
+                continue
+            if (missing := _missing(registry, "fitness", term.name)) is not None:
+                yield (*path, "name"), missing
+            else:
+                yield from _params(type(registry.fitness[term.name]), term, path, reading)
+    if settings.profile is not None and not settings.fitness.judge:
+        for term in settings.judge_terms():
+            if (missing := _missing(registry, "fitness", term.name)) is not None:
+                yield ("fitness", "judge"), f"the profile ranks by {term.name!r}: {missing}"
+
+
+def _params(cls: type[Any], choice: Choice | Term, path: KeyPath, reading: Reading) -> Found:
+    params: Mapping[str, Any] = choice.params or {}
+    if not attrs.has(cls):
+        for name in params:
+            yield (*path, "params", name), f"{choice.name!r} takes no parameters"
+        return
+    given = {key.name: params[key.name] for key in key_fields(cls) if key.name in params}
+    unknown = [name for name in params if name not in given]
+    for name in unknown:
+        known = [key.name for key in key_fields(cls)]
+        yield (*path, "params", name), f"{choice.name!r} has no such parameter; {nearest(name, known)}"
+    if not unknown:
+        yield from read_table(cls, dict(params), (*path, "params"), reading)
+
+
+def _plugins(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    if (missing := _missing(registry, "sources", settings.source.name)) is not None:
+        yield ("source", "name"), missing
+    else:
+        section = f"source.{settings.source.name}"
+        cls = registry.sections.get(section)
+        if cls is not None and section not in reading.sections:
+            required = [key.name for key in key_fields(cls) if key.required]
+            yield ("source", settings.source.name), f"is missing; this source needs {', '.join(required)}"
+    if (missing := _missing(registry, "executors", settings.executor.name)) is not None:
+        yield ("executor", "name"), missing
+    for at, name in enumerate(settings.report.reporters or ()):
+        if (missing := _missing(registry, "reporters", name)) is not None:
+            yield ("report", "reporters", at), missing
+
+
+def _fields(struct: type[Any]) -> tuple[str, ...]:
+    return tuple(getattr(struct, "_fields", ()))
+
+
+_PARTS: tuple[Callable[[Settings, Offered, Reading], Found], ...] = (
+    _assets,
+    _markets,
+    _strategies,
+    _agents,
+    _evolution,
+    _fitness,
+    _plugins,
+)

@@ -1,0 +1,398 @@
+"""Reads TOML into attrs classes and reports every mistake at once, with file, line and key path."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+import typing
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import tomli
+
+from treasury_arena.config.keys import KeyField, Secret, alternatives, key_fields
+from treasury_arena.config.scanner import KeyPath, key_lines
+from treasury_arena.errors import ConfigError, nearest
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
+_BAD: Any = object()
+
+
+@attrs.frozen
+class Problem:
+    """One mistake: where it is and what is wrong."""
+
+    file: str
+    line: int | None
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.key}: {self.text}" if self.key else f"{place}: {self.text}"
+
+
+@attrs.frozen
+class Reading:
+    """What was read.
+
+    Attributes:
+        settings: an instance of the schema; beside problems it is only a sketch, in which a key that could not be read holds
+            its default (None for a required one) and nothing that spans keys was checked.
+        problems: every mistake, by line.
+        sections: instances of the further classes by key path.
+        lines, file: where the keys are.
+    """
+
+    settings: Any
+    problems: list[Problem]
+    sections: dict[str, Any]
+    lines: Mapping[KeyPath, int]
+    file: str
+
+    def problem(self, path: KeyPath, text: str) -> Problem:
+        return Problem(self.file, line_of(path, self.lines), dotted(path), text)
+
+
+def read_toml(
+    source: Path | str,
+    schema: type[Any],
+    sections: Mapping[str, type[Any]] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Reading:
+    """Read a file (a Path) or a text (a str) into `schema`.
+
+    Args:
+        sections: further attrs classes by dotted key path; their instances go to `Reading.sections`, and into the root's
+            internal field `sections` where it has one.
+        overrides: values by dotted key path that replace what the file says.
+
+    Raises ConfigError for a file that cannot be read and for text that is no TOML; every other mistake is in `problems`.
+    """
+    file, text = (str(source), _text(source)) if isinstance(source, Path) else ("<text>", source)
+    data, text = _parse(file, text)
+    lines = key_lines(text)
+    for key, value in (overrides or {}).items():
+        _override(data, tuple(key.split(".")), value, lines)
+    reader = _Reader(file, lines, sections or {})
+    settings = reader.root(schema, data)
+    found = [Problem(file, line_of(path, lines), dotted(path), text) for path, text in reader.found]
+    problems = sorted(found, key=lambda one: (one.line or 0, one.key))
+    return Reading(settings, problems, reader.read_sections, lines, file)
+
+
+def read_table(cls: type[Any], data: dict[str, Any], path: KeyPath, reading: Reading) -> list[tuple[KeyPath, str]]:
+    """The mistakes of a table that belongs to `cls`, as pairs of key path and text."""
+    reader = _Reader(reading.file, reading.lines, {})
+    reader.table(cls, data, path)
+    return reader.found
+
+
+def line_of(path: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
+    """The line of a key path, or of the nearest table around it that is in the text."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in lines:
+            return lines[path[:length]]
+    return None
+
+
+def dotted(path: KeyPath) -> str:
+    """A key path as text: ``agents[0].genome.window``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        folder = path.parent
+        beside = [one.name for one in folder.glob("*.toml")] if folder.is_dir() else []
+        raise ConfigError(f"{path}: there is no such file; {nearest(path.name, beside)}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _parse(file: str, text: str) -> tuple[dict[str, Any], str]:
+    # An impossible date is a syntax error to tomli; as text it becomes a problem of its key, beside all the others.
+    while True:
+        try:
+            return tomli.loads(text, parse_float=Decimal), text
+        except tomli.TOMLDecodeError as error:
+            literal = _DATE.match(text, error.pos) if error.msg.startswith("Invalid date") else None
+            if literal is None:
+                told = error.msg[0].lower() + error.msg[1:]
+                raise ConfigError(f"{file}:{error.lineno}:{error.colno}: not TOML: {told}") from error
+            text = f'{text[: error.pos]}"{literal.group()}"{text[literal.end() :]}'
+        except RecursionError as error:
+            raise ConfigError(f"{file}: not TOML: nested too deeply") from error
+
+
+def _override(data: dict[str, Any], path: tuple[str, ...], value: Any, lines: dict[KeyPath, int]) -> None:
+    for part in path[:-1]:
+        inner = data.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return
+        data = inner
+    data[path[-1]] = value
+    for known in [one for one in lines if one[: len(path)] == path]:
+        del lines[known]
+
+
+class _Reader:
+    def __init__(self, file: str, lines: Mapping[KeyPath, int], sections: Mapping[str, type[Any]]) -> None:
+        self.file = file
+        self.lines = lines
+        self.sections = sections
+        self.found: list[tuple[KeyPath, str]] = []
+        self.read_sections: dict[str, Any] = {}
+
+    def root(self, schema: type[Any], data: dict[str, Any]) -> Any:
+        known = {key.name for key in key_fields(schema)}
+        values, partial = self._values(schema, data, ())
+        for path, cls in self.sections.items():
+            if path in known:
+                raise ConfigError(f"a plugin claims the configuration section {path!r}, which the core already has")
+            if path not in self.read_sections and not any(key.required for key in key_fields(cls)):
+                self.read_sections[path] = cls()
+        if "sections" in {attribute.name for attribute in attrs.fields(schema) if attribute.metadata.get("internal")}:
+            values["sections"] = dict(sorted(self.read_sections.items()))
+            object.__setattr__(partial, "sections", values["sections"])
+        return self._construct(schema, values, partial, ()) if not self.found else partial
+
+    def say(self, path: KeyPath, text: str) -> Any:
+        self.found.append((path, text))
+        return _BAD
+
+    def table(self, cls: type[Any], data: Any, path: KeyPath) -> Any:
+        if not isinstance(data, dict):
+            return self.say(path, f"is {_shown(data)}; expected a table of {_names(key_fields(cls))}")
+        before = len(self.found)
+        values, partial = self._values(cls, data, path)
+        return self._construct(cls, values, partial, path) if len(self.found) == before else partial
+
+    def _values(self, cls: type[Any], data: dict[str, Any], path: KeyPath) -> tuple[dict[str, Any], Any]:
+        keys = {key.name: key for key in key_fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in data.items():
+            if name in keys:
+                values[name] = self._key(keys[name], value, (*path, name))
+            else:
+                self._other(name, value, path, list(keys))
+        missing = [name for name, key in keys.items() if key.required and name not in values]
+        for name in missing:
+            self.say((*path, name), f"is missing; expected {expectation(keys[name].hint)}")
+        partial: Any = object.__new__(cls)
+        for attribute in attrs.fields(cls):
+            object.__setattr__(partial, attribute.name, None)
+        for name, key in keys.items():
+            value = values.get(name, _BAD)
+            if value is _BAD and not key.required:
+                value = key.default
+            object.__setattr__(partial, key.attribute.name, None if value is _BAD else value)
+        valid = {
+            name: value is _BAD or self._validate(keys[name], value, partial, (*path, name))
+            for name, value in values.items()
+        }
+        for name in (name for name, right in valid.items() if not right):
+            object.__setattr__(partial, keys[name].attribute.name, None if keys[name].required else keys[name].default)
+        return values, partial
+
+    def _key(self, key: KeyField, value: Any, path: KeyPath) -> Any:
+        if not key.secret:
+            return self.value(key.hint, value, path)
+        try:
+            return Secret(value)
+        except (ValueError, TypeError):
+            return self.say(path, 'must not hold the secret itself; expected a reference, "env:NAME" or "file:PATH"')
+
+    def _other(self, name: str, value: Any, path: KeyPath, known: list[str]) -> None:
+        here = dotted((*path, name))
+        prefix = f"{dotted(path)}." if path else ""
+        if here in self.sections:
+            self.read_sections[here] = self.table(self.sections[here], value, (*path, name))
+        elif any(section.startswith(f"{here}.") for section in self.sections):
+            if not isinstance(value, dict):
+                self.say((*path, name), f"is {_shown(value)}; expected a table")
+                return
+            for inner, content in value.items():
+                self._other(inner, content, (*path, name), [])
+        else:
+            inside = {section[len(prefix) :].split(".")[0] for section in self.sections if section.startswith(prefix)}
+            self.say((*path, name), f"unknown key; {nearest(name, [*known, *inside])}")
+
+    def _validate(self, key: KeyField, value: Any, partial: Any, path: KeyPath) -> bool:
+        if key.attribute.validator is None:
+            return True
+        try:
+            key.attribute.validator(partial, key.attribute, value)
+        except (ValueError, TypeError) as error:
+            self.say(path, _refusal(key.attribute.name, error))
+            return False
+        return True
+
+    def _construct(self, cls: type[Any], values: dict[str, Any], partial: Any, path: KeyPath) -> Any:
+        try:
+            return cls(**values)
+        except (ValueError, TypeError, ConfigError) as error:
+            self.say(path, _refusal("", error))
+            return partial
+
+    def value(self, hint: Any, value: Any, path: KeyPath) -> Any:
+        members = alternatives(hint)
+        if len(members) > 1:
+            for member in members:
+                attempt = _Reader(self.file, self.lines, {})
+                read = attempt.value(member, value, path)
+                if not attempt.found:
+                    return read
+            return self.say(path, f"is {_shown(value)}; expected {expectation(hint)}")
+        hint = members[0]
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if attrs.has(hint) and hint is not Secret:
+            return self.table(hint, value, path)
+        if origin is Literal:
+            return self._literal(arguments, value, path)
+        if origin is list:
+            return self._items(value, path, lambda _: arguments[0], None)
+        if origin is tuple:
+            endless = arguments[-1] is Ellipsis
+            read = self._items(
+                value, path, lambda at: arguments[0 if endless else at], None if endless else len(arguments)
+            )
+            return read if read is _BAD else tuple(read)
+        if origin is dict or origin is typing.get_origin(Mapping[str, Any]):
+            return self._mapping(arguments[1], value, path)
+        return self._scalar(hint, value, path)
+
+    def _literal(self, options: tuple[Any, ...], value: Any, path: KeyPath) -> Any:
+        for option in options:
+            if type(option) is type(value) and option == value:
+                return option
+        close = nearest(value, map(str, options)) if isinstance(value, str) else ""
+        hint = f"; {close}" if close.startswith("did you mean") else ""
+        return self.say(path, f"is {_shown(value)}; expected {expectation(Literal[options])}{hint}")
+
+    def _items(self, value: Any, path: KeyPath, hint: Any, length: int | None) -> Any:
+        if not isinstance(value, list | tuple):
+            return self.say(path, f"is {_shown(value)}; expected a list")
+        if length is not None and len(value) != length:
+            return self.say(path, f"has {len(value)} items; expected {length}")
+        read = [self.value(hint(at), item, (*path, at)) for at, item in enumerate(value)]
+        return _BAD if any(item is _BAD for item in read) else read
+
+    def _mapping(self, hint: Any, value: Any, path: KeyPath) -> Any:
+        if not isinstance(value, dict):
+            return self.say(path, f"is {_shown(value)}; expected a table of name = {expectation(hint)}")
+        read = {name: self.value(hint, item, (*path, name)) for name, item in value.items()}
+        return _BAD if any(item is _BAD for item in read.values()) else read
+
+    def _scalar(self, hint: Any, value: Any, path: KeyPath) -> Any:
+        number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+        if number and not math.isfinite(value):
+            return self.say(path, f"is {value}; expected a finite number")
+        if hint is Any:
+            return _plain(value)
+        if hint is bool and isinstance(value, bool):
+            return value
+        if hint is int and number and isinstance(value, int):
+            return value
+        if hint is float and number:
+            return float(value)
+        if hint is str and isinstance(value, str):
+            return value
+        if hint is Path and isinstance(value, str | Path) and str(value):
+            return Path(value)
+        if hint is Decimal and (number or isinstance(value, str)):
+            return self._decimal(value, path)
+        if hint is datetime.date:
+            return self._date(value, path)
+        return self.say(path, f"is {_shown(value)}; expected {expectation(hint)}")
+
+    def _decimal(self, value: Any, path: KeyPath) -> Any:
+        try:
+            read = Decimal(repr(value) if isinstance(value, float) else value)
+        except InvalidOperation:
+            return self.say(path, f"is {_shown(value)}; expected {expectation(Decimal)}")
+        return read if read.is_finite() else self.say(path, f"is {_shown(value)}; expected {expectation(Decimal)}")
+
+    def _date(self, value: Any, path: KeyPath) -> Any:
+        if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+            return value
+        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+            try:
+                return datetime.date.fromisoformat(value)
+            except ValueError as error:
+                return self.say(path, f"is {value}, an impossible date ({error}); expected a day as YYYY-MM-DD")
+        return self.say(path, f"is {_shown(value)}; expected {expectation(datetime.date)}")
+
+
+def expectation(hint: Any) -> str:
+    """What a type asks for, in words."""
+    members = alternatives(hint)
+    if len(members) > 1:
+        return " or ".join(expectation(member) for member in members)
+    hint = members[0]
+    words = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        Path: "a file path",
+        Decimal: "an amount, as a number or decimal text",
+        datetime.date: "a day as YYYY-MM-DD",
+        Secret: 'a reference, "env:NAME" or "file:PATH"',
+        Any: "a value",
+    }
+    if isinstance(hint, type) and attrs.has(hint) and hint is not Secret:
+        return "a table"
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(
+            _shown(option).removeprefix("the text ") for option in arguments
+        )
+    if origin in (list, tuple):
+        return "a list"
+    return words.get(hint, "a table") if not origin else "a table"
+
+
+def _refusal(name: str, error: Exception) -> str:
+    text = str(error.args[0]) if error.args else type(error).__name__
+    match = re.fullmatch(rf"'{re.escape(name)}' must be (in .*|[<>=]+ .*?)(?: \(got |: )(.*?)\)?", text)
+    return f"is {match.group(2)}; expected {match.group(1)}" if match else text
+
+
+def _names(keys: list[KeyField]) -> str:
+    return ", ".join(key.name for key in keys)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'the text "{value if len(value) <= 60 else value[:57] + "..."}"'
+    if isinstance(value, int | float | Decimal):
+        return f"the number {value}"
+    if isinstance(value, datetime.datetime):
+        return f"the time {value.isoformat()}"
+    if isinstance(value, datetime.date):
+        return f"the date {value.isoformat()}"
+    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else type(value).__name__

@@ -1,0 +1,68 @@
+"""Settings and plugins put together: the assets, markets and bound strategies that the engines receive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from treasury_arena.config.offered import Offered
+from treasury_arena.config.settings import Choice, Settings, Term
+from treasury_arena.contracts.fitness import FitnessFunction
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.strategy import Role, Strategy
+from treasury_arena.domain.assets import KNOWN_ASSETS, Asset, AssetTable
+
+
+def asset_table(settings: Settings) -> AssetTable:
+    """The built-in assets and the configured ones."""
+    extra = (Asset(entry.symbol, entry.decimals, entry.stable) for entry in settings.assets)
+    return AssetTable([*KNOWN_ASSETS, *extra])
+
+
+def market_specs(settings: Settings, registry: Offered) -> dict[str, MarketSpec]:
+    """The configured markets by name, in the file's order."""
+    assets = asset_table(settings)
+    return {
+        name: MarketSpec(
+            name=name,
+            model=market.model,
+            kind=registry.require("models", market.model).kind,
+            asset=market.asset,
+            columns=dict(market.columns),
+            params=dict(market.params),
+            coin=not assets[market.asset].stable,
+            enabled=market.enabled,
+        )
+        for name, market in settings.markets.items()
+    }
+
+
+def strategy_names(settings: Settings, registry: Offered) -> tuple[str, ...]:
+    """The enabled strategies, all that are installed when none are named; sorted by name."""
+    return tuple(sorted(settings.strategies.enabled or registry.strategies))
+
+
+def bound_strategies(settings: Settings, registry: Offered) -> dict[str, Strategy]:
+    """The enabled strategies with their roles bound to the configured markets."""
+    bound: dict[str, Strategy] = {}
+    for name in strategy_names(settings, registry):
+        strategy: Strategy = registry.require("strategies", name)
+        binding = settings.strategies.bind.get(name, {})
+        roles = {role: Role(slot.kind, binding.get(role, slot.market)) for role, slot in strategy.roles.items()}
+        bound[name] = attrs.evolve(strategy, roles=roles)
+    return bound
+
+
+def operator(choice: Choice, registry: Offered) -> Any:
+    """The genetic operator of a choice, with its parameters."""
+    return registry.require("operators", choice.name)(**choice.params)
+
+
+def fitness_terms(terms: tuple[Term, ...], registry: Offered) -> list[tuple[float, FitnessFunction]]:
+    """Weights and fitness functions with their parameters."""
+    built: list[tuple[float, FitnessFunction]] = []
+    for term in terms:
+        function: Any = registry.require("fitness", term.name)
+        built.append((term.weight, attrs.evolve(function, **term.params) if term.params else function))
+    return built

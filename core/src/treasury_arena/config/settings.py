@@ -1,0 +1,303 @@
+"""The settings of a run: every key of the configuration file, with its help text, default and bounds."""
+
+# ruff: noqa: RUF009  the calls in class bodies make attrs fields
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import attrs
+from attrs.validators import and_, ge, gt, le, min_len, optional
+
+from treasury_arena.config.keys import database_url, key, section
+from treasury_arena.domain.rules import Profile, Rules, profile_rules
+
+STEP_SECONDS = {"1h": 3600}
+OFF: Literal["off"] = "off"
+
+
+def amount(default: str, help: str) -> Any:
+    """A key for an exact amount of the base asset, not negative."""
+    return key(Decimal(default), help, ge(Decimal(0)))
+
+
+@attrs.frozen(kw_only=True)
+class Capital:
+    """How the capital is split."""
+
+    total: Decimal = amount("373261", "All capital, in the base asset; the three pools must add up to it.")
+    reserve: Decimal = amount("163261", "Stable reserve, never at risk.")
+    proving: Decimal = amount("10000", "Pool of the proving grounds.")
+    arena: Decimal = amount("200000", "Pool of the main arena.")
+    base: str = key("USDC", "Symbol of the base asset, in which everything is counted.")
+    reserve_use: Literal["idle", "lend"] = key("idle", "Whether the reserve stays idle or is lent at the idle market.")
+    idle_market: str = key("", "Name of the lending market where unallocated pools are lent; empty for none.")
+    proving_slot: Decimal = amount("1000", "Capital of one agent in proving.")
+    proving_agents: int = key(10, "Places in the proving grounds.", ge(1))
+    arena_agents_max: int = key(15, "Places in the main arena.", ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        parts = self.reserve + self.proving + self.arena
+        if parts != self.total:
+            raise ValueError(
+                f"reserve + proving + arena is {parts:f}, but total is {self.total:f}; "
+                f"the difference is {parts - self.total:+f}"
+            )
+        if self.proving_slot * self.proving_agents > self.proving:
+            raise ValueError(
+                f"proving_slot x proving_agents is {self.proving_slot * self.proving_agents:f}; "
+                f"expected at most the proving pool, {self.proving:f}"
+            )
+        if self.reserve_use == "lend" and not self.idle_market:
+            raise ValueError('reserve_use is "lend", but idle_market is empty; expected the name of a lending market')
+
+
+@attrs.frozen(kw_only=True)
+class Population:
+    """Who lives, and on what record agents are bred."""
+
+    agents: int = key(50, "Living agents in simulation, over all strategies.", ge(1))
+    cycle_days: int = key(7, "Days between two cycles.", ge(1))
+    training_days: int = key(180, "Days of history before a birth that the search breeds on.", ge(7))
+    birth_cycles: int = key(4, "Cycles over which the first births are staggered.", ge(1))
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """A plugin object by name, with its parameters."""
+
+    name: str = key(attrs.NOTHING, "Name of the plugin object.", min_len(1))
+    params: dict[str, Any] = attrs.field(factory=dict, metadata={"help": "Its parameters by name."})
+
+
+def choice(name: str, help: str) -> Any:
+    """A key for a plugin object that has a default."""
+    return attrs.field(factory=lambda: Choice(name=name), metadata={"help": help})
+
+
+@attrs.frozen(kw_only=True)
+class Evolution:
+    """The genetic search of each strategy in each cycle."""
+
+    population: int = key(64, "Genomes per generation and strategy.", ge(2))
+    generations: int = key(8, "Generations per search.", ge(1))
+    elites: int = key(2, "Best genomes kept unchanged.", ge(0))
+    crossover_rate: float = key(0.9, "Share of children that are crossed.", ge(0.0), le(1.0))
+    restart_after: int = key(4, "Generations without improvement after which the search restarts; 0 never.", ge(0))
+    selection: Choice = choice("tournament", "Selection operator.")
+    crossover: Choice = choice("sbx", "Crossover operator.")
+    mutation: Choice = choice("owner", "Mutation operator.")
+
+    def __attrs_post_init__(self) -> None:
+        if self.elites >= self.population:
+            raise ValueError(f"elites is {self.elites}; expected less than population, {self.population}")
+
+
+@attrs.frozen(kw_only=True)
+class Term:
+    """One weighted fitness function."""
+
+    name: str = key(attrs.NOTHING, "Name of the fitness function.", min_len(1))
+    weight: float = key(1.0, "Weight in the sum.")
+    params: dict[str, Any] = attrs.field(factory=dict, metadata={"help": "Its parameters by name."})
+
+
+@attrs.frozen(kw_only=True)
+class Fitness:
+    """What is bred for, and what living agents are ranked by: weighted sums of fitness functions."""
+
+    search: tuple[Term, ...] = key((Term(name="floored_sharpe"),), "Terms that the search maximises.", min_len(1))
+    judge: tuple[Term, ...] = key(
+        (), "Terms that rank living agents; empty takes the profile's (owner: `owner`, else `floored_sharpe`)."
+    )
+
+
+def _override_type(attribute: attrs.Attribute[Any]) -> Any:
+    plain: Any = {"bool": bool, "int": int, "float": float}[str(attribute.type).split(" | ", maxsplit=1)[0]]
+    return plain | Literal["off"] | None if "None" in str(attribute.type) else plain | None
+
+
+def _number_or_off(checks: Any) -> Any:
+    def check(instance: Any, attribute: Any, value: Any) -> None:
+        if value is not None and value != OFF:
+            checks(instance, attribute, value)
+
+    check.validator = checks  # type: ignore[attr-defined]
+    return check
+
+
+def _override(attribute: attrs.Attribute[Any]) -> Any:
+    return attrs.field(
+        default=None,
+        type=_override_type(attribute),
+        validator=_number_or_off(attribute.validator) if attribute.validator else None,
+        metadata=attribute.metadata,
+    )
+
+
+#: Overrides of the profile's rules: the fields of `Rules`, each None for the profile's value, ``"off"`` to disable a threshold.
+RuleOverrides: Any = attrs.make_class(
+    "RuleOverrides",
+    {attribute.name: _override(attribute) for attribute in attrs.fields(Rules)},
+    frozen=True,
+    kw_only=True,
+)
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """Limits that the validators apply to every order; reserved amounts count."""
+
+    position_share_max: float = key(1.0, "Largest share of an agent's equity in one position.", gt(0.0), le(1.0))
+    trade_share_max: float = key(1.0, "Largest share of an agent's equity in one order.", gt(0.0), le(1.0))
+    trade_raw_max: float | None = key(None, "Largest order in base units; absent for none.", optional(gt(0.0)))
+    trade_raw_min: float = key(1_000_000.0, "Smallest order in base units.", ge(0.0))
+    daily_trades_max: int = key(50, "Orders of one agent on one UTC day.", ge(1))
+    slippage_bps_max: float = key(100.0, "Largest expected slippage, in basis points.", ge(0.0))
+
+    def named(self) -> dict[str, float]:
+        """The limits by name, absent ones left out."""
+        return {name: float(value) for name, value in attrs.asdict(self).items() if value is not None}
+
+
+@attrs.frozen(kw_only=True)
+class Trading:
+    """The trading engine."""
+
+    limits: Limits = section(Limits, "Limits of every order.")
+
+
+@attrs.frozen(kw_only=True)
+class Market:
+    """One market that positions can be held in."""
+
+    model: str = key(attrs.NOTHING, "Full name of the position model, for example `simulation.spot`.", min_len(1))
+    asset: str = key(attrs.NOTHING, "Symbol of the asset held.", min_len(1))
+    columns: dict[str, str] = attrs.field(
+        factory=dict, metadata={"help": "Column of the market data for each market field of the model."}
+    )
+    params: dict[str, float] = attrs.field(
+        factory=dict, metadata={"help": "Overrides of the model's parameters, by name."}
+    )
+    enabled: bool = key(True, "False refuses new trades.")
+
+
+@attrs.frozen(kw_only=True)
+class AssetEntry:
+    """An asset beyond the built-in ones."""
+
+    symbol: str = key(attrs.NOTHING, "Its symbol.", min_len(1))
+    decimals: int = key(attrs.NOTHING, "Decimals of its base unit.", and_(ge(0), le(36)))
+    stable: bool = key(False, "True for a stablecoin of the base currency.")
+
+
+@attrs.frozen(kw_only=True)
+class Strategies:
+    """Which strategies compete, and on which markets."""
+
+    enabled: tuple[str, ...] = key((), "Names of the strategies; empty takes all that are installed.")
+    bind: dict[str, dict[str, str]] = attrs.field(
+        factory=dict,
+        metadata={"help": "Market of each role, by strategy and role; absent roles keep the strategy's own."},
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Agent:
+    """A genome to start from, as `arena evolve` prints it."""
+
+    strategy: str = key(attrs.NOTHING, "Its strategy.", min_len(1))
+    genome: dict[str, float] = attrs.field(
+        factory=dict, metadata={"help": "Genes by name, choice genes by value; absent genes take their default."}
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """Where the market data come from; each source has its own keys in the table `source.<name>`."""
+
+    name: str = key("simulated", "Name of the data source.", min_len(1))
+
+
+@attrs.frozen(kw_only=True)
+class Store:
+    """Where events are kept."""
+
+    url: str = key(
+        "",
+        "Database URL without a password, or a reference to one (`env:NAME`, `file:PATH`); empty for a "
+        "SQLite file in the run's folder.",
+        database_url,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """What is written at the end of a run."""
+
+    reporters: tuple[str, ...] = key((), "Names of the reporters; empty takes all that are installed.")
+
+
+@attrs.frozen(kw_only=True)
+class Executor:
+    """How independent work is spread; no result depends on it."""
+
+    name: str = key("threads", "Name of the executor.", min_len(1))
+    workers: int | None = key(None, "Number of workers; absent for one per processor.", optional(ge(1)))
+
+
+def _after_start(instance: Any, attribute: attrs.Attribute[Any], value: datetime.date) -> None:
+    if instance.start is not None and value <= instance.start:
+        raise ValueError(f"is {value}; expected a day after start, {instance.start}")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The root of the configuration."""
+
+    name: str = key("arena", "Name of the arena, shown in reports.", min_len(1))
+    start: datetime.date = key(attrs.NOTHING, "First day, YYYY-MM-DD (UTC).")
+    end: datetime.date = key(attrs.NOTHING, "Last day, inclusive, YYYY-MM-DD (UTC); after `start`.", _after_start)
+    seed: int = key(1, "Seed of all randomness.", ge(0))
+    profile: Profile = key("balanced", "Set of rules that `rules` overrides.")
+    step: Literal["1h"] = key("1h", "Step of the time grid.")
+    capital: Capital = section(Capital, "Capital and pools.")
+    population: Population = section(Population, "Population and cycle.")
+    evolution: Evolution = section(Evolution, "Genetic search.")
+    fitness: Fitness = section(Fitness, "Fitness of search and of judgement.")
+    rules: Any = attrs.field(
+        factory=RuleOverrides,
+        metadata={
+            "help": 'Overrides of the profile\'s rules; thresholds can be disabled by "off".',
+            "hint": RuleOverrides,
+        },
+    )
+    trading: Trading = section(Trading, "Trading engine.")
+    markets: dict[str, Market] = attrs.field(factory=dict, metadata={"help": "Markets by name."})
+    assets: tuple[AssetEntry, ...] = key((), "Assets beyond the built-in ones.")
+    strategies: Strategies = section(Strategies, "Strategies and their markets.")
+    agents: tuple[Agent, ...] = key((), "Genomes to start from.")
+    source: Source = section(Source, "Data source.")
+    store: Store = section(Store, "Event store.", local=True)
+    report: Report = section(Report, "Reports.", local=True)
+    executor: Executor = section(Executor, "Executor.", local=True)
+    sections: dict[str, Any] = attrs.field(factory=dict, metadata={"internal": True})
+    """Sections of plugins by key path, for example ``source.history``."""
+
+    def __attrs_post_init__(self) -> None:
+        self.resolved_rules()
+
+    @property
+    def step_seconds(self) -> int:
+        return STEP_SECONDS[self.step]
+
+    def resolved_rules(self) -> Rules:
+        """The profile's rules with the overrides; raises ValueError for numbers that contradict each other."""
+        overrides = {name: value for name, value in attrs.asdict(self.rules).items() if value is not None}
+        changes: dict[str, Any] = {name: None if value == OFF else value for name, value in overrides.items()}
+        return attrs.evolve(profile_rules(self.profile), **changes)
+
+    def judge_terms(self) -> tuple[Term, ...]:
+        """The terms that rank living agents, the profile's when none are given."""
+        return self.fitness.judge or (Term(name="owner" if self.profile == "owner" else "floored_sharpe"),)

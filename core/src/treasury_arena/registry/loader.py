@@ -1,0 +1,131 @@
+"""Loads plugins one by one, so that a broken or hostile one costs itself and nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+import pluggy
+
+from treasury_arena import hookspecs
+from treasury_arena.errors import PluginError, nearest
+from treasury_arena.markers import PROJECT
+from treasury_arena.registry.discovery import Candidate, discover
+from treasury_arena.registry.facade import Registry
+from treasury_arena.registry.offers import KINDS, MODELS, Kind, Offer, read_offers
+from treasury_arena.registry.report import PluginReport, describe
+
+#: Set to 1, every hook call is told on standard error.
+TRACE_VARIABLE = "TREASURY_ARENA_TRACE"
+
+
+@attrs.frozen
+class _Loaded:
+    candidate: Candidate
+    offers: list[Offer]
+
+
+def load_registry(*, only: Iterable[str] | None = None, extra: Mapping[str, object] | None = None) -> Registry:
+    """Discover, check and load plugins.
+
+    Args:
+        only: names of the installed plugins to load; the default is the environment's ``TREASURY_ARENA_PLUGINS``
+            (separated by commas), else all that are installed.
+        extra: plugins handed in as objects, by name.
+
+    Never raises for a plugin's own failure: it is rejected and reported, `Registry.require` raises when it is missed.
+    """
+    candidates, rejected = discover(only, extra or {})
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    loaded: list[_Loaded] = []
+    for candidate in candidates:
+        try:
+            # What a plugin prints must not end up in a command's JSON.
+            with contextlib.redirect_stdout(sys.stderr):
+                loaded.append(_Loaded(candidate, _load(manager, candidate)))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may call sys.exit when it is imported
+            rejected.append(candidate.rejected(describe(error, candidate.package)))
+    return _merge(loaded, rejected)
+
+
+def _load(manager: pluggy.PluginManager, candidate: Candidate) -> list[Offer]:
+    try:
+        plugin = candidate.load()
+        manager.register(plugin, name=candidate.name)
+        _check_pending(manager)
+        return [offer for kind in KINDS for offer in _call(manager, plugin, candidate, kind)]
+    except BaseException:
+        if manager.has_plugin(candidate.name):
+            manager.unregister(name=candidate.name)
+        raise
+
+
+def _check_pending(manager: pluggy.PluginManager) -> None:
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        hooks = [kind.hook for kind in KINDS]
+        pending = {name: caller for name, caller in vars(manager.hook).items() if not name.startswith("_")}
+        unknown = [name for name, caller in pending.items() if name not in hooks and caller.get_hookimpls()]
+        told = "; ".join(f"unknown hook {name!r}: {nearest(name, hooks)}" for name in unknown)
+        raise PluginError(told or str(error)) from error
+
+
+def _call(manager: pluggy.PluginManager, plugin: object, candidate: Candidate, kind: Kind) -> list[Offer]:
+    caller: pluggy.HookCaller = getattr(manager.hook, kind.hook)
+    offers: list[Offer] = []
+    for implementation in caller.get_hookimpls():
+        if implementation.plugin is not plugin:
+            continue
+        if implementation.hookwrapper or implementation.wrapper:
+            raise PluginError(f"{kind.hook} is a hook wrapper; plugins may only offer objects of their own")
+        offers += read_offers(kind, implementation.function())
+    if offers and os.environ.get(TRACE_VARIABLE) == "1":
+        print(f"{candidate.name}: {kind.hook} -> {', '.join(name for _, name, _ in offers)}", file=sys.stderr)
+    return offers
+
+
+def _merge(loaded: list[_Loaded], rejected: list[PluginReport]) -> Registry:
+    claims: dict[tuple[str, str], list[tuple[_Loaded, Kind, Any]]] = defaultdict(list)
+    for one in loaded:
+        for kind, name, item in one.offers:
+            claims[kind.plural, name].append((one, kind, item))
+    refused: dict[tuple[str, str], str] = {}
+    tables: dict[str, dict[str, Any]] = {}
+    for (plural, name), claimants in sorted(claims.items(), key=lambda claim: claim[0]):
+        if len(claimants) == 1:
+            tables.setdefault(plural, {})[name] = claimants[0][2]
+        else:
+            rivals = ", ".join(one.candidate.name for one, _, _ in claimants)
+            refused[plural, name] = (
+                f"{claimants[0][1].singular} {name!r} is refused: more than one claim to that name (plugins {rivals})"
+            )
+    reports = [*rejected, *(_accepted(one, refused) for one in loaded)]
+    reports.sort(key=lambda report: (report.name, report.distribution))
+    return Registry(**tables, plugins=tuple(reports), refused=refused)
+
+
+def _accepted(one: _Loaded, refused: Mapping[tuple[str, str], str]) -> PluginReport:
+    offers: dict[str, list[str]] = defaultdict(list)
+    reasons: dict[str, None] = {}
+    for kind, name, _ in one.offers:
+        if (kind.plural, name) in refused:
+            reasons[refused[kind.plural, name]] = None
+        elif kind is not MODELS:
+            offers[kind.hook].append(name)
+    return PluginReport(
+        one.candidate.name,
+        one.candidate.distribution,
+        one.candidate.version,
+        "accepted",
+        "; ".join(reasons),
+        {hook: tuple(names) for hook, names in offers.items()},
+    )
