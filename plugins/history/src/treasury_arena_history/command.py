@@ -93,6 +93,8 @@ def run_check(loaded: Loaded, folder: Path | None, start: datetime | None, end: 
     """The report as one document: per series its facts and findings; `frame` says whether the period can be built."""
     low, high = _epoch(start or loaded.start), _epoch(end or loaded.end)
     reader = Reader(folder)
+    if any(series.file is not None for series in loaded.section.series):
+        reader.folder()
     entries: list[dict[str, Any]] = []
     for series in loaded.section.series:
         if series.file is None:

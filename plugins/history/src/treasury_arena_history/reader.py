@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ NANOSECONDS = 1_000_000_000
 _UTC_NAMES = frozenset({"UTC", "Etc/UTC", "Z", "+00:00", "GMT"})
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)
 _FLAG = "is_forward_filled"
+#: Entries of the data folder looked at for the nearest name of a missing file.
+_SEARCHED = 20_000
 
 
 @attrs.frozen(eq=False)
@@ -106,29 +109,29 @@ class Reader:
         numbers = number + offset
         time = _times(file, table[series.time], series, noun, numbers)
         value = _values(file, table[str(series.value)], series, noun, numbers)
-        filled = None
-        if _FLAG in table.column_names and pa.types.is_boolean(table[_FLAG].type):
-            filled = np.asarray(table[_FLAG].fill_null(False), dtype=bool)
-        return Rows(file, series.title, noun, numbers, time, value, filled)
+        return Rows(file, series.title, noun, numbers, time, value, _flags(table))
+
+    def folder(self) -> Path:
+        """The data folder; raises DataError when none was given or it does not exist."""
+        if self._data is None:
+            raise DataError("the history source reads files below a data folder; give it with --data DIR")
+        if not self._data.is_dir():
+            raise DataError(f"the data folder {self._data} does not exist or is no folder")
+        return self._data
 
     def _bytes(self, file: str) -> bytes:
         if file not in self._content:
-            self._content[file] = _content_of(self._data, file)
+            self._content[file] = _content_of(self.folder(), file)
         return self._content[file]
 
 
-def _content_of(data: Path | None, file: str) -> bytes:
-    if data is None:
-        raise DataError(f"the history source reads {file!r} below a data folder; give it with --data DIR")
-    if not data.is_dir():
-        raise DataError(f"the data folder {data} does not exist")
+def _content_of(data: Path, file: str) -> bytes:
     path = data / file
     if not file.lower().endswith((".parquet", ".csv")):
         raise DataError(f"{file}: a history file is .parquet or .csv")
     if not path.is_file():
-        known = [
-            found.relative_to(data).as_posix() for found in data.rglob("*") if found.suffix in (".parquet", ".csv")
-        ]
+        near = (found for found in islice(data.rglob("*"), _SEARCHED) if found.suffix in (".parquet", ".csv"))
+        known = [found.relative_to(data).as_posix() for found in near]
         raise DataError(f"{file} is not in the data folder {data}: {nearest(file, known)}")
     try:
         content = path.read_bytes()
@@ -283,6 +286,7 @@ def _check_zone(file: str, name: str, kind: Any, wanted: str) -> None:
 def _values(file: str, column: pa.ChunkedArray, series: Series, noun: str, numbers: IntArray) -> FloatArray:
     kind, name = column.type, str(series.value)
     if file.lower().endswith(".csv"):
+        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
         column = _cast(file, column, pa.float64(), name, noun, numbers, "a number")
     elif not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)):
         raise DataError(f"{file}: column {name!r} holds {kind}, expected numbers for {series.column!r}")
@@ -291,6 +295,15 @@ def _values(file: str, column: pa.ChunkedArray, series: Series, noun: str, numbe
     except pa.ArrowException as error:
         raise DataError(f"{file}: column {name!r} cannot be read as numbers: {_one_line(error)}") from error
     return np.asarray(floats.fill_null(np.nan), dtype=np.float64)
+
+
+def _flags(table: pa.Table) -> NDArray[np.bool_] | None:
+    if _FLAG not in table.column_names:
+        return None
+    column = table[_FLAG]
+    if pa.types.is_string(column.type):
+        column = pc.is_in(pc.utf8_lower(column), pa.array(["true", "1"]))
+    return np.asarray(column.cast(pa.bool_()).fill_null(False), dtype=bool)
 
 
 def _cast(

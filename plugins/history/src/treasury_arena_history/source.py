@@ -121,7 +121,7 @@ class _Builder:
     def _column(self, series: Series) -> FloatArray:
         bounds = bounds_of(series.column, series.minimum, series.maximum)
         if series.constant is not None:
-            values = _converted(np.full(len(self.grid), series.constant), series)
+            values = converted(np.full(len(self.grid), series.constant), series)
         else:
             values = self._from_file(series, bounds)
         if series.gas_units is not None:
@@ -151,16 +151,17 @@ class _Builder:
         low, high = _used(entry, grid, step, series.resample)
         used, known = rows.part(low, high), entry.known[low:high]
         checks.check_finite(used, series.column)
-        values = _converted(used.value, series)
-        # A product has its own range; of its factor only the sign is known.
-        rough = Bounds(0.0, np.inf, low_open=bounds.low_open or series.unit in GAS) if series.times else bounds
-        checks.check_bounds(used, values, series, rough)
+        values = converted(used.value, series)
+        # The range is that of the product; of its factors only the sign is known.
+        sign = Bounds(0.0 if bounds.low >= 0 else -np.inf, np.inf, low_open=bounds.low_open or series.unit in GAS)
+        checks.check_bounds(used, values, series, sign if series.times else bounds)
         gridded = to_grid(known, values, grid, step, series.resample, lead=entry.max_age)
         checks.check_age(used, known, grid, gridded.source, entry.max_age, series.column)
         return gridded.values
 
 
-def _converted(values: FloatArray, series: Series) -> FloatArray:
+def converted(values: FloatArray, series: Series) -> FloatArray:
+    """Values in the series' declared unit in the frame's unit, before gas units and factors."""
     converted = convert(values, series.unit, compounding=series.compounding, decimals_shift=series.decimals_shift)
     if series.invert:
         with np.errstate(divide="ignore"):

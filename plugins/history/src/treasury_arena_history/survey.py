@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from treasury_arena_history.config import Series
 from treasury_arena_history.reader import NANOSECONDS, IntArray, Rows, show
 from treasury_arena_history.resample import DAY, usual_distance
-from treasury_arena_history.units import RATES, FloatArray, convert, family_of, spell
+from treasury_arena_history.source import converted
+from treasury_arena_history.units import RATES, FloatArray, bounds_of, family_of, spell
 
 #: Robust z-score from which a value is listed as an outlier. Hourly log returns of coins are heavy-tailed: 20 lists
 #: about one hour in a thousand of the worst weeks, not every busy day.
@@ -46,10 +47,7 @@ def survey(rows: Rows, series: Series) -> Survey:
     """Count and list gaps, duplicates, disorder, missing values, outliers, hour-of-day jumps and carried values."""
     found: list[Finding] = []
     order = np.argsort(rows.time, kind="stable")
-    time, value = (
-        rows.time[order],
-        convert(rows.value[order], series.unit, compounding=series.compounding, decimals_shift=series.decimals_shift),
-    )
+    time, value = rows.time[order], converted(rows.value[order], series)
     finite = np.isfinite(value)
     facts: dict[str, Any] = {
         "file": rows.file,
@@ -61,6 +59,7 @@ def survey(rows: Rows, series: Series) -> Survey:
     facts.update(_order(rows, found))
     facts.update(_gaps(rows, time, found))
     facts.update(_missing(rows, found))
+    _impossible(rows, series, found)
     level = np.log(value[finite]) if family_of(series.column) == "price" and (value[finite] > 0).all() else None
     facts.update(_outliers(time[finite], value[finite], level, found))
     facts["hours_of_day"] = _hours(time[finite], value[finite], found) if level is None else []
@@ -83,7 +82,7 @@ def _order(rows: Rows, found: list[Finding]) -> dict[str, Any]:
     if back.size:
         found.append(Finding("error", "order", f"{back.size} rows go back in time, first {rows.at(int(back[0]) + 1)}"))
     if duplicates:
-        times, first = np.unique(rows.time, return_index=True)
+        first = np.unique(rows.time, return_index=True)[1]
         where = rows.at(int(first[np.flatnonzero(counts > 1)[0]]))
         found.append(Finding("error", "duplicates", f"{duplicates} rows repeat a time, first {where}"))
     return {"duplicates": duplicates, "out_of_order": int(back.size)}
@@ -125,6 +124,19 @@ def _missing(rows: Rows, found: list[Finding]) -> dict[str, Any]:
                 )
             )
     return {"missing": int(bad.size)}
+
+
+def _impossible(rows: Rows, series: Series, found: list[Finding]) -> None:
+    """Values that no frame accepts; a product's range is known only when the frame is built."""
+    if series.times is not None:
+        return
+    seen = np.isfinite(rows.value)
+    bounds = bounds_of(series.column, series.minimum, series.maximum)
+    bad = np.flatnonzero(seen & bounds.outside(converted(rows.value, series)))
+    if bad.size:
+        at = int(bad[0])
+        text = f"{bad.size} values are not {bounds}, first {rows.value[at]:g} {series.unit} at {rows.at(at)}"
+        found.append(Finding("error", "bounds", text))
 
 
 def robust_z(values: FloatArray) -> FloatArray:
