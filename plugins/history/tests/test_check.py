@@ -104,7 +104,7 @@ def test_missing_values_inside_are_errors_and_leading_ones_warnings(bench: Bench
     bench.parquet("p.parquet", values)
     code, document = run()
     assert (code, document["series"][0]["missing"]) == (1, 3)
-    assert "1 rows have no finite value, first row 50 (2024-01-03 02:00 UTC)" in str(document)
+    assert "rows without a finite value: 1, first row 50 (2024-01-03 02:00 UTC)" in str(document)
 
 
 def test_a_price_at_or_below_zero_is_an_error(bench: Bench, run: Run) -> None:
@@ -191,11 +191,13 @@ def test_an_unreadable_file_is_an_error_beside_the_others(bench: Bench, run: Run
 
 def test_with_a_period_the_frame_itself_is_tried(bench: Bench, run: Run) -> None:
     bench.parquet("p.parquet", walk(24 * 5))
-    code, document = run("--start", "2024-01-02", "--end", "2024-01-04")
+    code, document = run("--start", "2024-01-02", "--end", "2024-01-03")
     assert (code, document["frame"]["rows"], document["series"][0]["rows"]) == (0, 48, 48)
-    code, document = run("--start", "2024-01-02", "--end", "2024-02-01")
+    code, document = run("--start", "2024-01-02", "--end", "2024-01-31")
     assert code == 1
     assert "covers 2024-01-01 00:00 UTC to 2024-01-05 23:00 UTC" in document["frame"]["error"]
+    code, document = run("--start", "2024-01-02", "--end", "2024-01-01")
+    assert (code, "before the first" in document["error"]) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ NO_FILE: dict[str, Any] = {"file": None, "value": None, "label": None}
         ({"bar": "1h"}, "bar goes with label = 'open'"),
         ({"label": "open", "bar": "0s"}, "bar goes with label = 'open' and is longer than 0s"),
         ({"file": "/tmp/p.parquet"}, "must be relative to the data folder"),
-        ({"max_age": "soon"}, "max_age = 'soon' is not a duration"),
+        ({"max_age": "soon"}, "'soon' is not a duration"),
         ({"unit": "usdd"}, "unknown unit 'usdd': did you mean 'usd'"),
         ({"resample": "sum"}, "a sum over time of usd means nothing"),
         ({"gas_units": 1e5}, "needs both gas_units and times"),
@@ -31,9 +31,9 @@ NO_FILE: dict[str, Any] = {"file": None, "value": None, "label": None}
         ({"column": "gas.usd", "unit": "gwei", "gas_units": 1e5}, "needs both gas_units and times"),
         ({"column": "gas.usd", "unit": "gwei", "gas_units": 0.0, "times": "WETH.price"}, "gas_units must be positive"),
         ({"minimum": 2.0, "maximum": 1.0}, "minimum 2.0 is above maximum 1.0"),
-        ({"maximum": float("nan")}, "maximum = nan is not a finite number"),
-        ({**NO_FILE, "constant": float("inf")}, "constant = inf is not a finite number"),
-        ({"column": "weth"}, "column"),
+        ({"maximum": float("nan")}, "maximum is nan; expected a finite number"),
+        ({**NO_FILE, "constant": float("inf")}, "constant is inf; expected a finite number"),
+        ({"column": "weth"}, "'weth' is not a column name; expected for example WETH.price"),
         ({"label": "close"}, "label"),
         ({"resample": "median"}, "resample"),
         ({"time_format": "iso"}, "time_format"),
@@ -46,10 +46,10 @@ def test_keys_that_contradict_each_other_are_refused(price: Price, keys: dict[st
 
 def test_a_section_refuses_nothing_two_of_one_and_unknown_factors(price: Price) -> None:
     with pytest.raises(ValueError, match="needs at least one"):
-        HistorySection()
+        HistorySection(series=[])
     with pytest.raises(ValueError, match=r"'WETH.price' is made by more than one series"):
         HistorySection(series=[price(), price()])
-    with pytest.raises(ValueError, match=r"times = 'WETH.prise' is not a column here: did you mean 'WETH.price'?"):
+    with pytest.raises(ValueError, match=r"times = 'WETH.prise' is not a column here; did you mean 'WETH.price'\?"):
         HistorySection(series=[price(), price(column="A.price", times="WETH.prise")])
 
 

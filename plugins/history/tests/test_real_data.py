@@ -80,7 +80,7 @@ def test_known_values(frame: MarketFrame) -> None:
 
 
 def test_the_check_finds_the_traps_the_readme_tells_of(real_data: Path, example: Path) -> None:
-    start, end = datetime(2023, 6, 1, tzinfo=UTC), datetime(2025, 6, 30, tzinfo=UTC)
+    start, end = datetime(2023, 6, 1, tzinfo=UTC), datetime(2025, 6, 29, tzinfo=UTC)
     document = run_check(load_section(example), real_data, start, end)
     assert document["ok"] is True
     assert document["frame"]["rows"] == 760 * 24

@@ -23,7 +23,7 @@ def check_order(rows: Rows) -> None:
             f"one value per time is needed, so narrow `where` or clean the file"
         )
     raise DataError(
-        f"{rows.name} is not in order of time: {rows.at(index)} comes after {rows.at(index - 1)}; sort the file"
+        f"{rows.name} is not in order of time: {rows.at(index)} comes after {rows.at(index - 1)}; sort the file or narrow `where`"
     )
 
 

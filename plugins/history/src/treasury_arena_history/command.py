@@ -68,7 +68,9 @@ def data() -> None:
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder the configured files are relative to.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day to look at (default: the configuration's).")
-@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Day to stop before (default: the configuration's).")
+@click.option(
+    "--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day to look at, inclusive (default: the configuration's)."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def check(config: Path, folder: Path | None, start: datetime | None, end: datetime | None, as_json: bool) -> None:
     """Report gaps, duplicates, order, missing values, outliers and carried-forward stretches of each series.
@@ -92,6 +94,9 @@ def check(config: Path, folder: Path | None, start: datetime | None, end: dateti
 def run_check(loaded: Loaded, folder: Path | None, start: datetime | None, end: datetime | None) -> dict[str, Any]:
     """The report as one document: per series its facts and findings; `frame` says whether the period can be built."""
     low, high = _epoch(start or loaded.start), _epoch(end or loaded.end)
+    high = None if high is None else high + 86_400
+    if low is not None and high is not None and high <= low:
+        raise ConfigError("the last day to look at lies before the first")
     reader = Reader(folder)
     if any(series.file is not None for series in loaded.section.series):
         reader.folder()

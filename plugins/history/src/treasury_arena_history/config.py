@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, Literal
 
 import attrs
+from attrs.validators import ge, in_, le, optional
 
 from treasury_arena.errors import nearest
 from treasury_arena_history.units import GAS, SECONDS_PER_YEAR, check_unit, duration, family_of, summable
@@ -15,82 +18,83 @@ Label = Literal["known", "open", "day_open"]
 Rule = Literal["last", "mean", "max", "min", "sum", "forward"]
 TimeFormat = Literal["utc", "naive_utc", "s", "ms", "us", "ns"]
 
+_COLUMN = re.compile(r"[A-Za-z0-9_]+\.[a-z_]+")
+
+
+def _column(instance: Any, attribute: Any, value: str) -> None:
+    if not _COLUMN.fullmatch(value):
+        raise ValueError(f"{value!r} is not a column name; expected for example WETH.price or USDC.lending_rate")
+
 
 def _duration(instance: Any, attribute: Any, value: str | None) -> None:
     if value is not None:
-        try:
-            duration(value)
-        except ValueError as error:
-            raise ValueError(f"{attribute.name} = {error}") from error
+        duration(value)
 
 
 def _finite(instance: Any, attribute: Any, value: float | None) -> None:
     if value is not None and not math.isfinite(value):
-        raise ValueError(f"{attribute.name} = {value} is not a finite number")
+        raise ValueError(f"{attribute.name} is {value}; expected a finite number")
+
+
+def _key(default: Any, help: str, *checks: Callable[[Any, Any, Any], Any]) -> Any:
+    return attrs.field(default=default, validator=list(checks) or None, metadata={"help": help})
 
 
 @attrs.frozen(kw_only=True)
 class Series:
-    """One frame column and where it comes from: rows of a file, or a constant.
-
-    Attributes:
-        column: the frame column it makes, for example ``WETH.price``.
-        unit: what the values are declared in; see `treasury_arena_history.units.convert`.
-        file: parquet or CSV file, relative to the data folder.
-        value: the file's column that holds the values.
-        where: file column -> the one value its rows must have.
-        time: the file's column that holds the row's time.
-        time_format: ``utc`` (aware, UTC), ``naive_utc`` (declared to be UTC), or epoch ``s``, ``ms``, ``us``, ``ns``.
-        label: what the row's time means: ``known`` (the value is known then), ``open`` (the bar opens then, so its
-            value is known one `bar` later), ``day_open`` (known at the end of the UTC day).
-        bar: the bar's length for ``label = "open"``; without it the usual distance of the first rows.
-        delay: publication lag added to the time a value is known.
-        resample: how rows known within one grid step become one value; ``forward`` for rows coarser than the grid.
-        max_age: how long a value may be carried forward; default the rows' usual distance or the grid step, the longer.
-        compounding: periods a year that an APY is compounded over.
-        decimals_shift: decimals of token0 minus decimals of token1, for ``unit = "tick"``.
-        invert: use one over the value.
-        gas_units: gas of one action, for ``unit = "gwei"`` or ``"wei"``.
-        times: another frame column to multiply with, row by row on the grid.
-        minimum, maximum: replace the sane bounds of the column (frame unit).
-        constant: the same value at every row, instead of a file.
+    """One frame column and where it comes from: rows of a file, or a constant. Each key's `help` says what it means.
 
     Raises ValueError for keys that contradict each other.
     """
 
-    column: str = attrs.field(validator=attrs.validators.matches_re(r"[A-Za-z0-9_]+\.[a-z_]+"))
-    unit: str
-    file: str | None = None
-    value: str | None = None
-    where: dict[str, str | float | int] = attrs.field(factory=dict)
-    time: str = "timestamp"
-    time_format: TimeFormat = attrs.field(
-        default="utc", validator=attrs.validators.in_(("utc", "naive_utc", "s", "ms", "us", "ns"))
+    column: str = _key(attrs.NOTHING, "The frame column it makes, for example `WETH.price`.", _column)
+    unit: str = _key(attrs.NOTHING, "What the values are declared in: one of the units below.")
+    file: str | None = _key(None, "Parquet or CSV file, relative to the data folder.")
+    value: str | None = _key(None, "The file's column that holds the values.")
+    where: dict[str, str | float | int] = attrs.field(
+        factory=dict, metadata={"help": "File column = the one value its rows must have."}
     )
-    label: Label | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.in_(("known", "open", "day_open")))
+    time: str = _key("timestamp", "The file's column that holds the rows' times.")
+    time_format: TimeFormat = _key(
+        "utc",
+        "`utc` (marked as UTC), `naive_utc` (not marked, declared to be UTC), or epoch `s`, `ms`, `us`, `ns`.",
+        in_(("utc", "naive_utc", "s", "ms", "us", "ns")),
     )
-    bar: str | None = attrs.field(default=None, validator=_duration)
-    delay: str = attrs.field(default="0s", validator=_duration)
-    resample: Rule = attrs.field(
-        default="last", validator=attrs.validators.in_(("last", "mean", "max", "min", "sum", "forward"))
+    label: Label | None = _key(
+        None,
+        "What a row's time means: `known` (known then), `open` (a bar opens then; known one `bar` later), `day_open` "
+        "(known at the end of that UTC day).",
+        optional(in_(("known", "open", "day_open"))),
     )
-    max_age: str | None = attrs.field(default=None, validator=_duration)
-    compounding: int = attrs.field(default=SECONDS_PER_YEAR, validator=attrs.validators.ge(1))
-    decimals_shift: int = attrs.field(default=0, validator=[attrs.validators.ge(-36), attrs.validators.le(36)])
-    invert: bool = False
-    gas_units: float | None = attrs.field(default=None, validator=_finite)
-    times: str | None = None
-    minimum: float | None = attrs.field(default=None, validator=_finite)
-    maximum: float | None = attrs.field(default=None, validator=_finite)
-    constant: float | None = attrs.field(default=None, validator=_finite)
+    bar: str | None = _key(
+        None, 'Length of a bar, with `label = "open"`; absent: the usual distance of the file\'s first rows.', _duration
+    )
+    delay: str = _key("0s", "Publication lag, added to the time a value is known.", _duration)
+    resample: Rule = _key(
+        "last",
+        "How the rows known within one grid step become one value; `forward` for rows coarser than the grid.",
+        in_(("last", "mean", "max", "min", "sum", "forward")),
+    )
+    max_age: str | None = _key(
+        None,
+        "How long a value may be carried forward; absent: one bar or one grid step, whichever is longer.",
+        _duration,
+    )
+    compounding: int = _key(SECONDS_PER_YEAR, "Periods a year an APY is compounded over.", ge(1))
+    decimals_shift: int = _key(0, 'Decimals of token0 minus decimals of token1, for `unit = "tick"`.', ge(-36), le(36))
+    invert: bool = _key(False, "Use one over the value.")
+    gas_units: float | None = _key(None, 'Gas of one action, for `unit = "gwei"` or `"wei"`.', _finite)
+    times: str | None = _key(None, "Another frame column to multiply with, row by row on the grid.")
+    minimum: float | None = _key(None, "Smallest sane value (frame unit), instead of the column's default.", _finite)
+    maximum: float | None = _key(None, "Largest sane value (frame unit), instead of the column's default.", _finite)
+    constant: float | None = _key(None, "The same value at every row, instead of a file.", _finite)
 
     def __attrs_post_init__(self) -> None:
         check_unit(self.column, self.unit)
         if (self.file is None) == (self.constant is None):
             raise ValueError(f"{self.column!r} needs either file or constant")
         if self.file is not None:
-            self._check_file()
+            self._check_file(self.file)
         if (self.unit in GAS) != (self.gas_units is not None) or (self.unit in GAS and self.times is None):
             raise ValueError(
                 f"{self.column!r}: a gas price (unit gwei or wei) needs both gas_units and times (the price of ETH), "
@@ -103,21 +107,21 @@ class Series:
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"{self.column!r}: minimum {self.minimum} is above maximum {self.maximum}")
 
-    def _check_file(self) -> None:
-        if PurePath(str(self.file)).is_absolute():
-            raise ValueError(f"{self.column!r}: file {self.file!r} must be relative to the data folder")
+    def _check_file(self, file: str) -> None:
+        if PurePath(file).is_absolute():
+            raise ValueError(f"{self.column!r}: file {file!r} must be relative to the data folder")
         if self.value is None:
             raise ValueError(f"{self.column!r}: file needs value, the name of the file's column that holds the values")
         if self.label is None:
             raise ValueError(
-                f"{self.column!r}: file needs label, what a row's time means: known, open (the bar's opening) or day_open"
+                f"{self.column!r}: file needs label, what a row's time means: known, open (a bar's opening) or day_open"
             )
         if self.bar is not None and (self.label != "open" or duration(self.bar) == 0):
             raise ValueError(f"{self.column!r}: bar goes with label = 'open' and is longer than 0s")
 
     @property
     def title(self) -> str:
-        """How messages name the rows: ``close where symbol = ETHUSDT``."""
+        """How messages name the rows: ``column 'close' where symbol = ETHUSDT``."""
         rows = ", ".join(f"{name} = {wanted}" for name, wanted in self.where.items())
         return f"column {self.value!r}" + (f" where {rows}" if rows else "")
 
@@ -129,7 +133,7 @@ class HistorySection:
     Raises ValueError for no series, two of one column, or `times` that is unknown or goes round in a circle.
     """
 
-    series: list[Series] = attrs.field(factory=list)
+    series: list[Series] = _key(attrs.NOTHING, "The frame's columns, one table `[[source.history.series]]` each.")
 
     def __attrs_post_init__(self) -> None:
         if not self.series:
@@ -141,7 +145,7 @@ class HistorySection:
         for series in self.series:
             if series.times is not None and series.times not in names:
                 raise ValueError(
-                    f"{series.column!r}: times = {series.times!r} is not a column here: {nearest(series.times, names)}"
+                    f"{series.column!r}: times = {series.times!r} is not a column here; {nearest(series.times, names)}"
                 )
         self.ordered()
 

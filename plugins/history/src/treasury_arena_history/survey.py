@@ -77,14 +77,15 @@ def survey(rows: Rows, series: Series) -> Survey:
 
 def _order(rows: Rows, found: list[Finding]) -> dict[str, Any]:
     back = np.flatnonzero(np.diff(rows.time) < 0)
-    _, counts = np.unique(rows.time, return_counts=True)
-    duplicates = int((counts - 1).sum())
+    _, first = np.unique(rows.time, return_index=True)
+    duplicates = len(rows) - len(first)
     if back.size:
-        found.append(Finding("error", "order", f"{back.size} rows go back in time, first {rows.at(int(back[0]) + 1)}"))
+        found.append(
+            Finding("error", "order", f"rows that go back in time: {back.size}, first {rows.at(int(back[0]) + 1)}")
+        )
     if duplicates:
-        first = np.unique(rows.time, return_index=True)[1]
-        where = rows.at(int(first[np.flatnonzero(counts > 1)[0]]))
-        found.append(Finding("error", "duplicates", f"{duplicates} rows repeat a time, first {where}"))
+        repeat = int(np.setdiff1d(np.arange(len(rows)), first)[0])
+        found.append(Finding("error", "duplicates", f"rows that repeat a time: {duplicates}, first {rows.at(repeat)}"))
     return {"duplicates": duplicates, "out_of_order": int(back.size)}
 
 
@@ -99,7 +100,7 @@ def _gaps(rows: Rows, time: IntArray, found: list[Finding]) -> dict[str, Any]:
         for at in wide[np.argsort(-steps[wide], kind="stable")][:LISTED]
     ]
     if wide.size:
-        text = f"{wide.size} gaps, the largest {listed[0]['lasts']} after {listed[0]['after']}"
+        text = f"gaps: {wide.size}, the largest {listed[0]['lasts']} after {listed[0]['after']}"
         found.append(Finding("warning", "gaps", text))
     return {
         "interval": spell(usual / NANOSECONDS) if usual is not None else None,
@@ -116,11 +117,13 @@ def _missing(rows: Rows, found: list[Finding]) -> dict[str, Any]:
         inner = bad.size - leading
         if inner:
             at = int(bad[bad >= leading][0])
-            found.append(Finding("error", "missing", f"{inner} rows have no finite value, first {rows.at(at)}"))
+            found.append(Finding("error", "missing", f"rows without a finite value: {inner}, first {rows.at(at)}"))
         if leading:
             found.append(
                 Finding(
-                    "error" if leading == len(rows) else "warning", "missing", f"the first {leading} rows have no value"
+                    "error" if leading == len(rows) else "warning",
+                    "missing",
+                    f"rows without a value before the first with one: {leading}",
                 )
             )
     return {"missing": int(bad.size)}
@@ -135,7 +138,7 @@ def _impossible(rows: Rows, series: Series, found: list[Finding]) -> None:
     bad = np.flatnonzero(seen & bounds.outside(converted(rows.value, series)))
     if bad.size:
         at = int(bad[0])
-        text = f"{bad.size} values are not {bounds}, first {rows.value[at]:g} {series.unit} at {rows.at(at)}"
+        text = f"values not {bounds}: {bad.size}, first {rows.value[at]:g} {series.unit} at {rows.at(at)}"
         found.append(Finding("error", "bounds", text))
 
 
@@ -161,7 +164,7 @@ def _outliers(time: IntArray, value: FloatArray, level: FloatArray | None, found
     ]
     if far.size:
         kind = "levels" if level is None else "changes"
-        text = f"{far.size} {kind} beyond {OUTLIER_Z:g} robust deviations, the largest at {listed[0]['time']}"
+        text = f"{kind} beyond {OUTLIER_Z:g} robust deviations: {far.size}, the largest at {listed[0]['time']}"
         found.append(Finding("warning", "outliers", f"{text} ({listed[0]['value']:.6g})"))
     return {"outliers": int(far.size), "outlier_list": listed}
 

@@ -16,7 +16,7 @@ SECONDS_PER_YEAR = 31_536_000
 _TICK_BASE = 1.0001
 
 #: Unit -> factor to the frame's unit. Units that are not a factor (apy, tick) are converted in `convert`.
-_FACTORS: dict[str, float] = {
+UNITS: dict[str, float] = {
     "usd": 1.0,
     "ratio": 1.0,
     "fraction": 1.0,
@@ -83,8 +83,8 @@ def family_of(column: str) -> str:
 
 def check_unit(column: str, unit: str) -> None:
     """Raise ValueError for an unknown unit, or one that a column of this name cannot have."""
-    if unit not in _FACTORS:
-        raise ValueError(f"unknown unit {unit!r}: {nearest(unit, _FACTORS)}")
+    if unit not in UNITS:
+        raise ValueError(f"unknown unit {unit!r}: {nearest(unit, UNITS)}")
     family = _FAMILIES.get(family_of(column))
     if family is not None and unit not in family.units:
         raise ValueError(
@@ -119,7 +119,7 @@ def convert(
     """
     if unit == "tick":
         return np.asarray(np.exp(values * np.log(_TICK_BASE)) * 10.0**decimals_shift)
-    scaled = np.asarray(values * _FACTORS[unit])
+    scaled = np.asarray(values * UNITS[unit])
     if unit in ("apy", "percent_apy"):
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(compounding * np.expm1(np.log1p(scaled) / compounding))
