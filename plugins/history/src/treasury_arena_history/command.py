@@ -1,0 +1,173 @@
+"""`arena data check`: look over the files a configuration reads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import numpy as np
+import tomli
+
+from treasury_arena.clock import to_epoch
+from treasury_arena.errors import ConfigError, DataError, TreasuryArenaError, nearest
+from treasury_arena_history.config import HistorySection, Series
+from treasury_arena_history.reader import NANOSECONDS, Reader, Rows
+from treasury_arena_history.source import build_frame
+from treasury_arena_history.survey import Finding, Survey, survey
+
+
+@attrs.frozen
+class Loaded:
+    """What the check needs of a configuration: the section, the period (None: all the files have) and the grid step."""
+
+    section: HistorySection
+    start: date | None
+    end: date | None
+    step_seconds: int
+
+
+def load_section(path: Path) -> Loaded:
+    """Read ``[source.history]`` and the period out of a configuration file; raises ConfigError."""
+    try:
+        document = tomli.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    table = document.get("source", {}).get("history")
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path} has no section [source.history]")
+    known = [field.name for field in attrs.fields(Series)]
+    made = []
+    for number, entry in enumerate(table.get("series", [])):
+        where = f"{path}: source.history.series[{number}]"
+        for key in entry:
+            if key not in known:
+                raise ConfigError(f"{where}.{key} is unknown: {nearest(key, known)}")
+        try:
+            made.append(Series(**entry))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{where}: {error.args[0]}") from error
+    try:
+        section = HistorySection(series=made)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    period = {key: document[key] for key in ("start", "end") if isinstance(document.get(key), date)}
+    return Loaded(section, period.get("start"), period.get("end"), 3600)
+
+
+@click.group()
+def data() -> None:
+    """Look at market data."""
+
+
+@data.command()
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder the configured files are relative to.")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day to look at (default: the configuration's).")
+@click.option(
+    "--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day to look at, inclusive (default: the configuration's)."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def check(config: Path, folder: Path | None, start: datetime | None, end: datetime | None, as_json: bool) -> None:
+    """Report gaps, duplicates, order, missing values, outliers and carried-forward stretches of each series.
+
+    Exit code 0: usable (there may be warnings), 1: something is wrong, 2: usage or configuration.
+
+    Example: arena data check examples/history.toml --data ../shared/data
+    """
+    try:
+        document = run_check(load_section(config), folder, start, end)
+    except TreasuryArenaError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        _print(document)
+    sys.exit(0 if document["ok"] else 1)
+
+
+def run_check(loaded: Loaded, folder: Path | None, start: datetime | None, end: datetime | None) -> dict[str, Any]:
+    """The report as one document: per series its facts and findings; `frame` says whether the period can be built."""
+    low, high = _epoch(start or loaded.start), _epoch(end or loaded.end)
+    high = None if high is None else high + 86_400
+    if low is not None and high is not None and high <= low:
+        raise ConfigError("the last day to look at lies before the first")
+    reader = Reader(folder)
+    if any(series.file is not None for series in loaded.section.series):
+        reader.folder()
+    entries: list[dict[str, Any]] = []
+    for series in loaded.section.series:
+        if series.file is None:
+            entries.append({"column": series.column, "constant": series.constant, "findings": []})
+            continue
+        entries.append(_entry(reader, series, low, high))
+    frame = None
+    if low is not None and high is not None:
+        frame = _frame(reader, loaded, low, high)
+    wrong = any(finding["level"] == "error" for entry in entries for finding in entry["findings"])
+    return {"ok": not wrong and not (frame or {}).get("error"), "series": entries, "frame": frame}
+
+
+def _entry(reader: Reader, series: Series, low: int | None, high: int | None) -> dict[str, Any]:
+    try:
+        rows = _inside(reader.rows(series), low, high)
+        result = survey(rows, series)
+    except DataError as error:
+        result = Survey(series.column, {}, [Finding("error", "file", str(error))])
+    return {"column": series.column, **result.facts, "findings": [attrs.asdict(one) for one in result.findings]}
+
+
+def _inside(rows: Rows, low: int | None, high: int | None) -> Rows:
+    keep = np.ones(len(rows), dtype=bool)
+    if low is not None:
+        keep &= rows.time >= low * NANOSECONDS
+    if high is not None:
+        keep &= rows.time < high * NANOSECONDS
+    if not keep.any():
+        raise DataError(f"{rows.name} has no rows in the period")
+    return attrs.evolve(
+        rows,
+        number=rows.number[keep],
+        time=rows.time[keep],
+        value=rows.value[keep],
+        filled=None if rows.filled is None else rows.filled[keep],
+    )
+
+
+def _frame(reader: Reader, loaded: Loaded, low: int, high: int) -> dict[str, Any]:
+    try:
+        frame = build_frame(loaded.section, reader, low, high, loaded.step_seconds)
+    except DataError as error:
+        return {"error": str(error)}
+    return {"rows": frame.rows, "columns": list(frame.columns), "error": None}
+
+
+def _epoch(day: date | None) -> int | None:
+    return None if day is None else to_epoch(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def _print(document: dict[str, Any]) -> None:
+    for entry in document["series"]:
+        if "constant" in entry:
+            click.echo(f"{entry['column']}: constant {entry['constant']:g}")
+            continue
+        click.echo(f"{entry['column']}: {entry.get('file', '')} {entry.get('title', '')}".rstrip())
+        if "rows" in entry:
+            click.echo(
+                f"  {entry['rows']:,} rows, {entry['first']} to {entry['last']}, every {entry['interval'] or '(irregular)'}; "
+                f"gaps {entry['gaps']}, duplicates {entry['duplicates']}, out of order {entry['out_of_order']}, "
+                f"missing {entry['missing']}, outliers {entry['outliers']}, carried {entry['carried_share']:.1%}"
+            )
+        for finding in entry["findings"]:
+            click.echo(f"  {finding['level']}: {finding['text']}")
+    frame = document["frame"]
+    if frame is not None and frame["error"]:
+        click.echo(f"error: {frame['error']}")
+    elif frame is not None:
+        click.echo(f"the period gives {frame['rows']:,} rows of {len(frame['columns'])} columns")
+    click.echo("usable" if document["ok"] else "not usable: see the errors above")
