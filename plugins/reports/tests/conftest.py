@@ -164,7 +164,7 @@ def _agents(rng: np.random.Generator, total: int, promoted: int, dates: list[str
         day = min(at * len(dates) // max(total, 1), len(dates) - 1)
         elders = [row["id"] for row in rows if row["strategy"] == strategy]
         parents = [str(name) for name in rng.choice(elders, 2)] if len(elders) > 2 and rng.random() < 0.7 else []
-        chosen = at % max(total // max(promoted, 1), 1) == 1 and promoted > 0
+        chosen = promoted > 0 and at % max(total // promoted, 1) == 0 and at // max(total // promoted, 1) < promoted
         ended = dates[min(day + 60, len(dates) - 1)] if at % 3 == 0 and not chosen else None
         value = float(rng.normal(0.3, 0.6))
         rows.append(

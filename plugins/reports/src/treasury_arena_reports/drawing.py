@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from treasury_arena_reports.palette import LIGHT, SETTINGS
 
 FloatArray = NDArray[np.float64]
 POINTS = 800
+EPOCH = date(1970, 1, 1).toordinal()
 WIDE = (9.0, 3.9)
 HALF = (4.7, 3.4)
 
@@ -28,7 +29,9 @@ HALF = (4.7, 3.4)
 @contextmanager
 def style() -> Iterator[None]:
     """Draw with the report's settings, whatever the caller's are."""
-    with mpl.rc_context({**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **SETTINGS}):
+    with mpl.rc_context():
+        settings: Any = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | SETTINGS
+        mpl.rcParams.update(settings)
         yield
 
 
@@ -44,10 +47,9 @@ def days_of(dates: Sequence[Any], where: str) -> FloatArray:
     days: list[float] = []
     for row, value in enumerate(dates):
         try:
-            day = value if isinstance(value, date | datetime) else date.fromisoformat(str(value)[:10])
+            days.append(float(date.fromisoformat(str(value)[:10]).toordinal() - EPOCH))
         except ValueError as error:
             raise ValidationError(f"{where}[{row}] is {value!r}, expected a date YYYY-MM-DD") from error
-        days.append(float(date2num(day)))
     return np.array(days)
 
 
@@ -67,11 +69,11 @@ def date_axis(axes: Axes, days: FloatArray) -> None:
     if last <= first:
         first, last = first - 1, last + 1
     axes.set_xlim(first, last)
-    locator = AutoDateLocator(minticks=3, maxticks=6)
+    locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib types dates in part
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set_color(LIGHT["muted"])
-    axes.xaxis.get_offset_text().set_size(8.5)
+    axes.xaxis.get_offset_text().set_fontsize(8.5)
     axes.grid(False, axis="x")
 
 
@@ -92,11 +94,11 @@ def value_axis(
 
 
 def dollars(value: float) -> str:
-    """Axis label: 373k, 1.25M, 250; enough digits to stay distinct."""
+    """Axis label: 373k, 1.25M, 250, 0."""
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{number(value / size, 2).rstrip('0').rstrip('.')}{unit}"
-    return number(value, 0 if abs(value) >= 10 else 2)
+    return number(value, 0 if abs(value) >= 10 or value == 0 else 2)
 
 
 def share(value: float) -> str:

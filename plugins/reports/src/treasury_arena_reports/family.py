@@ -13,7 +13,7 @@ from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports import messages
 from treasury_arena_reports.drawing import WIDE, blank, date_axis, days_of, place, style
 from treasury_arena_reports.drawing import title as add_title
-from treasury_arena_reports.formats import shorten
+from treasury_arena_reports.formats import shorten, strategy_of
 from treasury_arena_reports.lineage import families, parents_of
 from treasury_arena_reports.palette import LIGHT, result_colours
 
@@ -51,10 +51,14 @@ def family_tree(result: RunResult, *, title: bool = True) -> Figure:
                         [start, (middle, start[1]), (middle, end[1]), end],
                         [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4],
                     )
-                    axes.add_patch(PathPatch(curve, facecolor="none", edgecolor=LIGHT["grid"], linewidth=1.0, zorder=1))
+                    axes.add_patch(
+                        PathPatch(
+                            curve, facecolor="none", edgecolor=LIGHT["muted"], alpha=0.45, linewidth=0.9, zorder=1
+                        )
+                    )
         for name in names:
             agent = agents[name]
-            colour = colours.get(str(agent.get("strategy")), LIGHT["slate"])
+            colour = colours.get(strategy_of(agent), LIGHT["slate"])
             crowned = bool(agent.get("promoted"))
             axes.plot(
                 [days[name]],
@@ -91,7 +95,7 @@ def _lanes(names: list[str], agents: dict[str, dict[str, Any]], days: dict[str, 
     room = max(span * 0.2, 1.0)
     lanes: dict[str, int] = {}
     base = 0
-    for strategy in sorted({str(agents[name].get("strategy")) for name in names}):
+    for strategy in sorted({strategy_of(agents[name]) for name in names}):
         last: list[float] = []
         for name in (n for n in names if str(agents[n].get("strategy")) == strategy):
             wanted = next((lanes[p] - base for p in parents_of(agents[name]) if p in lanes and lanes[p] >= base), 0)

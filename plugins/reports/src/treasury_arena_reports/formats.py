@@ -68,3 +68,8 @@ def shorten(text: str, limit: int) -> str:
 def plural(amount: int, one: str, many: str | None = None) -> str:
     """``1 birth``, ``2 births``."""
     return f"{count(amount)} {one if amount == 1 else many or one + 's'}"
+
+
+def strategy_of(row: dict[str, Any]) -> str:
+    """The strategy that a record names, or a dash."""
+    return str(row.get("strategy") or NOTHING)

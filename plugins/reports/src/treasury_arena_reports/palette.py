@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from treasury_arena.contracts.results import RunResult
+from treasury_arena_reports.formats import strategy_of
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color), the light tones deepened until they read on white.
 LIGHT = {
@@ -53,7 +54,7 @@ SHORT = {
     "weekly_weights_index": "Weekly weights",
 }
 AREAS = {"reserve": "slate", "pool_cash": "grid", "pool_lent": "green"}
-STAGE_COLOURS = {"simulation": "sky", "proving": "amber", "arena": "blue"}
+STAGE_COLOURS = {"simulation": "slate", "proving": "amber", "arena": "blue"}
 
 SETTINGS: dict[str, Any] = {
     "axes.edgecolor": LIGHT["grid"],
@@ -97,6 +98,6 @@ SETTINGS: dict[str, Any] = {
 def result_colours(result: RunResult) -> dict[str, str]:
     """A colour for each strategy of a run, the same in every figure; more than eight repeat."""
     cycle = ("blue", "vermillion", "purple", "amber", "sky", "sand", "green", "slate")
-    names = {str(row.get("strategy")) for row in (*result.agents, *result.generations)}
+    names = {strategy_of(row) for row in (*result.agents, *result.generations)}
     names |= {name for name in result.series.get("allocation") or {} if name not in AREAS}
     return {name: LIGHT[cycle[at % len(cycle)]] for at, name in enumerate(sorted(names))}

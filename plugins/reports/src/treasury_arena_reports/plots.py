@@ -97,7 +97,7 @@ def lead(result: RunResult, *, title: bool = True) -> Figure:
             return blank(HALF, "There is no lending benchmark to compare with.")
         gap = _array(result, "treasury") - _array(result, "lend_everything")
         figure = Figure(figsize=HALF)
-        axes = place(figure)
+        axes = place(figure, right=0.85)
         kept = thin([gap])
         value_axis(axes, [gap], dollars, bottom=0.0)
         low, high = axes.get_ylim()
@@ -107,15 +107,7 @@ def lead(result: RunResult, *, title: bool = True) -> Figure:
         axes.fill_between(x, 0, np.minimum(y, 0), color=LIGHT["vermillion"], alpha=0.25, linewidth=0)
         axes.plot(x, y, color=LIGHT["blue"], linewidth=1.6, marker="o" if len(days) == 1 else "")
         axes.axhline(0, color=LIGHT["green"], linewidth=1.2)
-        axes.annotate(
-            "Lend everything",
-            (0.01, 0),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            color=LIGHT["green"],
-            size=8.5,
-        )
+        end_labels(axes, [(0.0, "Lend it all", LIGHT["green"]), (float(gap[-1]), "Treasury", LIGHT["blue"])])
         date_axis(axes, days)
         unit(axes, "USD, treasury less lending everything")
         add_title(figure, messages.lead_message(result), title)
@@ -166,7 +158,7 @@ def allocation(result: RunResult, *, title: bool = True) -> Figure:
             days = np.array([days[0] - 0.5, days[0] + 0.5])
             values = {name: np.repeat(v, 2) for name, v in values.items()}
         figure = Figure(figsize=HALF)
-        axes = place(figure, right=1.05)
+        axes = place(figure, right=1.25)
         kept = thin(list(values.values()))
         areas = [(SPOKEN_AREAS.get(name, name), values[name], colours[name]) for name in names]
         _stack(axes, days, kept, areas, dollars)
@@ -213,7 +205,7 @@ def _stack(
         )
         if values.any():
             tone = LIGHT["muted"] if colour == LIGHT["grid"] else colour
-            labels.append(((below[-1] + above[-1]) / 2, shorten(name, 15), tone))
+            labels.append(((below[-1] + above[-1]) / 2, shorten(name, 18), tone))
         below = above
     value_axis(axes, [below], form, bottom=0.0)
     date_axis(axes, days)

@@ -26,11 +26,12 @@ from treasury_arena_reports.facts import (
     life_sentence,
     trials_sentence,
 )
-from treasury_arena_reports.formats import NOTHING, count, number, percent, usd
+from treasury_arena_reports.formats import NOTHING, count, number, percent, strategy_of, usd
 
+NARROWEST = 48
 NARROW = 100
 WIDE = 112
-WIDTH_WITHOUT_TERMINAL = 110
+WIDTH_WITHOUT_TERMINAL = 120
 SHOWN_CHAMPIONS = 15
 
 
@@ -38,7 +39,7 @@ def render(result: RunResult, width: int | None = None, colour: bool | None = No
     """Draw the closing table as text.
 
     Args:
-        width: columns; by default those of the terminal, or 110 where the output is no terminal.
+        width: columns; by default those of the terminal, or 120 where the output is no terminal.
         colour: whether to use ANSI signs; by default only when standard output is a terminal and NO_COLOR is unset.
     """
     check(result)
@@ -50,7 +51,7 @@ def render(result: RunResult, width: int | None = None, colour: bool | None = No
             width = WIDTH_WITHOUT_TERMINAL
     if colour is None:
         colour = terminal and "NO_COLOR" not in os.environ
-    width = max(width, 40)
+    width = max(width, NARROWEST)
     out = io.StringIO()
     console = Console(
         file=out,
@@ -123,7 +124,7 @@ def _champions(console: Console, result: RunResult, width: int) -> None:
         return
     columns: list[tuple[str, Callable[[dict[str, Any]], str], int]] = [
         ("Promoted agent", lambda agent: str(agent["id"]), 0),
-        ("Strategy", lambda agent: str(agent.get("strategy") or NOTHING), 60),
+        ("Strategy", strategy_of, 60),
         ("Stage", lambda agent: str(agent.get("stage") or NOTHING), 0),
         ("Return", lambda agent: percent(agent.get("total_return")), 0),
         ("Sharpe", lambda agent: number(agent.get("sharpe")), 0),

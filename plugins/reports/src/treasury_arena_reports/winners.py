@@ -8,7 +8,7 @@ import attrs
 
 from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports.facts import champions
-from treasury_arena_reports.formats import NOTHING, number
+from treasury_arena_reports.formats import NOTHING, number, strategy_of
 
 
 @attrs.frozen
@@ -33,14 +33,14 @@ def winners(result: RunResult) -> list[Winners]:
     """One table per strategy with champions, by name; genes by name."""
     tables = []
     chosen = champions(result)
-    for strategy in sorted({str(agent.get("strategy")) for agent in chosen}):
-        genomes = [agent.get("genome") or {} for agent in result.agents if str(agent.get("strategy")) == strategy]
+    for strategy in sorted({strategy_of(agent) for agent in chosen}):
+        genomes = [agent.get("genome") or {} for agent in result.agents if strategy_of(agent) == strategy]
         genes = sorted({name for genome in genomes for name in genome})
         spans = {name: _span(name, genomes) for name in genes}
         rows = [
             (str(agent["id"]), [_value(agent.get("genome") or {}, name, spans[name]) for name in genes])
             for agent in chosen
-            if str(agent.get("strategy")) == strategy
+            if strategy_of(agent) == strategy
         ]
         ranges = [f"{gene_text(low)} to {gene_text(high)}" for low, high in spans.values()]
         tables.append(Winners(strategy, genes, ranges, rows))
