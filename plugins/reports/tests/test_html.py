@@ -9,9 +9,12 @@ from typing import Any
 
 import attrs
 import matplotlib as mpl
+import numpy as np
 import pytest
 
 from treasury_arena.contracts.results import RunResult
+from treasury_arena_reports import plots
+from treasury_arena_reports.drawing import thin
 from treasury_arena_reports.html import AGENTS_SHOWN, render_html
 from treasury_arena_reports.plugin import RunReporter, arena_reporters
 
@@ -285,3 +288,21 @@ def test_a_very_long_list_of_agents_is_cut_and_says_so(make: Any, born: int, cut
 
 def test_the_hook_offers_one_reporter() -> None:
     assert [reporter.name for reporter in arena_reporters()] == ["report"]
+
+
+@pytest.mark.parametrize("name", plots.__all__)
+def test_each_figure_stands_alone_in_a_notebook(result: RunResult, name: str) -> None:
+    with_title, without = getattr(plots, name)(result), getattr(plots, name)(result, title=False)
+    assert len(with_title.texts) == len(without.texts) + 1
+    assert with_title.get_figheight() > without.get_figheight()
+    assert f"`{name}`" in (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_long_series_keeps_its_ends_and_extremes() -> None:
+    rows = [np.sin(np.arange(10_000) / 7.0), np.zeros(10_000)]
+    rows[0][4321], rows[0][8765] = 5.0, -5.0
+    kept = thin(rows)
+    assert len(kept) <= 804
+    assert {0, 4321, 8765, 9999} <= set(kept.tolist())
+    assert (np.diff(kept) > 0).all()
+    assert thin([np.zeros(800)]).tolist() == list(range(800))

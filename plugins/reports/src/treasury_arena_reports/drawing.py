@@ -66,28 +66,34 @@ def thin(values: Sequence[FloatArray], limit: int = POINTS) -> NDArray[np.int64]
 def date_axis(axes: Axes, days: FloatArray) -> None:
     """Dates on the x axis, also when there is one day only."""
     first, last = float(days[0]), float(days[-1])
+    axes.grid(False, axis="x")
     if last <= first:
-        first, last = first - 1, last + 1
+        axes.set_xlim(first - 1, last + 1)
+        axes.set_xticks([first], [date.fromordinal(int(first) + EPOCH).isoformat()])
+        return
     axes.set_xlim(first, last)
     locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib types dates in part
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set_color(LIGHT["muted"])
     axes.xaxis.get_offset_text().set_fontsize(8.5)
-    axes.grid(False, axis="x")
 
 
 def value_axis(
-    axes: Axes, values: Sequence[FloatArray], form: Callable[[float], str], bottom: float | None = None
+    axes: Axes,
+    values: Sequence[FloatArray],
+    form: Callable[[float], str],
+    bottom: float | None = None,
+    least: float = 0.01,
 ) -> None:
-    """Limits with a margin and labels written by `form`, also when all values are equal."""
+    """Limits with a margin (at least `least` where all values are equal) and labels written by `form`."""
     everything = np.concatenate([np.ravel(v) for v in values]) if values else np.zeros(1)
     low, high = float(everything.min()), float(everything.max())
     if bottom is not None:
         low = min(low, bottom)
     margin = (high - low) * 0.06
     if high - low <= max(abs(high), abs(low)) * 1e-9:
-        margin = max(abs(high) * 0.02, 0.01)
+        margin = max(abs(high) * 0.02, least)
     axes.set_ylim(low - (margin if bottom is None or low < bottom else 0.0), high + margin)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))

@@ -80,6 +80,8 @@ def family_tree(result: RunResult, *, title: bool = True) -> Figure:
                     size=8 if crowned else 7,
                     color=colour if crowned else LIGHT["muted"],
                     annotation_clip=False,
+                    zorder=2,
+                    bbox={"facecolor": LIGHT["paper"], "edgecolor": "none", "pad": 0.6},
                 )
         add_title(figure, messages.family_message(result), title)
         return figure
@@ -97,7 +99,7 @@ def _lanes(names: list[str], agents: dict[str, dict[str, Any]], days: dict[str, 
     base = 0
     for strategy in sorted({strategy_of(agents[name]) for name in names}):
         last: list[float] = []
-        for name in (n for n in names if str(agents[n].get("strategy")) == strategy):
+        for name in (n for n in names if strategy_of(agents[n]) == strategy):
             wanted = next((lanes[p] - base for p in parents_of(agents[name]) if p in lanes and lanes[p] >= base), 0)
             free = [at for at, day in enumerate(last) if days[name] - day >= room]
             lane = min(free, key=lambda at: (abs(at - wanted), at)) if free else len(last)

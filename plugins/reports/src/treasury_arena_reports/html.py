@@ -150,8 +150,8 @@ def _agent(agent: dict[str, Any]) -> list[Cell]:
         _word(agent["id"]),
         _word(get("strategy")),
         _word(get("stage")),
-        _word(get("born")),
-        _word(get("ended")),
+        _word(_day(get("born"))),
+        _word(_day(get("ended"))),
         _word(get("reason")),
         _cell(get("fitness"), number(get("fitness"))),
         _cell(get("total_return"), percent(get("total_return"))),
@@ -168,13 +168,18 @@ def _descent(line: Any) -> list[Cell]:
     return [
         _word(line.agent["id"]),
         _word(line.agent.get("strategy")),
-        _word(line.agent.get("born")),
+        _word(_day(line.agent.get("born"))),
         _word(_names(line.parents)),
         _word(_names(line.grandparents)),
         _word(_names(line.founders)),
         _cell(line.ancestors, count(line.ancestors)),
         _cell(line.depth, count(line.depth)),
     ]
+
+
+def _day(value: Any) -> str | None:
+    """The date of a date or a time."""
+    return None if value is None else str(value).split("T")[0]
 
 
 def _names(names: Any) -> str:

@@ -99,7 +99,7 @@ def lead(result: RunResult, *, title: bool = True) -> Figure:
         figure = Figure(figsize=HALF)
         axes = place(figure, right=0.85)
         kept = thin([gap])
-        value_axis(axes, [gap], dollars, bottom=0.0)
+        value_axis(axes, [gap], dollars, bottom=0.0, least=1.0)
         low, high = axes.get_ylim()
         axes.set_ylim(low, max(high, (high - low) * 0.08))
         x, y = days[kept], gap[kept]
@@ -154,9 +154,6 @@ def allocation(result: RunResult, *, title: bool = True) -> Figure:
         colours = {name: LIGHT[tone] for name, tone in AREAS.items()}
         colours |= result_colours(result)
         values = {name: np.asarray(parts[name], dtype=np.float64) for name in names}
-        if len(days) == 1:
-            days = np.array([days[0] - 0.5, days[0] + 0.5])
-            values = {name: np.repeat(v, 2) for name, v in values.items()}
         figure = Figure(figsize=HALF)
         axes = place(figure, right=1.25)
         kept = thin(list(values.values()))
@@ -174,9 +171,6 @@ def population(result: RunResult, *, title: bool = True) -> Figure:
             return blank(HALF, "No cycle was recorded.")
         days = days_of([row["date"] for row in result.cycles], "cycles.date")
         values = {stage: np.array([float(row.get(stage) or 0) for row in result.cycles]) for stage in STAGE_COLOURS}
-        if len(days) == 1:
-            days = np.array([days[0] - 0.5, days[0] + 0.5])
-            values = {name: np.repeat(v, 2) for name, v in values.items()}
         figure = Figure(figsize=HALF)
         axes = place(figure, left=0.45, right=1.05)
         kept = thin(list(values.values()))
@@ -196,6 +190,10 @@ def _stack(
     form: Callable[[float], str],
 ) -> None:
     """Stacked areas, labelled at the right edge at the middle of what each holds at the end (or held, in brackets)."""
+    date_axis(axes, days)
+    if len(days) == 1:
+        days, kept = np.array([days[0] - 0.5, days[0] + 0.5]), np.arange(2)
+        areas = [(name, np.repeat(values, 2), colour) for name, values, colour in areas]
     below = np.zeros(len(days))
     labels = []
     for name, values, colour in areas:
@@ -208,7 +206,6 @@ def _stack(
             labels.append(((below[-1] + above[-1]) / 2, shorten(name, 18), tone))
         below = above
     value_axis(axes, [below], form, bottom=0.0)
-    date_axis(axes, days)
     end_labels(axes, labels)
 
 
