@@ -1,0 +1,154 @@
+"""What the terminal table and the page both say: rows, sentences and the order of agents."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from treasury_arena.contracts.results import RunResult
+from treasury_arena_reports.formats import count, decimal, percent, plural, usd
+
+STAGES = ("arena", "proving", "simulation", "retired", "dead")
+SPOKEN = {"lend_everything": "lending it all", "hold_eth": "holding ETH", "sixty_forty": "60/40"}
+
+
+@attrs.frozen
+class Row:
+    """One line of the comparison. Money in USD; shares are fractions; the drawdown is negative; None is unknown."""
+
+    name: str
+    label: str
+    kind: str  # treasury, managed or benchmark
+    final: Decimal | None
+    total_return: Decimal | None
+    annual_return: Decimal | None
+    sharpe: Decimal | None
+    excess_sharpe: Decimal | None
+    sortino: Decimal | None
+    max_drawdown: Decimal | None
+    costs: Decimal | None
+
+
+def comparison(result: RunResult) -> list[Row]:
+    """Whole treasury, managed capital, then the benchmarks and control rows in the result's own order."""
+    treasury = {"costs": result.capital.get("costs"), **result.treasury}
+    rows = [
+        _row("treasury", "Whole treasury", "treasury", result.capital["final"], treasury),
+        _row("managed", "Managed capital (no reserve)", "managed", managed_final(result), dict(result.managed)),
+    ]
+    rows.extend(
+        _row(name, str(row.get("label") or name), "benchmark", row.get("final"), row)
+        for name, row in result.benchmarks.items()
+    )
+    return rows
+
+
+def managed_final(result: RunResult) -> Decimal | None:
+    """USD outside the reserve on the last day, from the allocation series; None without one."""
+    parts = {name: values for name, values in result.series.get("allocation", {}).items() if name != "reserve"}
+    if not parts or not result.series.get("dates"):
+        return None
+    return sum((Decimal(str(values[-1])) for values in parts.values()), Decimal(0))
+
+
+def headline(result: RunResult) -> str:
+    """The answer in one sentence."""
+    against = [
+        f"{words} ({usd(result.benchmarks[name].get('final'), cents=False)})"
+        for name, words in SPOKEN.items()
+        if name in result.benchmarks
+    ]
+    listed = against[0] if len(against) == 1 else f"{', '.join(against[:-1])}, and {against[-1]}" if against else ""
+    return (
+        f"Had this arena managed your {usd(result.capital['initial'], cents=False)} dollars "
+        f"from {result.start} to {result.end}, you would have {usd(result.capital['final'], cents=False)}"
+        + (f", against {listed}." if listed else ".")
+    )
+
+
+def idle_sentence(result: RunResult) -> str:
+    """What it cost that the reserve lay still."""
+    cost = decimal(result.capital.get("idle_cost"), "capital.idle_cost")
+    if cost is None:
+        return "What an idle reserve costs was not measured in this run."
+    reserve = usd(result.capital.get("reserve"), cents=False)
+    if round(cost, 2) == 0:
+        return f"The reserve of {reserve} USD cost nothing by lying still."
+    if cost < 0:
+        return f"Keeping the reserve of {reserve} USD idle saved {usd(-cost)} USD against lending it."
+    initial = decimal(result.capital["initial"])
+    share = f", {percent(cost / initial)} of the whole treasury" if initial else ""
+    return f"Keeping the reserve of {reserve} USD idle cost {usd(cost)} USD against lending it{share}."
+
+
+def life_sentence(result: RunResult) -> str:
+    """Births, deaths, retirements and graduations in words."""
+    counts = result.counts
+    return (
+        f"{plural(counts.get('births', 0), 'birth')}, {plural(counts.get('deaths', 0), 'death')}, "
+        f"{plural(counts.get('retirements', 0), 'retirement')}; "
+        f"{plural(counts.get('graduations_proving', 0), 'graduation')} to proving, "
+        f"{count(counts.get('graduations_arena', 0))} to the arena."
+    )
+
+
+def trials_sentence(result: RunResult) -> str:
+    return f"{plural(result.trials, 'genome')} tried over the whole run; each one counts against the winners."
+
+
+def champions(result: RunResult) -> list[dict[str, Any]]:
+    """Promoted agents: highest stage first, then by fitness, then by id."""
+    return [agent for agent in ranked(result.agents) if agent.get("promoted")]
+
+
+def ranked(agents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Promoted agents first, then by stage, by fitness (unknown last) and by id."""
+
+    def key(agent: dict[str, Any]) -> tuple[bool, int, bool, float, str]:
+        stage = agent.get("stage")
+        fitness = agent.get("fitness")
+        place = STAGES.index(stage) if stage in STAGES else len(STAGES)
+        return (not agent.get("promoted"), place, fitness is None, -(fitness or 0.0), str(agent["id"]))
+
+    return sorted(agents, key=key)
+
+
+def lead(result: RunResult, against: str = "lend_everything") -> Decimal | None:
+    """USD by which the treasury ended above (below: negative) a benchmark."""
+    other = decimal(result.benchmarks.get(against, {}).get("final"))
+    mine = decimal(result.capital["final"])
+    return None if other is None or mine is None else mine - other
+
+
+def interval_sentence(result: RunResult) -> str:
+    """The verdict's figures: annual difference to the control row with its bootstrap interval."""
+    verdict = result.verdict
+    if verdict.get("difference") is None:
+        return ""
+    words = f"Managed capital against the control row: {percent(verdict['difference'], sign=True)} a year"
+    if verdict.get("low") is not None and verdict.get("high") is not None:
+        words += f" (interval {percent(verdict['low'], sign=True)} to {percent(verdict['high'], sign=True)})"
+    if verdict.get("significant") is not None:
+        words += ", larger than its uncertainty" if verdict["significant"] else ", within its uncertainty"
+    return words + "."
+
+
+def _row(name: str, label: str, kind: str, final: Any, metrics: dict[str, Any]) -> Row:
+    def get(key: str) -> Decimal | None:
+        return decimal(metrics.get(key), f"{name}.{key}")
+
+    return Row(
+        name=name,
+        label=label,
+        kind=kind,
+        final=decimal(final, f"{name}.final"),
+        total_return=get("return"),
+        annual_return=get("annual_return"),
+        sharpe=get("sharpe"),
+        excess_sharpe=get("excess_sharpe"),
+        sortino=get("sortino"),
+        max_drawdown=get("max_drawdown"),
+        costs=get("costs"),
+    )

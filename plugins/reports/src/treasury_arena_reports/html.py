@@ -1,0 +1,196 @@
+"""`report.html`: one file that needs nothing else, readable on a phone, on paper, by day and by night."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from treasury_arena.contracts.results import RunResult
+from treasury_arena_reports import facts
+from treasury_arena_reports.charts import Chart, draw
+from treasury_arena_reports.checks import check, cleaned
+from treasury_arena_reports.family import NODES
+from treasury_arena_reports.formats import NOTHING, count, decimal, number, percent, usd
+from treasury_arena_reports.lineage import descents, families
+from treasury_arena_reports.palette import DARK, LIGHT
+from treasury_arena_reports.winners import winners
+
+AGENTS_SHOWN = 1000
+NAMES_SHOWN = 6
+TIMINGS = {
+    "seconds": ("Whole run", "s", 1),
+    "search_seconds": ("Search", "s", 1),
+    "live_seconds": ("Trading the elapsed intervals", "s", 1),
+    "store_seconds": ("Writing events and ledger", "s", 1),
+    "agent_steps": ("Agent-steps", "", 0),
+    "agent_steps_per_second": ("Agent-steps a second", "", 0),
+    "events": ("Events written", "", 0),
+    "peak_memory_mib": ("Peak memory", "MiB", 0),
+}
+
+
+@attrs.frozen
+class Cell:
+    """A table cell: what is read, what is sorted by (nothing: the text), and whether it is a number."""
+
+    text: str
+    value: str = ""
+    numeric: bool = True
+
+
+def render_html(result: RunResult) -> str:
+    """The page as text; equal results give equal text.
+
+    Raises ValidationError for a result that `check` refuses. Every text of the result is escaped.
+    """
+    check(result)
+    result = cleaned(result)
+    template = _environment().get_template("report.html.j2")
+    chosen = facts.champions(result)
+    _, drawn = families(result, NODES)
+    return template.render(
+        result=result,
+        light=LIGHT,
+        dark=DARK,
+        headline=facts.headline(result),
+        verdict=str(result.verdict.get("text") or "No verdict was recorded."),
+        interval=facts.interval_sentence(result),
+        sentences=[facts.idle_sentence(result), facts.life_sentence(result), facts.trials_sentence(result)],
+        cards=_cards(result),
+        rows=facts.comparison(result),
+        charts={name: _figure(chart) for name, chart in draw(result).items()},
+        champions=[_champion(agent) for agent in chosen],
+        families_drawn=drawn if drawn < len(chosen) else 0,
+        descents=[_descent(line) for line in descents(result)],
+        winners=winners(result),
+        agents=[_agent(agent) for agent in facts.ranked(result.agents)[:AGENTS_SHOWN]],
+        data=[(key.replace("_", " "), str(value)) for key, value in result.data.items()],
+        timings=_timings(result),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("treasury_arena_reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(usd=usd, percent=percent, number=number, count=count)
+    return environment
+
+
+def _figure(chart: Chart) -> dict[str, Any]:
+    return {"name": chart.name, "message": chart.message, "svg": Markup(chart.svg), "narrow": Markup(chart.narrow)}
+
+
+def _cards(result: RunResult) -> list[tuple[str, str, str]]:
+    """Key figures: label, value, what it is measured against."""
+    treasury, managed = result.treasury, result.managed
+    ahead = facts.lead(result)
+    against = NOTHING if ahead is None else f"{'+' if ahead > 0 else ''}{usd(ahead, cents=False)}"
+    return [
+        (
+            "Final treasury",
+            usd(result.capital["final"], cents=False),
+            f"USD, from {usd(result.capital['initial'], cents=False)}",
+        ),
+        ("Return", percent(treasury.get("return")), f"{percent(treasury.get('annual_return'))} a year"),
+        ("Against lending everything", against, "USD at the end"),
+        (
+            "Worst drawdown",
+            percent(treasury.get("max_drawdown")),
+            f"managed capital {percent(managed.get('max_drawdown'))}",
+        ),
+        ("Managed capital", percent(managed.get("return")), "return, without the reserve"),
+        (
+            "Sharpe ratio",
+            number(treasury.get("sharpe")),
+            f"over lending everything {number(treasury.get('excess_sharpe'))}",
+        ),
+        ("Costs", usd(result.capital.get("costs")), "USD of fees, spread, impact and gas"),
+        ("Trials", count(result.trials), "genomes evaluated"),
+    ]
+
+
+def _cell(value: Any, text: str) -> Cell:
+    exact = decimal(value)
+    return Cell(text, "" if exact is None else f"{exact:f}")
+
+
+def _word(value: Any) -> Cell:
+    return Cell(NOTHING if value is None or value == "" else str(value), numeric=False)
+
+
+def _champion(agent: dict[str, Any]) -> list[Cell]:
+    get = agent.get
+    return [
+        _word(agent["id"]),
+        _word(get("strategy")),
+        _word(get("stage")),
+        _cell(get("total_return"), percent(get("total_return"))),
+        _cell(get("sharpe"), number(get("sharpe"))),
+        _cell(get("deflated_sharpe"), number(get("deflated_sharpe"))),
+        _cell(get("pbo"), percent(get("pbo"), 0)),
+        _cell(get("max_drawdown"), percent(get("max_drawdown"))),
+        _cell(get("fidelity_bps"), number(get("fidelity_bps"))),
+        _cell(get("trials"), count(get("trials"))),
+        _cell(get("capital"), usd(get("capital"), cents=False)),
+        _word(get("label")),
+    ]
+
+
+def _agent(agent: dict[str, Any]) -> list[Cell]:
+    get = agent.get
+    return [
+        _word(agent["id"]),
+        _word(get("strategy")),
+        _word(get("stage")),
+        _word(_day(get("born"))),
+        _word(_day(get("ended"))),
+        _word(get("reason")),
+        _cell(get("fitness"), number(get("fitness"))),
+        _cell(get("total_return"), percent(get("total_return"))),
+        _cell(get("sharpe"), number(get("sharpe"))),
+        _cell(get("max_drawdown"), percent(get("max_drawdown"))),
+        _cell(get("coin_share"), percent(get("coin_share"), 1)),
+        _cell(get("capital"), usd(get("capital"), cents=False)),
+        _word(_names(get("parents") or ())),
+        _word(get("label")),
+    ]
+
+
+def _descent(line: Any) -> list[Cell]:
+    return [
+        _word(line.agent["id"]),
+        _word(line.agent.get("strategy")),
+        _word(_day(line.agent.get("born"))),
+        _word(_names(line.parents)),
+        _word(_names(line.grandparents)),
+        _word(_names(line.founders)),
+        _cell(line.ancestors, count(line.ancestors)),
+        _cell(line.depth, count(line.depth)),
+    ]
+
+
+def _day(value: Any) -> str | None:
+    """The date of a date or a time."""
+    return None if value is None else str(value).split("T")[0]
+
+
+def _names(names: Any) -> str:
+    listed = ", ".join(str(name) for name in list(names)[:NAMES_SHOWN])
+    more = len(names) - NAMES_SHOWN
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
+def _timings(result: RunResult) -> list[tuple[str, str]]:
+    lines = []
+    for key, value in result.timings.items():
+        words, unit, digits = TIMINGS.get(key, (key.replace("_", " "), "", 2))
+        lines.append((words, f"{number(value, digits)} {unit}".strip()))
+    return lines

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+
+from treasury_arena.contracts.results import RunResult
+from treasury_arena.errors import DataError, ValidationError
+from treasury_arena_reports import load_results
+from treasury_arena_reports.files import results_json
+
+
+def test_what_is_written_reads_back_equal_with_the_display_order(result: RunResult, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(results_json(result), encoding="utf-8")
+    again = load_results(path)
+    assert attrs.asdict(again) == attrs.asdict(result)
+    assert list(again.benchmarks) == list(result.benchmarks)
+    assert results_json(again) == results_json(result)
+
+
+def test_the_text_is_canonical(result: RunResult) -> None:
+    text = results_json(result)
+    content = json.loads(text)
+    assert content["schema"] == 1
+    assert text == json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
+    turned = attrs.evolve(result, capital=dict(reversed(result.capital.items())))
+    assert results_json(turned) == text
+
+
+def test_numpy_numbers_are_numbers(make: Any) -> None:
+    given = make(counts={"births": np.int64(4)}, timings={"seconds": np.float32(1.5)})
+    content = json.loads(results_json(given))
+    assert content["counts"] == {"births": 4}
+    assert content["timings"] == {"seconds": 1.5}
+
+
+def test_what_json_cannot_say_is_refused(make: Any) -> None:
+    with pytest.raises(ValidationError, match="a set, which JSON cannot say"):
+        results_json(make(data={"source": {1, 2}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": 2}, "expected an object with schema 1, found 2"),
+        ({"trails": 4}, "unknown key 'trails', did you mean 'trials'"),
+        ({"trials": "many"}, "'trials' must be of type int, not str"),
+        ({"benchmark_order": ["hold_eth"]}, "'benchmark_order' must list each of"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_key(
+    result: RunResult, change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({**json.loads(results_json(result)), **change}), encoding="utf-8")
+    with pytest.raises(DataError, match=words) as caught:
+        load_results(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_key_is_named(result: RunResult, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    content = json.loads(results_json(result))
+    del content["digest"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match="the key 'digest' is missing"):
+        load_results(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not valid JSON"),
+        ('{"schema": NaN}', "holds NaN"),
+        ("[]", "found 'list'"),
+        (b"\xff\xfe", "not valid JSON"),
+    ],
+)
+def test_what_is_no_result_is_refused(text: str | bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=words):
+        load_results(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.json: cannot be read \(No such file"):
+        load_results(tmp_path / "nowhere.json")
+
+
+def test_a_file_without_display_order_is_read(result: RunResult, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(result.to_dict()), encoding="utf-8")
+    assert attrs.asdict(load_results(path)) == attrs.asdict(result)

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import attrs
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from treasury_arena.contracts.results import RunResult
+from treasury_arena_reports import plots
+from treasury_arena_reports.drawing import thin
+from treasury_arena_reports.html import AGENTS_SHOWN, render_html
+from treasury_arena_reports.plugin import RunReporter, arena_reporters
+
+IDS = {
+    *("answer", "verdict", "figures", "comparison", "curves", "growth", "lead", "drawdown", "capital", "allocation"),
+    *("population", "search", "fitness-generation", "fitness-cycle", "promoted", "family", "lineage", "winners"),
+    *("agents", "methods", "data", "run", "timings", "digest"),
+}
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page: ids, attributes, texts, and that every element is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: Counter[str] = Counter()
+        self.links: list[str] = []
+        self.sources: list[tuple[str, str]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        for name, value in attributes:
+            if name == "id":
+                self.ids[str(value)] += 1
+            if name == "href":
+                self.links.append(str(value))
+            if name in ("src", "srcset", "action", "data", "poster", "xlink:href"):
+                self.sources.append((tag, str(value)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def html(result: RunResult) -> str:
+    return render_html(result)
+
+
+def drawings(html: str) -> list[str]:
+    return re.findall(r"<svg.*?</svg>", html, flags=re.S)
+
+
+def test_every_part_is_there_once_and_every_link_leads_to_a_part(html: str) -> None:
+    page = Page(html)
+    assert set(page.ids) >= IDS
+    assert max(page.ids.values()) == 1
+    assert {link[1:] for link in page.links} <= set(page.ids)
+    assert all(link.startswith("#") for link in page.links)
+
+
+def test_the_page_asks_nothing_of_any_other_place(html: str) -> None:
+    page = Page(html)
+    assert page.sources == []
+    assert page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0
+    assert "http:" not in html
+    assert "https:" not in html
+    assert "@import" not in html
+    assert re.findall(r"url\((?!#)", html) == []
+
+
+def test_every_chart_is_well_formed_and_says_its_message(html: str, result: RunResult) -> None:
+    found = drawings(html)
+    assert len(found) == 9
+    for text in found:
+        root = ET.fromstring(text)
+        assert root.tag == "svg"
+        assert root.get("role") == "img"
+        assert len(str(root.get("aria-label"))) > 10
+        assert len(root.findall(".//path")) >= 3
+    everything = "".join(ET.fromstring(text).get("aria-label") or "" for text in found)
+    assert f"The treasury ended at {float(result.capital['final']):,.0f} USD" in everything
+
+
+def test_charts_name_their_lines_and_colours_follow_the_page(html: str) -> None:
+    growth = drawings(html)[0]
+    words = [node.text for node in ET.fromstring(growth).iter("text")]
+    for name in ("Treasury", "Lend everything", "Hold ETH", "60/40", "Mean coin weight", "Weekly weights"):
+        assert any(str(word).startswith(name) for word in words)
+    assert re.findall(r"(?:fill|stroke): #(?!000)", growth) == []
+    assert "var(--blue)" in growth
+    assert "prefers-color-scheme:dark" in html
+
+
+def test_the_answer_and_the_figures_are_in_words(html: str, result: RunResult) -> None:
+    text = Page(html).text
+    for words in (
+        "Had this arena managed your 373,261 dollars from 2024-01-01 to 2024-12-31, you would have",
+        result.verdict["text"],
+        "Keeping the reserve of 163,261 USD idle cost 12,228.03 USD",
+        "212,480",
+        "Out of sample",
+        "Probability of backtest overfitting",
+        "a negative number",
+        result.digest,
+        "Aave v3 USDC, USDT, DAI, WETH",
+        "Peak memory",
+        "612 MiB",
+    ):
+        assert words in text
+    assert all(str(agent["id"]) in text for agent in result.agents)
+    assert not re.search(r"-0\.?0*%", text)
+    assert not re.search(r"\b(?:nan|None|inf)\b", text)
+
+
+def test_equal_results_give_equal_bytes_whatever_the_caller_has_set(make: Any, html: str, tmp_path: Path) -> None:
+    with mpl.rc_context({"lines.linewidth": 9, "font.size": 30, "svg.fonttype": "path"}):
+        first = RunReporter().write(make(), tmp_path / "a")
+    second = RunReporter().write(make(), tmp_path / "b" / "deeper")
+    assert [path.name for path in first] == ["report.html", "results.json"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert first[0].read_text(encoding="utf-8") == html
+    other = RunReporter().write(make(seed=8), tmp_path / "a")
+    assert other[0].read_bytes() != second[0].read_bytes()
+
+
+def test_drawing_leaves_the_callers_settings_alone(make: Any) -> None:
+    with mpl.rc_context({"lines.linewidth": 9}):
+        render_html(make(days=5, agents=5, promoted=1))
+        assert mpl.rcParams["lines.linewidth"] == 9
+
+
+WILD = "<script>alert(1)</script>\"&'\x00\x1b$x_1$\ud800"
+
+
+def test_every_text_is_escaped(make: Any) -> None:
+    given = make(days=20, agents=12, promoted=4)
+    agents = [
+        {**agent, "id": f"{WILD}{at}", "strategy": WILD, "reason": WILD, "label": WILD, "parents": [f"{WILD}0"]}
+        | {"genome": {WILD: float(at)}}
+        for at, agent in enumerate(given.agents)
+    ]
+    benchmarks = {**given.benchmarks, "extra": {"label": WILD, "final": "1.0"}}
+    allocation = {**given.series["allocation"], WILD: [1000.0] * 20}
+    wild = attrs.evolve(
+        given,
+        name=WILD,
+        digest=WILD,
+        profile=WILD,
+        verdict={"text": WILD},
+        data={WILD: WILD},
+        agents=agents,
+        benchmarks=benchmarks,
+        series={**given.series, "extra": [5e5] * 20, "allocation": allocation},
+        generations=[{**row, "strategy": WILD} for row in given.generations],
+    )
+    html = render_html(wild)
+    page = Page(html)
+    assert page.tags["script"] == 1
+    assert page.text.count("<script>alert(1)</script>") > 20
+    assert "\x1b" not in html
+    for text in drawings(html):
+        ET.fromstring(text)
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "nobody promoted": {"promoted": 0},
+    "nobody born": {"agents": 0, "promoted": 0},
+    "one day": {"days": 1},
+    "two days": {"days": 2},
+    "no day": {"days": 1, "empty": True},
+    "six years": {"days": 2200, "agents": 300},
+    "five hundred agents": {"agents": 500, "promoted": 60},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_any_size_of_run_gives_a_whole_page(make: Any, shape: str) -> None:
+    options = dict(SHAPES[shape])
+    empty = options.pop("empty", False)
+    given = make(**options)
+    if empty:
+        series = {name: [] for name in given.series if name != "allocation"}
+        given = attrs.evolve(
+            given, series={**series, "allocation": {"reserve": []}}, generations=[], cycles=[], data={}
+        )
+    html = render_html(given)
+    page = Page(html)
+    assert len(drawings(html)) == 9
+    assert {"answer", "comparison", "growth", "agents", "digest"} <= set(page.ids)
+    assert len(html.encode()) < 3_000_000
+    assert ("No agent was promoted" in page.text) == (not any(agent["promoted"] for agent in given.agents))
+    assert ("No agent was born" in page.text) == (not given.agents)
+    for text in drawings(html):
+        ET.fromstring(text)
+
+
+def test_values_that_never_move(make: Any) -> None:
+    given = make(days=30, agents=10, promoted=3)
+    flat = {name: [100.0] * 30 for name in given.series if name not in ("dates", "allocation")}
+    allocation = {name: [0.0] * 30 for name in given.series["allocation"]}
+    series = {**given.series, **flat, "allocation": allocation}
+    generations = [{**row, "best": 1.0, "median": 1.0} for row in given.generations]
+    agents = [{**agent, "genome": {"most": 0.5}, "born": given.start} for agent in given.agents]
+    text = Page(render_html(attrs.evolve(given, series=series, generations=generations, agents=agents))).text
+    assert "The treasury never fell below an earlier high" in text
+    assert "Breeding raised the best score in 0 of" in text
+    assert "No capital was recorded" in text
+
+
+def test_a_treasury_of_nothing_divides_by_nothing(make: Any) -> None:
+    given = make(days=10, agents=4, promoted=1)
+    flat = {name: [0.0] * 10 for name in given.series if name not in ("dates", "allocation")}
+    capital = dict.fromkeys(given.capital, "0") | {"idle_cost": "1"}
+    html = render_html(attrs.evolve(given, series={**given.series, **flat}, capital=capital))
+    assert "idle cost 1.00 USD against lending it." in html
+
+
+def test_figures_that_do_not_apply(make: Any) -> None:
+    given = make(days=40, agents=20, promoted=5)
+    bare = [
+        {"id": agent["id"], "promoted": agent["promoted"]}
+        | dict.fromkeys(("strategy", "stage", "born", "parents", "genome", "fitness", "capital", "deflated_sharpe"))
+        for agent in given.agents
+    ]
+    generations = [{**row, "best": None, "median": None} for row in given.generations]
+    benchmarks = {name: {"label": None, "final": None} for name in given.benchmarks}
+    html = render_html(
+        attrs.evolve(
+            given,
+            agents=bare,
+            generations=generations,
+            benchmarks=benchmarks,
+            treasury={},
+            managed={},
+            verdict={},
+            counts={},
+            timings={"seconds": None},
+        )
+    )
+    text = Page(html).text
+    assert "No verdict was recorded." in text
+    assert "No search gave a score" in text
+    assert not re.search(r"\bNone\b", text)
+
+
+def test_without_benchmarks_the_answer_stands_alone(make: Any) -> None:
+    given = make(days=10, agents=4, promoted=1, benchmarks={})
+    series = {name: given.series[name] for name in ("dates", "treasury", "allocation")}
+    text = Page(render_html(attrs.evolve(given, series=series))).text
+    assert f"you would have {float(given.capital['final']):,.0f}. " in text
+    assert "There is no lending benchmark to compare with" in text
+
+
+@pytest.mark.parametrize(("born", "cut"), [(AGENTS_SHOWN, False), (AGENTS_SHOWN + 1, True)])
+def test_a_very_long_list_of_agents_is_cut_and_says_so(make: Any, born: int, cut: bool) -> None:
+    text = Page(render_html(make(days=30, agents=born, promoted=2))).text
+    assert ("The remaining agents are in results.json." in text) is cut
+    assert f"Show 1,000 {'of 1,001 ' if cut else ''}agents" in text
+
+
+def test_the_hook_offers_one_reporter() -> None:
+    assert [reporter.name for reporter in arena_reporters()] == ["report"]
+
+
+@pytest.mark.parametrize("name", plots.__all__)
+def test_each_figure_stands_alone_in_a_notebook(result: RunResult, name: str) -> None:
+    with_title, without = getattr(plots, name)(result), getattr(plots, name)(result, title=False)
+    assert len(with_title.texts) == len(without.texts) + 1
+    assert with_title.get_figheight() > without.get_figheight()
+    assert f"`{name}`" in (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_long_series_keeps_its_ends_and_extremes() -> None:
+    rows = [np.sin(np.arange(10_000) / 7.0), np.zeros(10_000)]
+    rows[0][4321], rows[0][8765] = 5.0, -5.0
+    kept = thin(rows)
+    assert len(kept) <= 804
+    assert {0, 4321, 8765, 9999} <= set(kept.tolist())
+    assert (np.diff(kept) > 0).all()
+    assert thin([np.zeros(800)]).tolist() == list(range(800))

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import attrs
+import pytest
+
+from treasury_arena.contracts.results import RunResult
+from treasury_arena_reports.plugin import RunReporter
+from treasury_arena_reports.table import render
+
+
+def test_it_says_all_that_an_owner_reads_at_the_end(result: RunResult) -> None:
+    text = render(result, width=130)
+    assert text.startswith("Had this arena managed your 373,261 dollars from 2024-01-01 to 2024-12-31, you would have ")
+    for words in (
+        "Excess",
+        "842.19",
+        result.verdict["text"],
+        "+1.13% a year (interval -2.14% to +4.02%), within its uncertainty.",
+        "Keeping the reserve of 163,261 USD idle cost 12,228.03 USD against lending it, 3.28% of the whole treasury.",
+        "120 births, 40 deaths, 12 retirements; 9 graduations to proving, 4 to the arena.",
+        "212,480 genomes tried",
+        "Deflated",
+        "Gap bps",
+        "lender",
+        result.digest,
+        "Took 41.2 s: 1,830,000,000 agent-steps",
+    ):
+        assert words in text
+    for agent in result.agents:
+        assert (str(agent["id"]) in text) == agent["promoted"]
+
+
+def test_rows_come_as_treasury_managed_then_the_benchmarks_in_their_order(result: RunResult) -> None:
+    turned = attrs.evolve(result, benchmarks=dict(reversed(result.benchmarks.items())))
+    for given in (result, turned):
+        text = render(given, width=130)
+        labels = ["Whole treasury", "Managed capital", *(row["label"] for row in given.benchmarks.values())]
+        places = [text.index(f"\n{label}") for label in labels]
+        assert places == sorted(places)
+
+
+def test_managed_capital_is_what_lies_outside_the_reserve(result: RunResult) -> None:
+    expected = sum(v[-1] for name, v in result.series["allocation"].items() if name != "reserve")
+    line = next(line for line in render(result, width=130).splitlines() if line.startswith("Managed"))
+    assert f"{expected:,.2f}" in line
+    assert f"{100 * result.managed['return']:.2f}%" in line
+
+
+@pytest.mark.parametrize("width", [48, 60, 80, 99, 100, 111, 112, 160])
+def test_no_line_is_wider_than_the_terminal(result: RunResult, width: int) -> None:
+    text = render(result, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "Final USD" in text
+    assert "Return" in text
+    assert "Drawdown" in text
+
+
+def test_colour_only_for_a_terminal(result: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert "\x1b" not in RunReporter().table(result)
+    monkeypatch.setattr(sys, "stdout", Screen())
+    assert "\x1b[1m" in RunReporter().table(result)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in RunReporter().table(result)
+
+
+def test_the_width_follows_columns(result: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    assert RunReporter().table(result) == render(result, width=72, colour=False)
+    monkeypatch.delenv("COLUMNS")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert RunReporter().table(result) == render(result, width=120, colour=False)
+
+
+def test_texts_of_a_result_are_never_commands_to_the_terminal(make: Any) -> None:
+    wild = make()
+    agents = [{**wild.agents[0], "id": "[red]\x1b[2Jx", "promoted": True}, *wild.agents[1:]]
+    text = render(attrs.evolve(wild, agents=agents), width=130, colour=False)
+    assert "\x1b" not in text
+    assert "[red]\ufffd[2Jx" in text
+
+
+def test_missing_figures_are_dashes(make: Any) -> None:
+    given = make(managed={}, treasury={"return": None}, timings={}, capital={"initial": "100", "final": "101.5"})
+    text = render(given, width=130)
+    row = next(line for line in text.splitlines() if line.startswith("Whole treasury"))
+    assert row.split()[2:] == ["101.50", *["\u2013"] * 7]
+    assert "not measured in this run" in text
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        ("0.004", "cost nothing by lying still"),
+        ("0.01", "idle cost 0.01 USD"),
+        ("-5", "idle saved 5.00 USD against lending it"),
+    ],
+)
+def test_the_idle_reserve_in_words(make: Any, cost: str, words: str) -> None:
+    capital = make().capital
+    assert words in render(make(capital={**capital, "idle_cost": cost}), width=200)
+
+
+@pytest.mark.parametrize(("promoted", "said"), [(15, False), (16, True)])
+def test_a_long_list_of_champions_is_cut_and_says_so(make: Any, promoted: int, said: bool) -> None:
+    text = render(make(agents=160, promoted=promoted), width=130)
+    assert ("and 1 more, in report.html" in text) is said
+
+
+def test_nobody_promoted(make: Any) -> None:
+    assert "No agent was promoted" in render(make(promoted=0))
