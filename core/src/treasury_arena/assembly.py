@@ -19,7 +19,7 @@ from treasury_arena.clock import to_epoch
 from treasury_arena.config.context import SourceContext
 from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
 from treasury_arena.config.settings import Settings, Term
-from treasury_arena.config.show import config_hash, resolved
+from treasury_arena.config.show import config_hash, to_dict
 from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.genes import Choice as ChoiceGene
@@ -286,7 +286,7 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
         birth_cycles=settings.population.birth_cycles,
         workers=threads,
         seeds=tuple((agent.strategy, dict(agent.genome)) for agent in settings.agents),
-        config=resolved(settings),
+        config=to_dict(settings),
         config_hash=digest,
         plugins={
             report.distribution: report.version

@@ -80,7 +80,7 @@ class Cycle:
         if not last:
             generations, trials = self.breed(cycle, row)
         self.allocate(row, last=last)
-        return self.record(cycle, row, worth, records, generations, trials, steps)
+        return self.record(cycle, row, worth, records, generations, trials, steps, last=last)
 
     def live(self, before: int, row: int) -> None:
         """Funded agents trade the elapsed interval step by step through the engine."""
@@ -296,6 +296,8 @@ class Cycle:
         generations: list[dict[str, object]],
         trials: dict[str, TrialStats],
         steps_before: int,
+        *,
+        last: bool,
     ) -> CycleReport:
         """Marks, conservation, the cycle's closing event, and the commit."""
         for pool in POOLS:
@@ -327,6 +329,8 @@ class Cycle:
                 agent_steps=steps,
             )
         )
+        if last:
+            self.journal.post(catalog.RunCompleted(cycle, row, capital))
         self.journal.commit()
         counts = self.state.counts
         return CycleReport(

@@ -31,7 +31,7 @@ from treasury_arena.events import catalog
 from treasury_arena.events.event import Event, Line, Transfer
 from treasury_arena.ledger import accounts
 from treasury_arena.randomness import stream
-from treasury_arena.store import EventStore
+from treasury_arena.store import EventStore, stop
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import Watchdog
 from treasury_arena.trading.limits import Limits
@@ -78,7 +78,7 @@ class ArenaManager:
         self.engine = TradingEngine(
             self.settings.arena_id, self.world.markets, self.journal, self.limits, self._validators
         )
-        self.engine.stop_level = state.stop_level  # type: ignore[assignment]
+        self.engine.stop_level = stop.level(self.store)
         plan = self.settings.capital
         idle = self.world.markets.get(plan.idle_market)
         pools = frozenset(pool for pool in POOLS if pool != RESERVE or plan.reserve_lend)
@@ -163,24 +163,21 @@ class ArenaManager:
 
     def run_evolution_cycle(self) -> CycleReport | None:
         """Run the next cycle of the schedule, or return None when the run is complete."""
-        rows = self.schedule()
-        cycle = self.state.cycle + 1
-        if self.state.completed or cycle >= len(rows):
-            return None
         with self._lock:
-            last = cycle == len(rows) - 1
-            try:
-                return self._run_cycle(cycle, rows[cycle], last)
-            except BaseException:
-                self.reload()
-                raise
-
-    def _run_cycle(self, cycle: int, row: int, last: bool) -> CycleReport:
-        report = self.cycle.run(cycle, row, last=last)
-        if last:
-            self.journal.post(catalog.RunCompleted(cycle, row, report.capital_raw))
-            self.journal.commit()
-        return report
+            for _ in range(ATTEMPTS):
+                rows = self.schedule()
+                cycle = self.state.cycle + 1
+                if self.state.completed or cycle >= len(rows):
+                    return None
+                self.engine.stop_level = stop.level(self.store)
+                try:
+                    return self.cycle.run(cycle, rows[cycle], last=cycle == len(rows) - 1)
+                except ConcurrencyError:
+                    self.reload()
+                except BaseException:
+                    self.reload()
+                    raise
+            raise ConcurrencyError(f"other writers were first {ATTEMPTS} times in a row")
 
     def safe_run_evolution(self) -> tuple[CycleReport | None, TreasuryArenaError | None]:
         """As `run_evolution_cycle`, but an error of the house is returned, not raised; the state is as before then."""

@@ -95,6 +95,7 @@ class ArenaState:
     trials: int = 0
     trial_stats: dict[str, TrialStats] = attrs.field(factory=dict)
     stop_level: str = "OFF"
+    capital_raw: int | None = None
 
     def living(self, *stages: str) -> list[AgentState]:
         """Living agents (of `stages`, if given), by id."""
@@ -212,6 +213,7 @@ def _completed_cycle(
 ) -> None:
     state.cycle, state.row, state.open_cycle = payload.cycle, payload.row, None
     state.trials += payload.trials
+    state.capital_raw = payload.capital_raw
     for strategy, (count, mean, m2) in payload.trial_sharpes.items():
         known = state.trial_stats.get(strategy, TrialStats())
         state.trial_stats[strategy] = known.merge(TrialStats(int(count), mean, m2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import attrs
 
@@ -27,8 +26,6 @@ from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.states import IntentState, move_intent, walk_instant
 from treasury_arena.trading.validators import BUILT_IN
-
-StopLevel = Literal["OFF", "SOFT", "HARD"]
 
 
 @attrs.define
@@ -76,7 +73,7 @@ class TradingEngine:
         self.markets = dict(markets)
         self.journal = journal
         self.limits = limits or Limits()
-        self.stop_level: StopLevel = "OFF"
+        self.stop_level = "OFF"
         self._validators = (*BUILT_IN, *validators)
         self._lock = threading.RLock()
         self._open: dict[str, Order] = {}
@@ -249,7 +246,7 @@ class TradingEngine:
             names = ("submitted", "executed", "rejected", "notional_raw", "cost_raw")
             return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
 
-    def emergency_stop(self, reason: str, operator: str = "owner", level: StopLevel = "HARD") -> None:
+    def emergency_stop(self, reason: str, operator: str = "owner", level: str = "HARD") -> None:
         """Engage the stop: SOFT refuses new risk, HARD refuses everything. Persisted as an event."""
         if level not in ("SOFT", "HARD"):
             raise ValidationError(f"the emergency stop has levels SOFT and HARD, not {level!r}")

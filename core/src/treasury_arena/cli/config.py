@@ -1,0 +1,77 @@
+"""`arena config check`, `schema` and `show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from treasury_arena.cli.common import emit, json_option, say
+from treasury_arena.config.load import load_config
+from treasury_arena.config.schema import json_schema
+from treasury_arena.config.show import config_hash, to_dict, to_toml
+from treasury_arena.registry.loader import load_registry
+
+config_argument = click.argument("config", type=click.Path(path_type=Path))
+
+
+@click.group("config")
+def config() -> None:
+    """Check a configuration, print its schema, or show it resolved.
+
+    \b
+    Example:
+      arena config check examples/quickstart.toml
+    """
+
+
+@config.command("check")
+@config_argument
+@json_option
+def check(config: Path, as_json: bool) -> int:
+    """Say everything that is wrong with a configuration at once.
+
+    \b
+    Example:
+      arena config check examples/quickstart.toml
+    """
+    registry = load_registry()
+    settings = load_config(config, registry)
+    for warning in registry.warnings:
+        say(f"warning: {warning}")
+    if as_json:
+        emit({"ok": True, "config_hash": config_hash(settings), "warnings": registry.warnings})
+    else:
+        click.echo(f"{config} is fine (hash {config_hash(settings)[:12]})")
+    return 0
+
+
+@config.command("schema")
+@click.option("--json", "as_json", is_flag=True, help="Accepted for uniformity: the schema is JSON.")
+def schema(as_json: bool) -> int:
+    """Print the JSON Schema of configurations, installed plugins' sections included.
+
+    \b
+    Example:
+      arena config schema > arena.schema.json
+    """
+    emit(json_schema(load_registry().sections))
+    return 0
+
+
+@config.command("show")
+@config_argument
+@json_option
+def show(config: Path, as_json: bool) -> int:
+    """Print a configuration with profile and defaults filled in, secrets as references only.
+
+    \b
+    Example:
+      arena config show examples/quickstart.toml
+    """
+    settings = load_config(config, load_registry())
+    if as_json:
+        emit(to_dict(settings))
+    else:
+        click.echo(to_toml(settings), nl=False)
+    return 0

@@ -1,0 +1,234 @@
+"""`arena status`, `agents`, `events`, `audit`, `replay` and `plugins`: looking without touching."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from treasury_arena.arena.state import ArenaState
+from treasury_arena.cli.common import emit, find_store, json_option, run_options
+from treasury_arena.registry.loader import load_registry
+from treasury_arena.store import EventStore
+from treasury_arena.store import audit as audit_store
+from treasury_arena.store import replay as replay_store
+from treasury_arena.store import stop as emergency
+
+
+def fold(store: EventStore) -> ArenaState:
+    """Fold a store's events."""
+    state = ArenaState()
+    for event in store.read():
+        state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
+    return state
+
+
+@click.command("status")
+@run_options
+@json_option
+def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) -> int:
+    """Say where a run stands: cycle, population, capital, stop level, digest.
+
+    \b
+    Example:
+      arena status runs/second
+    """
+    with find_store(run, out, db) as store:
+        state = fold(store)
+        seq, digest = store.last()
+        level = emergency.level(store)
+    opened = state.opened
+    capital = state.capital_raw
+    document = {
+        "name": opened.name if opened else None,
+        "profile": opened.profile if opened else None,
+        "seed": opened.seed if opened else None,
+        "cycle": state.cycle,
+        "completed": state.completed,
+        "population": {stage: len(state.living(stage)) for stage in ("simulation", "proving", "arena")},
+        "counts": dict(sorted(state.counts.items())),
+        "trials": state.trials,
+        "capital": state.base.to_text(capital) if opened and capital is not None else None,
+        "emergency_stop": level,
+        "events": seq,
+        "digest": digest,
+    }
+    if as_json:
+        emit(document)
+    else:
+        for key, value in document.items():
+            click.echo(f"{key:15} {value}")
+    return 0
+
+
+@click.command("agents")
+@run_options
+@click.option("--stage", help="Only agents in this stage (simulation, proving, arena, dead, retired).")
+@json_option
+def agents(run: Path | None, out: Path | None, db: str | None, stage: str | None, as_json: bool) -> int:
+    """List the agents of a run with their newest record.
+
+    \b
+    Example:
+      arena agents runs/second --stage arena
+    """
+    with find_store(run, out, db) as store:
+        state = fold(store)
+    chosen = [agent for _, agent in sorted(state.agents.items()) if stage is None or agent.stage == stage]
+    rows = [
+        {
+            "id": agent.agent_id,
+            "strategy": agent.strategy,
+            "stage": agent.stage,
+            "label": agent.label,
+            "born": agent.born_at,
+            "ended": agent.ended_at,
+            "reason": agent.reason,
+            "parents": list(agent.parents),
+            "genes": agent.genes,
+            "metrics": agent.metrics,
+        }
+        for agent in chosen
+    ]
+    if as_json:
+        emit(rows)
+        return 0
+    for agent in chosen:
+        metrics = agent.metrics
+        click.echo(
+            f"{agent.agent_id:18} {agent.stage:11} {agent.label:7} born {agent.born_at[:10]}  "
+            f"return {metrics.get('total_return', 0.0):+8.2%}  fitness {metrics.get('fitness', 0.0):7.3f}  {agent.reason}"
+        )
+    return 0
+
+
+@click.command("events")
+@run_options
+@click.option("--tail", type=click.IntRange(min=1), help="Only the last N.")
+@click.option("--type", "event_type", help="Only this event type.")
+@click.option("--agent", help="Only events of this agent.")
+@json_option
+def events(
+    run: Path | None,
+    out: Path | None,
+    db: str | None,
+    tail: int | None,
+    event_type: str | None,
+    agent: str | None,
+    as_json: bool,
+) -> int:
+    """Print the event log.
+
+    \b
+    Example:
+      arena events runs/second --tail 5 --type AgentGraduated
+    """
+    with find_store(run, out, db) as store:
+        found = list(store.read(event_type=event_type, agent_id=agent, tail=tail))
+    if as_json:
+        emit(
+            [
+                {
+                    "seq": event.seq,
+                    "event_id": event.event_id,
+                    "type": event.event_type,
+                    "version": event.version,
+                    "agent_id": event.agent_id,
+                    "timestamp": event.timestamp,
+                    "data": json.loads(event.data),
+                    "caused_by": event.caused_by,
+                    "hash": event.hash,
+                }
+                for event in found
+            ]
+        )
+        return 0
+    for event in found:
+        click.echo(f"{event.seq:7} {event.timestamp} {event.event_type:28} {event.agent_id or '-':16} {event.data}")
+    return 0
+
+
+@click.command("audit")
+@run_options
+@json_option
+def audit(run: Path | None, out: Path | None, db: str | None, as_json: bool) -> int:
+    """Prove from SQL alone that the books are whole: sequence, hash chain, sums, balances, projections.
+
+    Exit code 1 names the first bad event.
+
+    \b
+    Example:
+      arena audit runs/second
+    """
+    with find_store(run, out, db) as store:
+        report = audit_store(store)
+    findings = [{"seq": f.seq, "check": f.check, "message": f.message} for f in report.findings]
+    if as_json:
+        emit(
+            {
+                "ok": report.ok,
+                "checks": report.checks,
+                "findings": findings,
+                "first_bad_seq": report.first_bad_seq,
+                "last_seq": report.last_seq,
+                "digest": report.digest,
+            }
+        )
+    else:
+        for name, count in report.checks.items():
+            click.echo(f"{name:22} {count:9,} checked")
+        for finding in report.findings:
+            click.echo(f"seq {finding.seq}: {finding.check}: {finding.message}")
+        click.echo("the books are whole" if report.ok else f"first bad seq: {report.first_bad_seq}")
+    return 0 if report.ok else 1
+
+
+@click.command("replay")
+@run_options
+@json_option
+def replay(run: Path | None, out: Path | None, db: str | None, as_json: bool) -> int:
+    """Rebuild every projection from the events in memory and compare it with the stored one, value by value.
+
+    \b
+    Example:
+      arena replay runs/second
+    """
+    with find_store(run, out, db) as store:
+        report = replay_store(store)
+    if as_json:
+        emit(
+            {
+                "ok": report.ok,
+                "events": report.events,
+                "digest": report.digest,
+                "differences": [str(difference) for difference in report.differences],
+            }
+        )
+    else:
+        for difference in report.differences:
+            click.echo(str(difference))
+        click.echo(f"{report.events} events replayed, {len(report.differences)} differences, digest {report.digest}")
+    return 0 if report.ok else 1
+
+
+@click.command("plugins")
+@json_option
+def plugins(as_json: bool) -> int:
+    """List plugins: what each offers, and why any was rejected.
+
+    Exit code 1 when a plugin was rejected.
+
+    \b
+    Example:
+      arena plugins
+    """
+    registry = load_registry()
+    if as_json:
+        emit({"plugins": [report.to_dict() for report in registry.plugins], "warnings": registry.warnings})
+    else:
+        for report in registry.plugins:
+            offers = "; ".join(f"{hook}: {', '.join(names)}" for hook, names in report.offers.items())
+            said = offers if report.status == "accepted" else report.reason
+            click.echo(f"{report.name:14} {report.version or '-':8} {report.status:9} {said}")
+    return 1 if registry.warnings else 0

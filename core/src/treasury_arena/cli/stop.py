@@ -1,0 +1,76 @@
+"""`arena stop` and `arena release`: the emergency stop and its release."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+
+import click
+
+from treasury_arena.cli.common import emit, find_folder, find_store, json_option, run_options
+from treasury_arena.clock import WallClock
+from treasury_arena.errors import StoreError
+from treasury_arena.store import stop as emergency
+
+reason_option = click.option("--reason", required=True, help="Why; kept in the event log.")
+operator_option = click.option("--operator", default=None, help="Who; your user name unless given.")
+
+
+def _operator(name: str | None) -> str:
+    return name or getpass.getuser()
+
+
+@click.command("stop")
+@run_options
+@reason_option
+@operator_option
+@click.option("--soft", is_flag=True, help="Refuse new risk only; reducing orders go on.")
+@json_option
+def stop(
+    run: Path | None, out: Path | None, db: str | None, reason: str, operator: str | None, soft: bool, as_json: bool
+) -> int:
+    """Engage the emergency stop: no order is executed until a person releases it. Survives restarts.
+
+    \b
+    Example:
+      arena stop runs/second --reason "oracle looks wrong"
+    """
+    level = emergency.SOFT if soft else emergency.HARD
+    clock = WallClock()
+    try:
+        with find_store(run, out, db, readonly=False) as store:
+            engaged = emergency.engage(store, level, reason, _operator(operator), clock)
+        note = engaged.note
+    except StoreError as error:
+        url = db or find_folder(run, out).store_url()
+        sentinel = emergency.StopFile.beside(url)
+        if soft or sentinel is None:
+            raise
+        sentinel.engage(reason, _operator(operator), clock)
+        note = f"stopped by {sentinel.path} alone: {error}"
+    if as_json:
+        emit({"level": level, "reason": reason, "note": note})
+    else:
+        click.echo(f"emergency stop engaged ({level})" + (f"; {note}" if note else ""))
+    return 0
+
+
+@click.command("release")
+@run_options
+@reason_option
+@operator_option
+@json_option
+def release(run: Path | None, out: Path | None, db: str | None, reason: str, operator: str | None, as_json: bool) -> int:
+    """Release the emergency stop.
+
+    \b
+    Example:
+      arena release runs/second --reason "oracle confirmed"
+    """
+    with find_store(run, out, db, readonly=False) as store:
+        emergency.release(store, reason, _operator(operator), WallClock())
+    if as_json:
+        emit({"level": emergency.OFF, "reason": reason})
+    else:
+        click.echo("emergency stop released")
+    return 0
