@@ -207,7 +207,7 @@ def test_any_size_of_run_gives_a_whole_page(make: Any, shape: str) -> None:
     empty = options.pop("empty", False)
     given = make(**options)
     if empty:
-        series = {name: [] for name in given.series if name != "allocation"}
+        series: dict[str, Any] = {name: [] for name in given.series if name != "allocation"}
         given = attrs.evolve(
             given, series={**series, "allocation": {"reserve": []}}, generations=[], cycles=[], data={}
         )

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 
 from treasury_arena.contracts.results import RunResult
@@ -118,3 +119,8 @@ def test_a_long_list_of_champions_is_cut_and_says_so(make: Any, promoted: int, s
 
 def test_nobody_promoted(make: Any) -> None:
     assert "No agent was promoted" in render(make(promoted=0))
+
+
+def test_series_may_be_arrays(make: Any, result: RunResult) -> None:
+    series = {name: np.array(v) if name != "allocation" else v for name, v in result.series.items()}
+    assert render(make(series=series), width=130) == render(result, width=130)
