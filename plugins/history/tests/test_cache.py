@@ -120,6 +120,17 @@ def test_the_cache_keeps_its_limit_and_drops_the_oldest(tmp_path: Path) -> None:
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["c", "d"]
 
 
+def test_what_a_killed_writer_left_is_removed_and_a_young_part_is_not(tmp_path: Path) -> None:
+    cache = FrameCache(tmp_path)
+    for name, age in (("old.part", 3700), ("young.part", 3500)):
+        (tmp_path / name).write_bytes(b"half")
+        cache.save("k", frame())
+        written = cache.path("k").stat().st_mtime
+        os.utime(tmp_path / name, (written - age, written - age))
+    cache.save("k", frame())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["k.frame", "young.part"]
+
+
 def test_a_folder_that_cannot_be_written_costs_only_a_warning(
     bench: Bench, price: Price, caplog: pytest.LogCaptureFixture
 ) -> None:
