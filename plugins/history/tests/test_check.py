@@ -203,7 +203,7 @@ def test_with_a_period_the_frame_itself_is_tried(bench: Bench, run: Run) -> None
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("x = ", "Invalid value"),
+        ("x = ", "nvalid value"),
         ("[source]\nname = 'history'\n", "history"),
         (SERIES.format(column="WETH.price", unit="dollars"), "unknown unit 'dollars'"),
         (SERIES.format(column="WETH.price", unit="usd") + "lable = 'open'\n", "label"),
