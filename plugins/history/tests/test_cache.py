@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ Price = Callable[..., Series]
 
 
 def frame(value: float = 1.0) -> MarketFrame:
-    return MarketFrame(START, 3600, {"A.price": np.full(5, value), "B.price": np.arange(5) + value})
+    return MarketFrame(START, 3600, {"A.price": np.full(5, value), "B.price": np.linspace(value, value + 4, 5)})
 
 
 def test_a_stored_frame_comes_back_bit_for_bit(tmp_path: Path) -> None:
@@ -70,7 +70,12 @@ def test_a_source_builds_once_and_rebuilds_a_damaged_file(
     bench.parquet("p.parquet", [1.0, 2.0, 3.0])
     built = []
     real = source_module.build_frame
-    monkeypatch.setattr(source_module, "build_frame", lambda *given: (built.append(1), real(*given))[1])
+
+    def counted(*given: Any) -> MarketFrame:
+        built.append(1)
+        return real(*given)
+
+    monkeypatch.setattr(source_module, "build_frame", counted)
     for _ in range(3):
         assert bench.source(price()).fetch(WINDOW)["WETH.price"].tolist() == [1.0, 2.0, 3.0]
     assert len(built) == 1
@@ -118,6 +123,17 @@ def test_the_cache_keeps_its_limit_and_drops_the_oldest(tmp_path: Path) -> None:
             os.utime(cache.path(key), (1000 + age, 1000 + age))
     cache.save("d", frame())
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["c", "d"]
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_young_part_is_not(tmp_path: Path) -> None:
+    cache = FrameCache(tmp_path)
+    for name, age in (("old.part", 3700), ("young.part", 3500)):
+        (tmp_path / name).write_bytes(b"half")
+        cache.save("k", frame())
+        written = cache.path("k").stat().st_mtime
+        os.utime(tmp_path / name, (written - age, written - age))
+    cache.save("k", frame())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["k.frame", "young.part"]
 
 
 def test_a_folder_that_cannot_be_written_costs_only_a_warning(

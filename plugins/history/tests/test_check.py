@@ -203,7 +203,7 @@ def test_with_a_period_the_frame_itself_is_tried(bench: Bench, run: Run) -> None
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("x = ", "Invalid value"),
+        ("x = ", "nvalid value"),
         ("[source]\nname = 'history'\n", "history"),
         (SERIES.format(column="WETH.price", unit="dollars"), "unknown unit 'dollars'"),
         (SERIES.format(column="WETH.price", unit="usd") + "lable = 'open'\n", "label"),
@@ -236,3 +236,37 @@ def test_the_plain_report_names_series_and_verdict(bench: Bench, tmp_path: Path)
     assert "100 rows, 2024-01-01 00:00 UTC to 2024-01-05 03:00 UTC, every 1h" in result.stdout
     assert "USDC.price: constant 1" in result.stdout
     assert result.stdout.endswith("usable\n")
+
+
+def test_the_plain_report_tells_findings_and_a_frame_that_fails(bench: Bench, tmp_path: Path) -> None:
+    bench.csv(
+        "p.csv",
+        "timestamp,close,is_forward_filled\n"
+        + "".join(
+            f"2024-01-0{1 + row // 24}T{row % 24:02d}:00:00Z,{100 + row % 7},{str(row in (5, 6)).lower()}\n"
+            for row in range(48)
+        ),
+    )
+    config = tmp_path / "c.toml"
+    config.write_text(SERIES.format(column="WETH.price", unit="usd").replace("p.parquet", "p.csv"))
+    options = ["check", str(config), "--data", str(bench.data)]
+    result = CliRunner().invoke(data, options)
+    assert result.exit_code == 0
+    assert (
+        "warning: 4.2% of the rows are carried forward (flag), the longest 2 rows from 2024-01-01 05:00 UTC"
+        in result.stdout
+    )
+    result = CliRunner().invoke(data, [*options, "--start", "2024-01-01", "--end", "2024-01-02"])
+    assert result.exit_code == 0
+    assert "the period gives 48 rows of 1 columns" in result.stdout
+    result = CliRunner().invoke(data, [*options, "--start", "2024-01-02", "--end", "2024-01-05"])
+    assert result.exit_code == 1
+    assert "error: p.csv: column 'close' covers" in result.stdout
+    assert result.stdout.endswith("not usable: see the errors above\n")
+
+
+def test_a_period_without_rows_is_an_error(bench: Bench, run: Run) -> None:
+    bench.parquet("p.parquet", walk(100))
+    code, document = run("--start", "2020-01-01", "--end", "2020-02-01")
+    assert code == 1
+    assert "has no rows in the period" in document["series"][0]["findings"][0]["text"]

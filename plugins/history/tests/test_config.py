@@ -25,6 +25,7 @@ NO_FILE: dict[str, Any] = {"file": None, "value": None, "label": None}
         ({"file": "/tmp/p.parquet"}, "must be relative to the data folder"),
         ({"max_age": "soon"}, "'soon' is not a duration"),
         ({"unit": "usdd"}, "unknown unit 'usdd': did you mean 'usd'"),
+        ({"sha256": "12ab"}, "'12ab' is not a sha256"),
         ({"resample": "sum"}, "a sum over time of usd means nothing"),
         ({"gas_units": 1e5}, "needs both gas_units and times"),
         ({"column": "gas.usd", "unit": "gwei"}, "needs both gas_units and times"),

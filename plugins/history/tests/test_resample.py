@@ -25,7 +25,12 @@ def slow(known: list[int], values: list[float], grid: list[int], step: int, rule
         while begin > grid[0] - step - -(-lead // step) * step:
             inside = [value for when, value in zip(known, values, strict=True) if begin - step < when <= begin]
             if inside:
-                result = {"mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min}[rule](inside)
+                result = {
+                    "mean": sum(inside) / len(inside),
+                    "sum": sum(inside),
+                    "max": max(inside),
+                    "min": min(inside),
+                }[rule]
             if inside or rule == "sum":
                 break
             begin -= step

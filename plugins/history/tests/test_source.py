@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from treasury_arena.clock import from_epoch
 from treasury_arena.domain.frame import Window
@@ -167,6 +171,41 @@ def test_a_parquet_file_of_noise_or_without_rows_is_refused(bench: Bench, price:
     assert refuse(bench, hours(0, 1), price()) == "p.parquet has no rows"
 
 
+def test_a_pinned_file_must_have_its_content(bench: Bench, price: Price) -> None:
+    path = bench.parquet("p.parquet", [1.0])
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert bench.source(price(sha256=digest)).fetch(hours(0, 1)).rows == 1
+    bench.parquet("p.parquet", [2.0])
+    assert f"was declared for {digest}" in refuse(bench, hours(0, 1), price(sha256=digest))
+
+
+@pytest.mark.parametrize("kind", ["p.csv", "p.parquet"])
+def test_damage_anywhere_gives_a_frame_or_one_sentence(bench: Bench, price: Price, kind: str) -> None:
+    lines = "".join(f"2024-01-01T{row:02d}:00:00Z,A,{100 + row}\n" for row in range(24))
+    bench.csv("p.csv", "timestamp,symbol,close\n" + lines)
+    bench.parquet("p.parquet", np.linspace(100, 200, 24), symbol=["A"] * 24)
+    content = (bench.data / kind).read_bytes()
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=5), st.integers(0, 400))
+    def damage(changes: list[tuple[int, int]], cut: int) -> None:
+        hurt = bytearray(content)
+        for place, byte in changes:
+            hurt[place] = byte
+        (bench.data / kind).write_bytes(bytes(hurt[: len(hurt) - max(cut - 200, 0)]))
+        series = price(file=kind, where={"symbol": "A"}, max_age="2h")
+        sentence, lowest = "", 1.0
+        try:
+            lowest = float(bench.source(series).fetch(hours(0, 24))["WETH.price"].min())
+        except DataError as error:
+            sentence = str(error)
+        assert sentence == "" or sentence.startswith(kind)
+        assert "\n" not in sentence
+        assert lowest > 0
+
+    damage()
+
+
 def test_another_kind_of_file_is_refused(bench: Bench, price: Price) -> None:
     (bench.data / "p.feather").write_bytes(b"x")
     assert refuse(bench, hours(0, 1), price(file="p.feather")) == "p.feather: a history file is .parquet or .csv"
@@ -284,6 +323,42 @@ def test_a_wrong_type_is_refused(bench: Bench, price: Price, unfit: list[Any], s
 def test_a_bad_csv_file_is_refused(bench: Bench, price: Price, text: str, says: str) -> None:
     bench.csv("p.csv", text)
     assert says in refuse(bench, hours(0, 3), price(file="p.csv"))
+
+
+def test_conditions_on_categories_and_flags(bench: Bench, price: Price) -> None:
+    times = [START + HOUR * (row // 2) for row in range(4)]
+    kind = pa.array(["A", "B"] * 2).dictionary_encode()
+    bench.parquet("p.parquet", [1.0, 10.0, 2.0, 20.0], times, kind=kind, live=[True, False] * 2)
+    assert bench.source(price(where={"kind": "B"})).fetch(hours(0, 2))["WETH.price"].tolist() == [10.0, 20.0]
+    assert bench.source(price(where={"live": "true"})).fetch(hours(0, 2))["WETH.price"].tolist() == [1.0, 2.0]
+    assert "which cannot be compared with 'yes'" in refuse(bench, hours(0, 2), price(where={"live": "yes"}))
+
+
+def test_decimals_and_whole_numbers_are_numbers(bench: Bench, price: Price) -> None:
+    bench.parquet("p.parquet", pa.array([Decimal("1.50"), Decimal("2.25")], pa.decimal128(10, 2)), whole=[3, 4])
+    assert bench.source(price()).fetch(hours(0, 2))["WETH.price"].tolist() == [1.5, 2.25]
+    assert bench.source(price(value="whole")).fetch(hours(0, 2))["WETH.price"].tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("times", "form", "says"),
+    [
+        (pa.array([START, None]), "s", "column 'when' has no time at row 1"),
+        (pa.array([0.5, 1.5]), "s", "column 'when' holds double; time_format = 's' needs whole numbers"),
+        (pa.array([START, START + HOUR]), "utc", "column 'when' holds int64, expected times"),
+        (pa.array(["2024-01-01", "x"]), "naive_utc", "column 'when' is 'x' at row 1, expected an ISO 8601 time"),
+        (pa.array(["2024-01-01", "2024-01-02"]), "utc", "which is not marked as UTC"),
+        (pa.array([START, 10**12]), "s", "column 'when' holds a time out of range"),
+    ],
+)
+def test_times_of_a_wrong_kind_are_refused(bench: Bench, price: Price, times: Any, form: str, says: str) -> None:
+    bench.parquet("p.parquet", [1.0, 2.0], when=times)
+    assert says in refuse(bench, hours(0, 1), price(time="when", time_format=form))
+
+
+def test_a_header_that_is_no_text_is_refused(bench: Bench, price: Price) -> None:
+    (bench.data / "p.csv").write_bytes("timestamp,close\n".encode("utf-16"))
+    assert "line 1 is not a CSV header" in refuse(bench, hours(0, 1), price(file="p.csv"))
 
 
 def test_a_gap_longer_than_allowed_is_refused_and_one_as_long_is_carried(bench: Bench, price: Price) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from treasury_arena.domain.frame import MarketFrame
 
 _MAGIC = b"treasury-arena-frame "
+_ABANDONED = 3600 * 1_000_000_000
 _log = logging.getLogger(__name__)
 
 
@@ -100,3 +101,9 @@ class FrameCache:
                 files.append((path.stat().st_mtime_ns, path))
         for _, path in sorted(files)[: -self._limit]:
             path.unlink(missing_ok=True)
+        newest = max((when for when, _ in files), default=0)
+        for path in self._folder.glob("*.part"):
+            with contextlib.suppress(FileNotFoundError):
+                # What a killed process left behind; a writer at work is far younger.
+                if newest - path.stat().st_mtime_ns > _ABANDONED:
+                    path.unlink()

@@ -11,10 +11,11 @@ from typing import Any
 import attrs
 import click
 import numpy as np
-import tomli
 
 from treasury_arena.clock import to_epoch
-from treasury_arena.errors import ConfigError, DataError, TreasuryArenaError, nearest
+from treasury_arena.config.read import read_toml
+from treasury_arena.config.settings import STEP_SECONDS, Settings
+from treasury_arena.errors import ConfigError, DataError, TreasuryArenaError
 from treasury_arena_history.config import HistorySection, Series
 from treasury_arena_history.reader import NANOSECONDS, Reader, Rows
 from treasury_arena_history.source import build_frame
@@ -32,31 +33,25 @@ class Loaded:
 
 
 def load_section(path: Path) -> Loaded:
-    """Read ``[source.history]`` and the period out of a configuration file; raises ConfigError."""
-    try:
-        document = tomli.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    table = document.get("source", {}).get("history")
-    if not isinstance(table, dict):
+    """Read ``[source.history]``, the period and the step out of a configuration file.
+
+    Mistakes elsewhere in the file are left to `arena config check`. Raises ConfigError, one line per mistake.
+    """
+    reading = read_toml(path, Settings, {"source.history": HistorySection})
+    # A file that only maps data may leave the period to the options.
+    told = [
+        problem
+        for problem in reading.problems
+        if problem.key.startswith("source.history")
+        or (problem.key in ("start", "end", "step") and not problem.text.startswith("is missing"))
+    ]
+    if told:
+        raise ConfigError("\n".join(str(problem) for problem in told))
+    section = reading.sections.get("source.history")
+    if section is None:
         raise ConfigError(f"{path} has no section [source.history]")
-    known = [field.name for field in attrs.fields(Series)]
-    made = []
-    for number, entry in enumerate(table.get("series", [])):
-        where = f"{path}: source.history.series[{number}]"
-        for key in entry:
-            if key not in known:
-                raise ConfigError(f"{where}.{key} is unknown: {nearest(key, known)}")
-        try:
-            made.append(Series(**entry))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{where}: {error.args[0]}") from error
-    try:
-        section = HistorySection(series=made)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    period = {key: document[key] for key in ("start", "end") if isinstance(document.get(key), date)}
-    return Loaded(section, period.get("start"), period.get("end"), 3600)
+    settings = reading.settings
+    return Loaded(section, settings.start, settings.end, STEP_SECONDS[settings.step])
 
 
 @click.group()

@@ -1,5 +1,6 @@
 """The configuration section ``[source.history]``: which file, rows and units make which frame column."""
 
+# ruff: noqa: RUF009  the calls in class bodies make attrs fields
 from __future__ import annotations
 
 import math
@@ -36,6 +37,11 @@ def _finite(instance: Any, attribute: Any, value: float | None) -> None:
         raise ValueError(f"{attribute.name} is {value}; expected a finite number")
 
 
+def _sha256(instance: Any, attribute: Any, value: str | None) -> None:
+    if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
+        raise ValueError(f"{value!r} is not a sha256; expected 64 lower-case hexadecimal digits")
+
+
 def _key(default: Any, help: str, *checks: Callable[[Any, Any, Any], Any]) -> Any:
     return attrs.field(default=default, validator=list(checks) or None, metadata={"help": help})
 
@@ -50,6 +56,7 @@ class Series:
     column: str = _key(attrs.NOTHING, "The frame column it makes, for example `WETH.price`.", _column)
     unit: str = _key(attrs.NOTHING, "What the values are declared in: one of the units below.")
     file: str | None = _key(None, "Parquet or CSV file, relative to the data folder.")
+    sha256: str | None = _key(None, "Hash the file's content must have; absent: any content.", _sha256)
     value: str | None = _key(None, "The file's column that holds the values.")
     where: dict[str, str | float | int] = attrs.field(
         factory=dict, metadata={"help": "File column = the one value its rows must have."}

@@ -100,6 +100,11 @@ class Reader:
         file = str(series.file)
         is_csv = file.lower().endswith(".csv")
         content = self._bytes(file)
+        if series.sha256 is not None and self.digest(file) != series.sha256:
+            raise DataError(
+                f"{file} has the sha256 {self.digest(file)}, but {series.column!r} was declared for {series.sha256}; "
+                f"the file was changed or damaged"
+            )
         table = _read_csv(file, content, series) if is_csv else _read_parquet(file, content, series)
         noun, offset = ("line", 2) if is_csv else ("row", 0)
         number = np.arange(len(table), dtype=np.int64)
