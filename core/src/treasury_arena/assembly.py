@@ -31,7 +31,7 @@ from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
 from treasury_arena.domain.frame import MarketFrame, Window
 from treasury_arena.errors import ConfigError, PluginError
-from treasury_arena.evolution.search import OperatorSet, SearchSettings
+from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.registry.facade import Registry
 from treasury_arena.simulation.kernel import Kernel, compile_kernels, prepare
 from treasury_arena.store import EventStore

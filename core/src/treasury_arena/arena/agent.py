@@ -84,7 +84,7 @@ class TreasuryAgent:
         own = strategy.state() if self._state is None else strategy.state(*self._state)
         facts = strategy.book(*(float(book[name]) for name in strategy.book._fields))
         target, after = strategy.decide(seen, strategy.genes(*self.genome), facts, own)
-        problem = check_target(target, tuple(strategy.roles))
+        problem = check_target(strategy, target)
         if problem is not None:
             raise AgentError(f"agent {self.agent_id}: {problem}")
         self._state = tuple(float(value) for value in after)

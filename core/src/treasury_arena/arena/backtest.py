@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from treasury_arena.arena.desk import World
 from treasury_arena.arena.metrics import batch_metrics
 from treasury_arena.arena.records import RecordKeeper
 from treasury_arena.arena.settings import ArenaSettings
-from treasury_arena.clock import UTC, Stopwatch
+from treasury_arena.clock import Stopwatch
 from treasury_arena.contracts.records import RecordBatch
 from treasury_arena.errors import DataError, ValidationError, nearest
 from treasury_arena.simulation.interpret import Interpreter
@@ -133,8 +133,8 @@ class SimulationEngine:
         table = pd.DataFrame(batch_metrics(batch, judges), index=pd.Index(names, name="id"))
         table["trades"], table["costs"], table["failed"] = columns["trades"], columns["costs"], failed
         table.insert(0, "strategy", [agent.strategy.name for agent in agents])
-        index = pd.DatetimeIndex([frame.time(low + k * day) for k in range(days + 1)], name="date")
-        curves = pd.DataFrame(curve.T, index=index, columns=names)
+        dates = pd.DatetimeIndex([frame.time(low + k * day) for k in range(days + 1)], name="date")
+        curves = pd.DataFrame(curve.T, index=dates, columns=names)
         curves["lend_everything"] = self._keeper.lending(low, days) * self._keeper.judge_cash
         return BacktestResult(curves, table, self._keeper.agent_steps - before, watch.seconds())
 

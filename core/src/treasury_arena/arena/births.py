@@ -15,7 +15,8 @@ from treasury_arena.arena.state import AgentState
 from treasury_arena.contracts.records import RecordBatch
 from treasury_arena.domain import statistics as stats
 from treasury_arena.events.catalog import AgentSpawned
-from treasury_arena.evolution.search import Evaluation, SearchResult, search
+from treasury_arena.evolution.search import search
+from treasury_arena.evolution.settings import Evaluation, SearchResult
 from treasury_arena.randomness import stream
 
 FloatArray = NDArray[np.float64]

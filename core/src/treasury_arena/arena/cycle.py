@@ -17,7 +17,7 @@ from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, Treas
 from treasury_arena.domain import statistics as stats
 from treasury_arena.errors import AllocationError, CapitalConservationError, ValidationError
 from treasury_arena.events import catalog
-from treasury_arena.evolution.search import TrialStats
+from treasury_arena.evolution.trials import TrialStats
 from treasury_arena.trading.runner import LiveRunner
 
 

@@ -11,7 +11,7 @@ from treasury_arena.contracts.runtime import Executor
 from treasury_arena.domain.assets import Asset, AssetTable
 from treasury_arena.domain.rules import Rules
 from treasury_arena.errors import ConfigError
-from treasury_arena.evolution.search import OperatorSet, SearchSettings
+from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 
 
 @attrs.frozen

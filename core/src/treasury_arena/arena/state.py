@@ -10,7 +10,7 @@ import attrs
 
 from treasury_arena.domain.assets import Asset
 from treasury_arena.events import catalog
-from treasury_arena.evolution.search import TrialStats
+from treasury_arena.evolution.trials import TrialStats
 from treasury_arena.ledger.book import Ledger
 
 SIMULATION, PROVING, ARENA, DEAD, RETIRED = "simulation", "proving", "arena", "dead", "retired"

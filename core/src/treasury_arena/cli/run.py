@@ -231,8 +231,8 @@ def _population(assembled: Assembled, settings: Settings, count: int | None) -> 
     arena, desks = assembled.arena, assembled.world.desks
     out: list[TreasuryAgent] = []
     if count is None and arena.seeds:
-        for index, (name, genome) in enumerate(arena.seeds):
-            out.append(TreasuryAgent(f"{name}-{index + 1}", desks[name].strategy, arena.judge_fitness, genome))
+        for index, (name, seed_genes) in enumerate(arena.seeds):
+            out.append(TreasuryAgent(f"{name}-{index + 1}", desks[name].strategy, arena.judge_fitness, seed_genes))
         return out
     for name, desk in desks.items():
         genomes = [desk.space.default]

@@ -14,7 +14,7 @@ class SourceContext:
     Attributes:
         data: folder that relative file paths of a source are relative to, or None.
         seed: the run's seed.
-        cache: folder for cached frames, or None for no cache.
+        cache: folder for cached frames, or None for the user's cache folder.
         step_seconds: the grid step the frames must have.
     """
 

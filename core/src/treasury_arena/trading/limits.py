@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 
 from treasury_arena.errors import ValidationError
 
 
-def _limit(instance: object, attribute: attrs.Attribute[float | None], value: float | None) -> None:
+def _limit(instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not (math.isfinite(value) and value >= 0.0):
         raise ValidationError(f"limit {attribute.name} must be a finite number of at least 0, not {value}")
 

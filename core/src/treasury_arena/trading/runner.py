@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from treasury_arena.contracts.decision import check_target, clip_target
+from treasury_arena.contracts.decision import check_target, clip_target, wants_trade
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.strategy import Strategy
@@ -161,13 +161,14 @@ class LiveRunner:
         for role, market in markets.items():
             for name, value in market.views(account.positions.get(role, market.open()), row).items():
                 known[f"{role}_{name}"] = value
+        roles = tuple(desk.roles)
         try:
             with self._watchdog:
                 book = strategy.book(*(known[name] for name in strategy.book._fields))
                 features = strategy.features(*desk.features(account.genome, row))
                 own = strategy.state() if account.own is None else strategy.state(*account.own)
                 target, after = strategy.decide(features, strategy.genes(*account.genome), book, own)
-                problem = check_target(target, tuple(desk.roles))
+                problem = check_target(strategy, target)
                 memory = tuple(float(value) for value in after)
         except LoopLimitError:
             account.failed = ("loop", f"ran longer than {self._watchdog.limit_seconds} s for one decision")
@@ -181,9 +182,11 @@ class LiveRunner:
             account.failed = ("target", problem)
             return
         account.own = memory
-        wanted = clip_target(target, tuple(desk.roles), account.limits, desk.coin_roles, account.coin_limit)
-        drift = 0.0
-        for role in desk.roles:
-            drift = drift + abs(wanted[role] * equity - known[role])
-        if drift > wanted["band"] * equity and drift < 1e300 and equity > 0.0:
-            account.target = wanted
+        shares = clip_target(
+            [getattr(target, role) for role in roles],
+            [account.limits[role] for role in roles],
+            [role in desk.coin_roles for role in roles],
+            account.coin_limit,
+        )
+        if wants_trade(shares, [known[role] for role in roles], equity, target.band):
+            account.target = {**target._asdict(), **dict(zip(roles, shares, strict=True))}

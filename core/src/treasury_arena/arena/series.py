@@ -1,0 +1,106 @@
+"""Daily series of a run, read back from its events: what the treasury was worth, and where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from treasury_arena.arena.desk import World
+from treasury_arena.arena.treasury import POOLS, RESERVE
+from treasury_arena.domain.assets import Asset
+from treasury_arena.events import catalog
+from treasury_arena.events.event import Event
+
+FloatArray = NDArray[np.float64]
+
+
+@attrs.define
+class DailySeries:
+    """One value a day, USD, from the first moment on.
+
+    Attributes:
+        rows: market rows of the days.
+        pools: pool -> (days,) cash and lent capital; lent: pool -> (days,) the lent part.
+        strategies: strategy -> (days,) equity of its funded agents.
+        coin_value: (days,) USD in coins, from the mean shares of each cycle.
+        costs: USD of all orders and idle-capital moves.
+        weekly_weight: coin share of the managed capital per cycle, and the row it ended at.
+    """
+
+    rows: list[int]
+    pools: dict[str, FloatArray]
+    lent: dict[str, FloatArray]
+    strategies: dict[str, FloatArray]
+    coin_value: FloatArray
+    costs: float
+    cycle_rows: list[int]
+
+    @property
+    def treasury(self) -> FloatArray:
+        """(days,) everything."""
+        return np.asarray(sum(self.pools.values()) + self.agents, dtype=np.float64)
+
+    @property
+    def agents(self) -> FloatArray:
+        """(days,) equity of all funded agents."""
+        return np.asarray(sum(self.strategies.values(), np.zeros(len(self.rows))), dtype=np.float64)
+
+    @property
+    def managed(self) -> FloatArray:
+        """(days,) everything but the reserve."""
+        return np.asarray(self.treasury - self.pools[RESERVE], dtype=np.float64)
+
+    @property
+    def coin_weight(self) -> FloatArray:
+        """(days,) share of the managed capital in coins."""
+        return np.asarray(self.coin_value / self.managed, dtype=np.float64)
+
+
+def read_series(events: Iterable[Event], world: World, base: Asset, last_row: int) -> DailySeries:
+    """Build the series from PoolMarked, AgentMarked and order events."""
+    day = world.frame.steps_per_day
+    rows = list(range(world.first_row, last_row + 1, day))
+    at = {row: index for index, row in enumerate(rows)}
+    zero = np.zeros(len(rows))
+    pools = {pool: zero.copy() for pool in POOLS}
+    lent = {pool: zero.copy() for pool in POOLS}
+    strategies = {name: zero.copy() for name in world.desks}
+    coin = zero.copy()
+    cash_before = dict.fromkeys(POOLS, 0)
+    owner: dict[str, str] = {}
+    costs = 0
+    cycle_rows: list[int] = []
+    for event in events:
+        payload = event.payload
+        if isinstance(payload, catalog.AgentSpawned):
+            owner[event.agent_id or ""] = payload.strategy
+        elif isinstance(payload, catalog.PoolMarked):
+            days = _days(payload.daily_raw, payload.row, day, at)
+            if payload.row == world.first_row:
+                days = [(0, payload.cash_raw + payload.lent_raw)]
+                cash_before[payload.pool] = payload.cash_raw
+            for index, worth in days:
+                pools[payload.pool][index] = base.to_float(worth)
+                lent[payload.pool][index] = base.to_float(worth - cash_before[payload.pool])
+            cash_before[payload.pool] = payload.cash_raw
+        elif isinstance(payload, catalog.AgentMarked):
+            name = owner[event.agent_id or ""]
+            roles = world.desks[name].coin_roles
+            share = sum(value for role, value in payload.shares.items() if role in roles)
+            for index, worth in _days(payload.daily_raw, payload.row, day, at):
+                strategies[name][index] += base.to_float(worth)
+                coin[index] += base.to_float(worth) * share
+        elif isinstance(payload, catalog.OrderSettled | catalog.IdleCapitalMoved):
+            costs += payload.cost_raw
+        elif isinstance(payload, catalog.EvolutionCycleComplete):
+            cycle_rows.append(payload.row)
+    return DailySeries(rows, pools, lent, strategies, coin, base.to_float(costs), cycle_rows)
+
+
+def _days(daily_raw: list[int], row: int, day: int, at: Mapping[int, int]) -> list[tuple[int, int]]:
+    """(day index, value) pairs of closes that end at `row`."""
+    first = row - (row - min(at)) % day - (len(daily_raw) - 1) * day
+    return [(at[first + k * day], value) for k, value in enumerate(daily_raw)]
