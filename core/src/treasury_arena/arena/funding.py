@@ -139,7 +139,7 @@ class Funding:
             market = self.engine.market(market_name)
             intent = Intent(account.agent_id, role, market_name, 0, row, self._controls(desk, role), "close")
             self.engine.trade(account, intent, self.equity_raw(account, row))
-            state, _ = self.engine.accrued(account, role, market, row)
+            state = self.engine.accrue(account, role, market, row)
             if market.value(state, row) > 0 and market.trade(state, 0, row, intent.control) is not None:
                 sold_all = False
         if not sold_all:
@@ -242,9 +242,11 @@ class Funding:
 
     def _values(self, account: Account, row: int) -> dict[str, int]:
         desk = self._desk(account)
-        return {
-            role: self.engine.market(desk.roles[role]).value(state, row) for role, state in account.positions.items()
-        }
+        values: dict[str, int] = {}
+        for role in account.positions:
+            market = self.engine.market(desk.roles[role])
+            values[role] = market.value(self.engine.accrue(account, role, market, row), row)
+        return values
 
     def _withdraw(self, account: Account, amount_raw: int, row: int) -> None:
         """Take capital from an agent: its cash first, then the same share of each position, if worth the cost."""
@@ -279,9 +281,9 @@ class Funding:
         lines: list[Line] = []
         for role, market_name in desk.roles.items():
             if role in account.positions:
-                state, interest = self.engine.accrued(account, role, self.engine.market(market_name), row)
-                account.positions[role], account.accrued_row[role] = state, row
-                lines.extend(interest)
+                market = self.engine.market(market_name)
+                self.engine.accrue(account, role, market, row)
+                lines.extend(self.engine.interest(account, role, market))
         steps = max(1, account.share_steps)
         self.journal.post(
             AgentMarked(
@@ -299,5 +301,6 @@ class Funding:
             account.agent_id,
             (Transfer("interest", tuple(lines)),) if lines else (),
         )
+        account.interest = {}
         account.start_interval()
 

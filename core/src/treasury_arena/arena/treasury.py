@@ -66,7 +66,7 @@ class Treasury:
         held = self._lent(pool)
         if held is None or self.market is None or held.lent_state is None:
             return 0
-        return self.market.value(held.lent_state, row)
+        return self.market.value(self._accrued(pool, row)[0], row)
 
     def worth_raw(self, pool: str, row: int) -> int:
         """Cash and lent capital at `row`, without what agents hold."""

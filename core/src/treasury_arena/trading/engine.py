@@ -88,19 +88,41 @@ class TradingEngine:
             raise ValidationError(f"unknown market {name!r}: {nearest(name, self.markets)}")
         return self.markets[name]
 
-    def accrued(self, account: Account, role: str, market: ExactMarket, row: int) -> tuple[ExactState, tuple[Line, ...]]:
-        """A position with its interest up to `row`, and the ledger lines still to be posted; nothing changes."""
+    def accrue(self, account: Account, role: str, market: ExactMarket, row: int) -> ExactState:
+        """Bring a position up to `row`; its interest waits on the account until the next posting for the role."""
         held = account.positions.get(role)
         if held is None:
-            return market.open(), ()
-        state, legs = market.accrue(held, account.accrued_row[role], row)
-        return state, _lines(legs, account.agent_id, role, market, accounts.agent_available(account.agent_id))
+            return market.open()
+        if account.accrued_row[role] < row:
+            held, legs = market.accrue(held, account.accrued_row[role], row)
+            account.positions[role], account.accrued_row[role] = held, row
+            for leg in legs:
+                if leg.account == "position" and leg.amount:
+                    key = (role, leg.asset)
+                    account.interest[key] = account.interest.get(key, 0) + leg.amount
+        return held
+
+    def interest(self, account: Account, role: str, market: ExactMarket) -> tuple[Line, ...]:
+        """Ledger lines of the interest that waits for `role`."""
+        lines: list[Line] = []
+        for (waiting, asset), amount in account.interest.items():
+            if waiting == role and amount:
+                lines.append(Line(accounts.agent_position(account.agent_id, role), asset, amount))
+                lines.append(Line(accounts.world(market.spec.name), asset, -amount))
+        return tuple(lines)
+
+    @staticmethod
+    def interest_posted(account: Account, role: str) -> None:
+        """Forget the interest of `role` after it was posted."""
+        account.interest = {key: amount for key, amount in account.interest.items() if key[0] != role}
 
     def equity_raw(self, account: Account, row: int, roles: Mapping[str, str]) -> int:
         """Cash plus the value of every position at `row`; `roles` maps role to market name."""
-        return account.cash_raw + sum(
-            self.market(roles[role]).value(state, row) for role, state in account.positions.items()
-        )
+        worth = account.cash_raw
+        for role in account.positions:
+            market = self.market(roles[role])
+            worth += market.value(self.accrue(account, role, market, row), row)
+        return worth
 
     def validate_trade(self, account: Account, intent: Intent, fill: Fill, value_raw: int, equity_raw: int) -> str | None:
         """Ask every validator; return ``"<code>: <reason>"`` of the first refusal, or None."""
@@ -147,17 +169,22 @@ class TradingEngine:
             if intent_id in self._open:
                 return intent_id
             market = self.market(intent.market)
-            held, interest = self.accrued(account, intent.role, market, intent.row)
+            held = self.accrue(account, intent.role, market, intent.row)
             value = market.value(held, intent.row)
-            fill = market.trade(held, intent.target_raw, intent.row, intent.control)
+            try:
+                fill = market.trade(held, intent.target_raw, intent.row, intent.control)
+            except ValidationError as error:
+                self._reject(account, intent, intent_id, abs(intent.target_raw - value), f"market: {error}")
+                return None
             if fill is None:
                 return None
             refusal = self.validate_trade(account, intent, fill, value, equity_raw)
             if refusal is not None:
-                self._reject(account, intent, intent_id, fill, refusal)
+                self._reject(account, intent, intent_id, fill.notional_raw, refusal)
                 return None
             reserved = max(0, -fill.cash_raw)
             order = Order(intent, intent_id, account, fill, value, reserved)
+            interest = self.interest(account, intent.role, market)
             transfers = [Transfer("interest", interest)] if interest else []
             if reserved:
                 base = market.base.symbol
@@ -177,7 +204,8 @@ class TradingEngine:
                 account.agent_id,
                 tuple(transfers),
             )
-            account.positions[intent.role] = held
+            self.interest_posted(account, intent.role)
+            account.positions.setdefault(intent.role, held)
             account.accrued_row[intent.role] = intent.row
             account.reserved_raw += reserved
             account.orders_today += 1
@@ -262,11 +290,11 @@ class TradingEngine:
             self.journal.post(EmergencyStopReleased(reason, operator))
             self.stop_level = "OFF"
 
-    def _reject(self, account: Account, intent: Intent, intent_id: str, fill: Fill, refusal: str) -> None:
+    def _reject(self, account: Account, intent: Intent, intent_id: str, notional_raw: int, refusal: str) -> None:
         code, reason = refusal.split(": ", 1)
         self._counts["rejected"] += 1
         self.journal.post(
-            OrderRejected(intent_id, intent.market, intent.role, intent.row, code, reason, fill.notional_raw),
+            OrderRejected(intent_id, intent.market, intent.role, intent.row, code, reason, notional_raw),
             account.agent_id,
         )
 

@@ -90,7 +90,10 @@ class LiveRunner:
     def values(self, account: Account, markets: Mapping[str, ExactMarket], row: int) -> dict[str, int]:
         """Role -> value in base units at `row`, 0 where nothing is held."""
         held = account.positions
-        return {role: market.value(held[role], row) if role in held else 0 for role, market in markets.items()}
+        return {
+            role: market.value(self.engine.accrue(account, role, market, row), row) if role in held else 0
+            for role, market in markets.items()
+        }
 
     def _settle(
         self, account: Account, desk: StrategyDesk, markets: Mapping[str, ExactMarket], row: int
