@@ -101,9 +101,14 @@ class Cycle:
         for agent in living:
             record = records[agent.agent_id]
             days = self._days(agent.born_row, row)
+            metrics = dict(record.metrics)
+            if agent.stage == PROVING and agent.agent_id in self.funding.accounts:
+                metrics["fidelity_bps"] = 1e4 * self.fidelity(agent, record)
+            elif "fidelity_bps" in agent.metrics:
+                metrics["fidelity_bps"] = agent.metrics["fidelity_bps"]
             label = agent.label or judging.record_label(record.coin_share, self.settings.rules)
             self.journal.post(
-                catalog.PerformanceRecorded(cycle, days, record.metrics, label if days else ""), agent.agent_id
+                catalog.PerformanceRecorded(cycle, days, metrics, label if days else ""), agent.agent_id
             )
         for agent in living:
             self._end(agent, records[agent.agent_id], row)

@@ -1,0 +1,233 @@
+"""The result of a run, built from its events and the market alone: the same after a resume as after an uninterrupted run."""
+
+from __future__ import annotations
+
+import resource
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treasury_arena.arena.manager import ArenaManager
+from treasury_arena.arena.series import DailySeries, read_series
+from treasury_arena.arena.state import AgentState
+from treasury_arena.arena.treasury import RESERVE
+from treasury_arena.contracts.results import RunResult
+from treasury_arena.domain import controls
+from treasury_arena.domain import statistics as stats
+from treasury_arena.events import catalog
+from treasury_arena.randomness import stream
+
+FloatArray = NDArray[np.float64]
+
+
+def build_result(manager: ArenaManager, run_id: str, *, setup_seconds: float, seconds: float) -> RunResult:
+    """Everything the run says, from the store of `manager`."""
+    state, world, settings = manager.state, manager.world, manager.settings
+    opened = state.opened
+    assert opened is not None
+    events = list(manager.store.read())
+    series = read_series(events, world, settings.base, state.row)
+    benchmarks, curves, verdict = _benchmarks(manager, series)
+    frame, base = world.frame, settings.base
+    cycles = _cycles(events, manager)
+    generations = [
+        {"cycle": payload.cycle, "date": _date(manager, payload.row), **generation}
+        for payload in _payloads(events, catalog.EvolutionCycleComplete)
+        for generation in payload.generations
+    ]
+    steps = sum(payload.agent_steps for payload in _payloads(events, catalog.EvolutionCycleComplete))
+    counts = state.counts
+    pools = manager.get_capital_allocation_breakdown()
+    lending = world.lending[series.rows[-1]] / world.lending[series.rows[0]] - 1.0
+    idle = base.to_float(settings.capital.reserve_raw) * lending if not settings.capital.reserve_lend else 0.0
+    return RunResult(
+        run_id=run_id,
+        name=opened.name,
+        profile=opened.profile,
+        seed=opened.seed,
+        digest=manager.store.last()[1],
+        start=opened.start[:10],
+        end=_date(manager, state.row),
+        capital={
+            "initial": base.to_text(settings.capital.total_raw),
+            "final": base.to_text(pools["total"]),
+            "reserve": base.to_text(pools[RESERVE]["total"]),
+            "proving": base.to_text(pools["proving"]["total"]),
+            "arena": base.to_text(pools["arena"]["total"]),
+            "available": base.to_text(sum(pools[pool]["cash"] + pools[pool]["lent"] for pool in ("proving", "arena"))),
+            "allocated": base.to_text(sum(pools[pool]["allocated"] for pool in ("proving", "arena"))),
+            "costs": base.to_text(round(series.costs * base.unit)),
+            "idle_cost": base.to_text(round(idle * base.unit)),
+        },
+        treasury=metrics(series.treasury, curves["lend_everything"]),
+        managed=metrics(series.managed, curves["lend_everything"]),
+        benchmarks=benchmarks,
+        verdict=verdict,
+        agents=[_agent(agent, manager) for _, agent in sorted(state.agents.items())],
+        counts={
+            "births": counts["births"],
+            "deaths": counts["deaths"],
+            "retirements": counts["retirements"],
+            "graduations_proving": counts["graduations_proving"],
+            "graduations_arena": counts["graduations_arena"],
+            "failures": counts["failures"],
+            "orders": counts["orders"],
+            "rejected": counts["rejected"],
+        },
+        trials=state.trials,
+        series={
+            "dates": [frame.time(row).strftime("%Y-%m-%d") for row in series.rows],
+            "treasury": series.treasury.tolist(),
+            **{name: curve.tolist() for name, curve in curves.items()},
+            "allocation": _allocation(series),
+        },
+        generations=generations,
+        cycles=cycles,
+        data={str(key): str(value) for key, value in world.data_facts.items()},
+        timings={
+            "seconds": seconds,
+            "setup_seconds": setup_seconds,
+            "agent_steps": float(steps),
+            "agent_steps_per_second": steps / max(seconds - setup_seconds, 1e-9),
+            "events": float(len(events)),
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
+        },
+    )
+
+
+def metrics(curve: FloatArray, lending: FloatArray) -> dict[str, float]:
+    """Metrics of one daily curve; excess is over `lending`."""
+    returns = (curve[1:] / curve[:-1] - 1.0)[None, :]
+    lent = lending[1:] / lending[:-1] - 1.0
+    total = float(curve[-1] / curve[0] - 1.0)
+    return {
+        "return": total,
+        "annual_return": float(stats.annual_return(returns)[0]),
+        "sharpe": float(stats.sharpe(returns)[0]),
+        "excess_sharpe": float(stats.sharpe(returns, lent)[0]),
+        "sortino": float(stats.sortino(returns)[0]),
+        "volatility": float(stats.volatility(returns)[0]),
+        "max_drawdown": float(stats.max_drawdown(curve[None, :])[0]),
+        "win_rate": float(stats.win_rate(returns)[0]),
+    }
+
+
+def _benchmarks(
+    manager: ArenaManager, series: DailySeries
+) -> tuple[dict[str, dict[str, Any]], dict[str, FloatArray], dict[str, Any]]:
+    """Benchmark rows, their daily curves at the treasury's first capital, and the verdict in words."""
+    world, settings = manager.world, manager.settings
+    rows = np.array(series.rows)
+    initial = settings.base.to_float(settings.capital.total_raw)
+    lending = world.lending[rows] / world.lending[rows[0]]
+    coins = [prices[rows] / prices[rows[0]] for prices in world.coins.values()]
+    index = np.mean(coins, axis=0) if coins else np.ones(len(rows))
+    weight = series.coin_weight
+    curves: dict[str, FloatArray] = {"lend_everything": initial * lending}
+    labels = {"lend_everything": "lend everything"}
+    if world.eth is not None:
+        eth = world.eth[rows] / world.eth[rows[0]]
+        curves["hold_eth"], labels["hold_eth"] = initial * eth, "hold ETH"
+        curves["sixty_forty"] = initial * controls.sixty_forty(eth, lending)
+        labels["sixty_forty"] = "60% ETH, 40% lent"
+    mean = float(weight.mean())
+    curves["passive_mean_weight"] = initial * controls.passive_mean_weight(mean, index, lending)
+    labels["passive_mean_weight"] = f"control: {mean:.1%} coins held passively"
+    weekly = np.array([weight[series.rows.index(row)] if row in series.rows else 0.0 for row in series.cycle_rows])
+    days = [series.rows.index(row) for row in series.cycle_rows]
+    curves["weekly_weights_index"] = initial * controls.weekly_weights_index(weekly, days, index, lending)
+    labels["weekly_weights_index"] = "control: the run's weekly coin weights in an equal-weight index"
+    out = {
+        name: {
+            "label": labels[name],
+            "final": f"{curve[-1]:.6f}",
+            **metrics(curve, curves["lend_everything"]),
+        }
+        for name, curve in curves.items()
+    }
+    managed = series.managed
+    verdict = controls.verdict(
+        managed[1:] / managed[:-1] - 1.0,
+        curves["weekly_weights_index"][1:] / curves["weekly_weights_index"][:-1] - 1.0,
+        curves["lend_everything"][1:] / curves["lend_everything"][:-1] - 1.0,
+        mean,
+        stream(settings.seed, 0, "verdict"),
+    )
+    return out, curves, verdict.to_dict()
+
+
+def _allocation(series: DailySeries) -> dict[str, list[float]]:
+    pools = {name: values for name, values in series.pools.items() if name != RESERVE}
+    lent = np.sum([series.lent[name] for name in pools], axis=0)
+    cash = np.sum(list(pools.values()), axis=0) - lent
+    return {
+        "reserve": series.pools[RESERVE].tolist(),
+        "pool_cash": np.maximum(cash, 0.0).tolist(),
+        "pool_lent": lent.tolist(),
+        **{name: values.tolist() for name, values in series.strategies.items()},
+    }
+
+
+def _payloads(events: list[Any], kind: type[Any]) -> list[Any]:
+    return [event.payload for event in events if isinstance(event.payload, kind)]
+
+
+def _date(manager: ArenaManager, row: int) -> str:
+    return manager.world.frame.time(row).strftime("%Y-%m-%d")
+
+
+def _cycles(events: list[Any], manager: ArenaManager) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
+    dead = graduated = trials = 0
+    for event in events:
+        payload = event.payload
+        dead += isinstance(payload, catalog.AgentKilled | catalog.AgentRetired)
+        graduated += isinstance(payload, catalog.AgentGraduated)
+        if isinstance(payload, catalog.EvolutionCycleComplete):
+            trials += payload.trials
+            out.append(
+                {
+                    "cycle": payload.cycle,
+                    "date": _date(manager, payload.row),
+                    "alive": sum(payload.population.values()),
+                    **payload.population,
+                    "dead": dead,
+                    "graduated": graduated,
+                    "best": payload.best,
+                    "median": payload.median,
+                    "capital": manager.settings.base.to_float(payload.capital_raw),
+                    "trials": trials,
+                }
+            )
+    return out
+
+
+def _agent(agent: AgentState, manager: ArenaManager) -> dict[str, Any]:
+    graduation = agent.graduations[-1] if agent.graduations else None
+    account = manager.funding.accounts.get(agent.agent_id)
+    base = manager.settings.base
+    found = agent.metrics
+    return {
+        "id": agent.agent_id,
+        "strategy": agent.strategy,
+        "stage": agent.stage,
+        "born": agent.born_at[:10],
+        "ended": agent.ended_at[:10] if agent.ended_at else None,
+        "reason": agent.reason or None,
+        "parents": list(agent.parents),
+        "genome": dict(agent.genes),
+        "fitness": found.get("fitness"),
+        "sharpe": found.get("sharpe"),
+        "floored_sharpe": found.get("floored_sharpe"),
+        "total_return": found.get("total_return"),
+        "max_drawdown": found.get("max_drawdown"),
+        "coin_share": found.get("coin_share"),
+        "capital": base.to_text(manager.funding.equity_raw(account, manager.row)) if account else None,
+        "deflated_sharpe": graduation.deflated_sharpe if graduation else None,
+        "pbo": graduation.pbo if graduation else None,
+        "trials": graduation.trials if graduation else None,
+        "fidelity_bps": found["fidelity_bps"] if "fidelity_bps" in found else None,
+        "promoted": bool(agent.graduations),
+        "label": agent.label or None,
+    }
