@@ -181,9 +181,6 @@ def test_one_mistake_is_told_once_with_line_key_and_expectation(
 
 
 def test_every_mistake_is_told_at_once(mistakes: Mistakes, good: str) -> None:
-    chosen = [
-        one for one in SINGLE if one[0] in ("seed = 7", "size = 4", "fee = 0.001", "decimals = 18", "level = 0.5")
-    ]
     text = good
     for right, wrong in (
         ("seed = 7", "sed = 7"),

@@ -18,7 +18,7 @@ from treasury_arena.config.keys import KeyField, Secret, alternatives, key_field
 from treasury_arena.config.scanner import KeyPath, key_lines
 from treasury_arena.errors import ConfigError, nearest
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
 _BAD: Any = object()
 
 
@@ -127,13 +127,27 @@ def _parse(file: str, text: str) -> tuple[dict[str, Any], str]:
         try:
             return tomli.loads(text, parse_float=Decimal), text
         except tomli.TOMLDecodeError as error:
-            literal = _DATE.match(text, error.pos) if error.msg.startswith("Invalid date") else None
+            literal = _date_at(text, error.pos)
             if literal is None:
                 told = error.msg[0].lower() + error.msg[1:]
                 raise ConfigError(f"{file}:{error.lineno}:{error.colno}: not TOML: {told}") from error
-            text = f'{text[: error.pos]}"{literal.group()}"{text[literal.end() :]}'
+            text = f'{text[: literal.start()]}"{literal.group()}"{text[literal.end() :]}'
         except RecursionError as error:
             raise ConfigError(f"{file}: not TOML: nested too deeply") from error
+
+
+def _date_at(text: str, position: int) -> re.Match[str] | None:
+    for match in _DATE.finditer(text, text.rfind("\n", 0, position) + 1, position + 40):
+        if match.start() <= position <= match.end() and text[match.start() - 1 : match.start()] in (
+            "",
+            " ",
+            "\t",
+            "=",
+            ",",
+            "[",
+        ):
+            return match
+    return None
 
 
 def _override(data: dict[str, Any], path: tuple[str, ...], value: Any, lines: dict[KeyPath, int]) -> None:
@@ -296,11 +310,11 @@ class _Reader:
         return _BAD if any(item is _BAD for item in read.values()) else read
 
     def _scalar(self, hint: Any, value: Any, path: KeyPath) -> Any:
+        if hint is Any:
+            return self._anything(value, path)
         number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
         if number and not math.isfinite(value):
             return self.say(path, f"is {value}; expected a finite number")
-        if hint is Any:
-            return _plain(value)
         if hint is bool and isinstance(value, bool):
             return value
         if hint is int and number and isinstance(value, int):
@@ -316,6 +330,13 @@ class _Reader:
         if hint is datetime.date:
             return self._date(value, path)
         return self.say(path, f"is {_shown(value)}; expected {expectation(hint)}")
+
+    def _anything(self, value: Any, path: KeyPath) -> Any:
+        if isinstance(value, list):
+            return self._items(value, path, lambda _: Any, None)
+        if isinstance(value, dict):
+            return self._mapping(Any, value, path)
+        return self.value(float, value, path) if isinstance(value, float | Decimal) else value
 
     def _decimal(self, value: Any, path: KeyPath) -> Any:
         try:
@@ -372,16 +393,6 @@ def _refusal(name: str, error: Exception) -> str:
 
 def _names(keys: list[KeyField]) -> str:
     return ", ".join(key.name for key in keys)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
 
 
 def _shown(value: Any) -> str:
