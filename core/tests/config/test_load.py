@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from treasury_arena.config import Settings, load_config
 from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
@@ -212,3 +214,51 @@ def test_a_rejected_plugin_is_named_beside_an_unknown_key(good: str) -> None:
         load_config("[alerts]\nto = 'x'\n", load_registry(only=[], extra={"alerts": Broken()}))
     assert "alerts: unknown key" in str(caught.value)
     assert "note: plugin 'alerts' of (in process) was rejected: RuntimeError: no sections today" in str(caught.value)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, good: str) -> str:
+    """The right configuration with lines dropped, doubled, swapped, or a value replaced by one of another kind."""
+    lines = good.splitlines()
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(lines) - 1))
+        other = draw(st.integers(0, len(lines) - 1))
+        match draw(st.sampled_from(["drop", "double", "swap", "value", "cut"])):
+            case "drop" if len(lines) > 1:
+                del lines[at]
+            case "double":
+                lines.insert(at, lines[at])
+            case "swap":
+                lines[at], lines[other] = lines[other], lines[at]
+            case "value":
+                values = [
+                    '"x"',
+                    '""',
+                    "3",
+                    "-1",
+                    "nan",
+                    "true",
+                    "[]",
+                    "{}",
+                    "[{}]",
+                    "{ name = 3 }",
+                    "2024-02-30",
+                    "[[3]]",
+                ]
+                lines[at] = f"{lines[at].split('=')[0]}= {draw(st.sampled_from(values))}"
+            case "cut":
+                lines[at] = lines[at][: draw(st.integers(0, len(lines[at])))]
+    return "\n".join(lines)
+
+
+@given(st.data())
+def test_no_text_escapes_as_anything_but_a_configuration_error(
+    registry: Registry, good: str, data: st.DataObject
+) -> None:
+    text = data.draw(damaged(good))
+    said: list[str] = []
+    try:
+        load_config(text, registry)
+    except ConfigError as error:
+        said = str(error).splitlines()
+    assert all(line.startswith("<text>:") for line in said)

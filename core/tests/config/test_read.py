@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treasury_arena.config.keys import Secret, database_url, dereference, key
-from treasury_arena.config.read import read_toml
+from treasury_arena.config.read import read_toml, taken_sections
 from treasury_arena.errors import ConfigError
 
 
@@ -215,9 +215,30 @@ def test_mistakes_in_plugin_sections(text: str, said: str) -> None:
     assert [str(problem) for problem in read_toml(text, Everything, sections).problems] == [f"<text>:1: {said}"]
 
 
-def test_a_plugin_cannot_claim_a_key_of_the_core() -> None:
-    with pytest.raises(ConfigError, match="claims the configuration section 'inner', which the core already has"):
-        read_toml("", Everything, {"inner": Section})
+@pytest.mark.parametrize("path", ["inner", "inner.x", "inner.x.deep", "numbers.more"])
+def test_a_plugin_cannot_claim_a_key_of_the_core_and_harms_nobody(path: str) -> None:
+    sections = {path: Section, "good": Section}
+    assert list(taken_sections(Everything, sections)) == [path]
+    reading = read_toml("inner.x = 2\nnumbers.more = 3\ngood.size = 4", Everything, sections)
+    assert reading.problems == []
+    assert (reading.settings.inner.x, reading.settings.numbers, reading.sections) == (
+        2,
+        {"more": 3.0},
+        {"good": Section(4)},
+    )
+
+
+@attrs.frozen
+class Refusing:
+    size: int = 1
+
+    def __attrs_post_init__(self) -> None:
+        raise ValueError("no size is right")
+
+
+def test_a_section_that_refuses_its_own_defaults_is_a_problem_of_its_key() -> None:
+    (problem,) = read_toml("", Everything, {"bad": Refusing}).problems
+    assert str(problem) == "<text>: bad: no size is right"
 
 
 def test_secrets_are_read_when_asked_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from treasury_arena.config import Settings, load_config
 from treasury_arena.config.reference import REGENERATE, configuration_reference
 from treasury_arena.config.schema import json_schema
-from treasury_arena.config.show import config_hash, to_dict, to_toml
+from treasury_arena.config.settings import Agent
+from treasury_arena.config.show import agents_toml, config_hash, to_dict, to_toml
 from treasury_arena.domain.rules import PROFILES, Rules
 from treasury_arena.errors import ConfigError
 from treasury_arena.registry import Registry
@@ -56,6 +57,13 @@ def test_secrets_are_shown_as_references(load: Load, good: str, monkeypatch: pyt
     assert settings.sections["source.history"].token.reveal() == "hunter2"
     assert 'token = "env:TOKEN"' in to_toml(settings)
     assert "hunter2" not in to_toml(settings) + repr(settings)
+
+
+def test_bred_genomes_are_written_as_a_run_takes_them(load: Load, good: str) -> None:
+    agents = (Agent(strategy="farmer", genome={"level": 0.1, "window": 24.0}), Agent(strategy="farmer"))
+    head, tail = good.split("[[agents]]")[0], "\n[source.simulated]\n"
+    assert load(head + agents_toml(agents) + tail).agents == agents
+    assert agents_toml(()) == ""
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

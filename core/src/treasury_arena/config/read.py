@@ -68,7 +68,7 @@ def read_toml(
 
     Args:
         sections: further attrs classes by dotted key path; their instances go to `Reading.sections`, and into the root's
-            internal field `sections` where it has one.
+            internal field `sections` where it has one. Those in `taken_sections` are left out.
         overrides: values by dotted key path that replace what the file says.
 
     Raises ConfigError for a file that cannot be read and for text that is no TOML; every other mistake is in `problems`.
@@ -78,11 +78,30 @@ def read_toml(
     lines = key_lines(text)
     for key, value in (overrides or {}).items():
         _override(data, tuple(key.split(".")), value, lines)
-    reader = _Reader(file, lines, sections or {})
+    taken = taken_sections(schema, sections or {})
+    reader = _Reader(file, lines, {path: cls for path, cls in (sections or {}).items() if path not in taken})
     settings = reader.root(schema, data)
     found = [Problem(file, line_of(path, lines), dotted(path), text) for path, text in reader.found]
     problems = sorted(found, key=lambda one: (one.line or 0, one.key))
     return Reading(settings, problems, reader.read_sections, lines, file)
+
+
+def taken_sections(schema: type[Any], sections: Mapping[str, type[Any]]) -> dict[str, str]:
+    """Plugin sections at a key path that the schema itself has, with the sentence that says so."""
+    taken: dict[str, str] = {}
+    for path in sections:
+        cls: Any = schema
+        for part in path.split("."):
+            keys = {key.name: key for key in key_fields(cls)}
+            if part not in keys:
+                break
+            cls = alternatives(keys[part].hint)[0]
+            if not (isinstance(cls, type) and attrs.has(cls)):
+                taken[path] = f"configuration section {path!r} of a plugin is refused: {part!r} is a key of the core"
+                break
+        else:
+            taken[path] = f"configuration section {path!r} of a plugin is refused: it is a table of the core"
+    return taken
 
 
 def read_table(cls: type[Any], data: dict[str, Any], path: KeyPath, reading: Reading) -> list[tuple[KeyPath, str]]:
@@ -170,13 +189,10 @@ class _Reader:
         self.read_sections: dict[str, Any] = {}
 
     def root(self, schema: type[Any], data: dict[str, Any]) -> Any:
-        known = {key.name for key in key_fields(schema)}
         values, partial = self._values(schema, data, ())
         for path, cls in self.sections.items():
-            if path in known:
-                raise ConfigError(f"a plugin claims the configuration section {path!r}, which the core already has")
             if path not in self.read_sections and not any(key.required for key in key_fields(cls)):
-                self.read_sections[path] = cls()
+                self.read_sections[path] = self._construct(cls, {}, None, tuple(path.split(".")))
         if "sections" in {attribute.name for attribute in attrs.fields(schema) if attribute.metadata.get("internal")}:
             values["sections"] = dict(sorted(self.read_sections.items()))
             object.__setattr__(partial, "sections", values["sections"])
