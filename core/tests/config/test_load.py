@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.config import Settings, load_config
@@ -98,6 +98,14 @@ SINGLE = [
     ("end = 2024-03-31", "", "end", "is missing; expected a day as YYYY-MM-DD"),
     ("arena = 200_000", "arena = 200_001", "capital", "is 373262.00, but total is 373261; the difference is +1.00"),
     ('reserve = "163261"', 'reserve = "lots"', "capital.reserve", 'is the text "lots"; expected an amount'),
+    (
+        "arena = 200_000",
+        "arena = 200000.0000000000000000000000001",
+        "capital",
+        "the difference is +0.0000000000000000000000001",
+    ),
+    ("arena = 200_000", "proving_slot = 1e16", "capital.proving_slot", "expected <= 1000000000000000"),
+    ('reserve = "163261"', "reserve = -1", "capital.reserve", "is -1; expected >= 0"),
     ('reserve = "163261"', "reserve = nan", "capital.reserve", "expected a finite number"),
     ('reserve = "163261"', 'reserve = "NaN"', "capital.reserve", "expected an amount"),
     ("arena = 200_000", "proving_agents = 11", "capital", "is 11000; expected at most the proving pool, 10000.00"),
@@ -251,6 +259,7 @@ def damaged(draw: st.DrawFn, good: str) -> str:
     return "\n".join(lines)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_text_escapes_as_anything_but_a_configuration_error(
     registry: Registry, good: str, data: st.DataObject

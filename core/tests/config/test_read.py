@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.config.keys import Secret, database_url, dereference, key
@@ -89,6 +89,7 @@ WRONG = [
     ('number = "1"', 'number: is the text "1"; expected a number'),
     ("number = true", "number: is true; expected a number"),
     ("number = inf", "number: is Infinity; expected a finite number"),
+    ("number = 1e400", "number: is 1E+400; expected a finite number"),
     ("number = nan", "number: is NaN; expected a finite number"),
     ("flag = 1", "flag: is the number 1; expected true or false"),
     ("text = 1", "text: is the number 1; expected a text"),
@@ -128,12 +129,14 @@ def test_a_key_that_could_not_be_read_keeps_its_default_beside_the_others() -> N
     assert len(reading.problems) == 2
 
 
+@settings(deadline=None)
 @given(st.dates())
 def test_every_date_reads_as_date_and_as_text(day: datetime.date) -> None:
     assert read_toml(f"day = {day.isoformat()}", Everything).settings.day == day
     assert read_toml(f'day = "{day.isoformat()}"', Everything).settings.day == day
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**12), max_value=10**12))
 def test_amounts_are_exact_as_numbers_and_as_text(amount: Decimal) -> None:
     assert read_toml(f"money = {amount:f}", Everything).settings.money == amount
@@ -174,6 +177,13 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_toml(tmp_path, Everything)
     (tmp_path / "bom.toml").write_bytes(b"\xef\xbb\xbfwhole = 4\r\nflag = true\r\n")
     assert read_toml(tmp_path / "bom.toml", Everything).settings.whole == 4
+
+
+def test_numbers_beyond_every_limit_are_refused_in_one_sentence() -> None:
+    (problem,) = read_toml("number = 1" + "0" * 400, Everything).problems
+    assert problem.text.endswith("expected a finite number")
+    with pytest.raises(ConfigError, match="<text>: not TOML: exceeds the limit"):
+        read_toml("number = 1" + "0" * 5000, Everything)
 
 
 def test_deeply_nested_text_is_refused_in_one_sentence() -> None:

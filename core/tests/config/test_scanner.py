@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tomli
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.config.scanner import KeyPath, key_lines
@@ -70,6 +70,7 @@ def documents(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["\n", "\r\n"])).join(lines) + draw(st.sampled_from(["", "\n"]))
 
 
+@settings(deadline=None)
 @given(documents())
 def test_every_value_is_found_on_its_line(text: str) -> None:
     lines = key_lines(text)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ import attrs
 import jsonschema
 import pytest
 import tomli
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.config import Settings, load_config
 from treasury_arena.config.reference import REGENERATE, configuration_reference
 from treasury_arena.config.schema import json_schema
 from treasury_arena.config.settings import Agent
-from treasury_arena.config.show import agents_toml, config_hash, to_dict, to_toml
+from treasury_arena.config.show import agents_toml, config_hash, plain, to_dict, to_toml
 from treasury_arena.domain.rules import PROFILES, Rules
 from treasury_arena.errors import ConfigError
 from treasury_arena.registry import Registry
@@ -59,6 +60,14 @@ def test_secrets_are_shown_as_references(load: Load, good: str, monkeypatch: pyt
     assert "hunter2" not in to_toml(settings) + repr(settings)
 
 
+def test_amounts_keep_every_digit(load: Load, good: str) -> None:
+    long = "163261.000001"
+    text = good.replace('"163261"', f'"{long}"').replace("total = 373261", 'total = "373261.000001"')
+    assert to_dict(load(text))["capital"]["reserve"] == long
+    assert to_dict(load(text))["capital"]["arena"] == "200000"
+    assert plain(Decimal("1234567890123456789.123456789012345678900")) == "1234567890123456789.1234567890123456789"
+
+
 def test_bred_genomes_are_written_as_a_run_takes_them(load: Load, good: str) -> None:
     agents = (Agent(strategy="farmer", genome={"level": 0.1, "window": 24.0}), Agent(strategy="farmer"))
     head, tail = good.split("[[agents]]")[0], "\n[source.simulated]\n"
@@ -66,6 +75,7 @@ def test_bred_genomes_are_written_as_a_run_takes_them(load: Load, good: str) -> 
     assert agents_toml(()) == ""
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_name_survives_the_round_trip(registry: Registry, good: str, name: str) -> None:
     settings = attrs.evolve(load_config(good, registry), name=name)

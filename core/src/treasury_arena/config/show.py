@@ -89,7 +89,8 @@ def _beside_the_point(key: KeyField, value: Any) -> bool:
 def plain(value: Any, hashed: bool = False) -> Any:
     """A value of a key as JSON-ready data."""
     if isinstance(value, Decimal):
-        text = f"{value.normalize():f}"
+        text = f"{value:f}"  # not normalize(), which rounds to the context's precision
+        text = text.rstrip("0").rstrip(".") if "." in text else text
         return "0" if text == "-0" else text
     if isinstance(value, datetime.date):
         return value.isoformat()
