@@ -253,6 +253,19 @@ def test_an_unknown_name_gets_the_nearest_and_the_rejected_plugins(install: Inst
         registry.require("plugins", "goood")
 
 
+def test_many_rejected_plugins_are_named_without_their_reasons(install: Install) -> None:
+    install("good", GOOD)
+    for name in ("one", "two", "three"):
+        install(name, "raise SystemExit(1)")
+    registry, _ = load("one", "two", "three")
+    with pytest.raises(PluginError) as caught:
+        registry.require("sources", "stead")
+    assert str(caught.value) == (
+        "unknown source 'stead': did you mean 'steady'? (rejected plugins may have offered it: one; three; two)"
+    )
+    assert len(registry.warnings) == 3
+
+
 def test_the_environment_lists_plugins_and_traces_hooks(
     install: Install, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

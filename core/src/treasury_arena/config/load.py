@@ -33,7 +33,7 @@ def load_config(path: Path | str, registry: Offered, overrides: Mapping[str, Any
     if problems:
         problems.sort(key=lambda problem: (problem.line or 0, problem.key))
         lines = list(dict.fromkeys(str(problem) for problem in problems))
-        if any("unknown key" in problem.text for problem in problems):
+        if any("unknown key" in problem.text or "rejected plugins" in problem.text for problem in problems):
             refused = taken_sections(Settings, registry.sections).values()
             lines += [f"note: {warning}" for warning in (*registry.warnings, *refused)]
         raise ConfigError("\n".join(lines))
