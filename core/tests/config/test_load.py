@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from treasury_arena.config import Settings, load_config
 from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
@@ -96,6 +98,14 @@ SINGLE = [
     ("end = 2024-03-31", "", "end", "is missing; expected a day as YYYY-MM-DD"),
     ("arena = 200_000", "arena = 200_001", "capital", "is 373262.00, but total is 373261; the difference is +1.00"),
     ('reserve = "163261"', 'reserve = "lots"', "capital.reserve", 'is the text "lots"; expected an amount'),
+    (
+        "arena = 200_000",
+        "arena = 200000.0000000000000000000000001",
+        "capital",
+        "the difference is +0.0000000000000000000000001",
+    ),
+    ("arena = 200_000", "proving_slot = 1e16", "capital.proving_slot", "expected <= 1000000000000000"),
+    ('reserve = "163261"', "reserve = -1", "capital.reserve", "is -1; expected >= 0"),
     ('reserve = "163261"', "reserve = nan", "capital.reserve", "expected a finite number"),
     ('reserve = "163261"', 'reserve = "NaN"', "capital.reserve", "expected an amount"),
     ("arena = 200_000", "proving_agents = 11", "capital", "is 11000; expected at most the proving pool, 10000.00"),
@@ -181,9 +191,6 @@ def test_one_mistake_is_told_once_with_line_key_and_expectation(
 
 
 def test_every_mistake_is_told_at_once(mistakes: Mistakes, good: str) -> None:
-    chosen = [
-        one for one in SINGLE if one[0] in ("seed = 7", "size = 4", "fee = 0.001", "decimals = 18", "level = 0.5")
-    ]
     text = good
     for right, wrong in (
         ("seed = 7", "sed = 7"),
@@ -215,3 +222,52 @@ def test_a_rejected_plugin_is_named_beside_an_unknown_key(good: str) -> None:
         load_config("[alerts]\nto = 'x'\n", load_registry(only=[], extra={"alerts": Broken()}))
     assert "alerts: unknown key" in str(caught.value)
     assert "note: plugin 'alerts' of (in process) was rejected: RuntimeError: no sections today" in str(caught.value)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, good: str) -> str:
+    """The right configuration with lines dropped, doubled, swapped, or a value replaced by one of another kind."""
+    lines = good.splitlines()
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(lines) - 1))
+        other = draw(st.integers(0, len(lines) - 1))
+        match draw(st.sampled_from(["drop", "double", "swap", "value", "cut"])):
+            case "drop" if len(lines) > 1:
+                del lines[at]
+            case "double":
+                lines.insert(at, lines[at])
+            case "swap":
+                lines[at], lines[other] = lines[other], lines[at]
+            case "value":
+                values = [
+                    '"x"',
+                    '""',
+                    "3",
+                    "-1",
+                    "nan",
+                    "true",
+                    "[]",
+                    "{}",
+                    "[{}]",
+                    "{ name = 3 }",
+                    "2024-02-30",
+                    "[[3]]",
+                ]
+                lines[at] = f"{lines[at].split('=')[0]}= {draw(st.sampled_from(values))}"
+            case "cut":
+                lines[at] = lines[at][: draw(st.integers(0, len(lines[at])))]
+    return "\n".join(lines)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_no_text_escapes_as_anything_but_a_configuration_error(
+    registry: Registry, good: str, data: st.DataObject
+) -> None:
+    text = data.draw(damaged(good))
+    said: list[str] = []
+    try:
+        load_config(text, registry)
+    except ConfigError as error:
+        said = str(error).splitlines()
+    assert all(line.startswith("<text>:") for line in said)

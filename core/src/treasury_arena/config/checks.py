@@ -230,10 +230,9 @@ def _params(cls: type[Any], choice: Choice | Term, path: KeyPath, reading: Readi
         for name in params:
             yield (*path, "params", name), f"{choice.name!r} takes no parameters"
         return
-    given = {key.name: params[key.name] for key in key_fields(cls) if key.name in params}
-    unknown = [name for name in params if name not in given]
+    known = [key.name for key in key_fields(cls)]
+    unknown = [name for name in params if name not in known]
     for name in unknown:
-        known = [key.name for key in key_fields(cls)]
         yield (*path, "params", name), f"{choice.name!r} has no such parameter; {nearest(name, known)}"
     if not unknown:
         yield from read_table(cls, dict(params), (*path, "params"), reading)

@@ -8,7 +8,7 @@ from typing import Any
 
 from treasury_arena.config.checks import check
 from treasury_arena.config.offered import Offered
-from treasury_arena.config.read import read_toml
+from treasury_arena.config.read import read_toml, taken_sections
 from treasury_arena.config.settings import Settings
 from treasury_arena.errors import ConfigError
 
@@ -33,8 +33,9 @@ def load_config(path: Path | str, registry: Offered, overrides: Mapping[str, Any
     if problems:
         problems.sort(key=lambda problem: (problem.line or 0, problem.key))
         lines = list(dict.fromkeys(str(problem) for problem in problems))
-        if any("unknown key" in problem.text for problem in problems):
-            lines += [f"note: {warning}" for warning in registry.warnings]
+        if any("unknown key" in problem.text or "rejected plugins" in problem.text for problem in problems):
+            refused = taken_sections(Settings, registry.sections).values()
+            lines += [f"note: {warning}" for warning in (*registry.warnings, *refused)]
         raise ConfigError("\n".join(lines))
     settings: Settings = reading.settings
     return settings

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-import tomli
 
 from treasury_arena.config.keys import KeyField, Secret, alternatives, key_fields
+from treasury_arena.config.parse import override, parse, toml_text
 from treasury_arena.config.scanner import KeyPath, key_lines
+from treasury_arena.config.wording import expectation, names, refusal, shown
 from treasury_arena.errors import ConfigError, nearest
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
 _BAD: Any = object()
 
 
@@ -68,21 +68,40 @@ def read_toml(
 
     Args:
         sections: further attrs classes by dotted key path; their instances go to `Reading.sections`, and into the root's
-            internal field `sections` where it has one.
+            internal field `sections` where it has one. Those in `taken_sections` are left out.
         overrides: values by dotted key path that replace what the file says.
 
     Raises ConfigError for a file that cannot be read and for text that is no TOML; every other mistake is in `problems`.
     """
-    file, text = (str(source), _text(source)) if isinstance(source, Path) else ("<text>", source)
-    data, text = _parse(file, text)
+    file, text = (str(source), toml_text(source)) if isinstance(source, Path) else ("<text>", source)
+    data, text = parse(file, text)
     lines = key_lines(text)
     for key, value in (overrides or {}).items():
-        _override(data, tuple(key.split(".")), value, lines)
-    reader = _Reader(file, lines, sections or {})
+        override(data, tuple(key.split(".")), value, lines)
+    taken = taken_sections(schema, sections or {})
+    reader = _Reader(file, lines, {path: cls for path, cls in (sections or {}).items() if path not in taken})
     settings = reader.root(schema, data)
     found = [Problem(file, line_of(path, lines), dotted(path), text) for path, text in reader.found]
     problems = sorted(found, key=lambda one: (one.line or 0, one.key))
     return Reading(settings, problems, reader.read_sections, lines, file)
+
+
+def taken_sections(schema: type[Any], sections: Mapping[str, type[Any]]) -> dict[str, str]:
+    """Plugin sections at a key path that the schema itself has, with the sentence that says so."""
+    taken: dict[str, str] = {}
+    for path in sections:
+        cls: Any = schema
+        for part in path.split("."):
+            keys = {key.name: key for key in key_fields(cls)}
+            if part not in keys:
+                break
+            cls = alternatives(keys[part].hint)[0]
+            if not (isinstance(cls, type) and attrs.has(cls)):
+                taken[path] = f"configuration section {path!r} of a plugin is refused: {part!r} is a key of the core"
+                break
+        else:
+            taken[path] = f"configuration section {path!r} of a plugin is refused: it is a table of the core"
+    return taken
 
 
 def read_table(cls: type[Any], data: dict[str, Any], path: KeyPath, reading: Reading) -> list[tuple[KeyPath, str]]:
@@ -108,45 +127,6 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        folder = path.parent
-        beside = [one.name for one in folder.glob("*.toml")] if folder.is_dir() else []
-        raise ConfigError(f"{path}: there is no such file; {nearest(path.name, beside)}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _parse(file: str, text: str) -> tuple[dict[str, Any], str]:
-    # An impossible date is a syntax error to tomli; as text it becomes a problem of its key, beside all the others.
-    while True:
-        try:
-            return tomli.loads(text, parse_float=Decimal), text
-        except tomli.TOMLDecodeError as error:
-            literal = _DATE.match(text, error.pos) if error.msg.startswith("Invalid date") else None
-            if literal is None:
-                told = error.msg[0].lower() + error.msg[1:]
-                raise ConfigError(f"{file}:{error.lineno}:{error.colno}: not TOML: {told}") from error
-            text = f'{text[: error.pos]}"{literal.group()}"{text[literal.end() :]}'
-        except RecursionError as error:
-            raise ConfigError(f"{file}: not TOML: nested too deeply") from error
-
-
-def _override(data: dict[str, Any], path: tuple[str, ...], value: Any, lines: dict[KeyPath, int]) -> None:
-    for part in path[:-1]:
-        inner = data.setdefault(part, {})
-        if not isinstance(inner, dict):
-            return
-        data = inner
-    data[path[-1]] = value
-    for known in [one for one in lines if one[: len(path)] == path]:
-        del lines[known]
-
-
 class _Reader:
     def __init__(self, file: str, lines: Mapping[KeyPath, int], sections: Mapping[str, type[Any]]) -> None:
         self.file = file
@@ -156,13 +136,10 @@ class _Reader:
         self.read_sections: dict[str, Any] = {}
 
     def root(self, schema: type[Any], data: dict[str, Any]) -> Any:
-        known = {key.name for key in key_fields(schema)}
         values, partial = self._values(schema, data, ())
         for path, cls in self.sections.items():
-            if path in known:
-                raise ConfigError(f"a plugin claims the configuration section {path!r}, which the core already has")
             if path not in self.read_sections and not any(key.required for key in key_fields(cls)):
-                self.read_sections[path] = cls()
+                self.read_sections[path] = self._construct(cls, {}, None, tuple(path.split(".")))
         if "sections" in {attribute.name for attribute in attrs.fields(schema) if attribute.metadata.get("internal")}:
             values["sections"] = dict(sorted(self.read_sections.items()))
             object.__setattr__(partial, "sections", values["sections"])
@@ -174,7 +151,7 @@ class _Reader:
 
     def table(self, cls: type[Any], data: Any, path: KeyPath) -> Any:
         if not isinstance(data, dict):
-            return self.say(path, f"is {_shown(data)}; expected a table of {_names(key_fields(cls))}")
+            return self.say(path, f"is {shown(data)}; expected a table of {names(key_fields(cls))}")
         before = len(self.found)
         values, partial = self._values(cls, data, path)
         return self._construct(cls, values, partial, path) if len(self.found) == before else partial
@@ -221,7 +198,7 @@ class _Reader:
             self.read_sections[here] = self.table(self.sections[here], value, (*path, name))
         elif any(section.startswith(f"{here}.") for section in self.sections):
             if not isinstance(value, dict):
-                self.say((*path, name), f"is {_shown(value)}; expected a table")
+                self.say((*path, name), f"is {shown(value)}; expected a table")
                 return
             for inner, content in value.items():
                 self._other(inner, content, (*path, name), [])
@@ -235,7 +212,7 @@ class _Reader:
         try:
             key.attribute.validator(partial, key.attribute, value)
         except (ValueError, TypeError) as error:
-            self.say(path, _refusal(key.attribute.name, error))
+            self.say(path, refusal(key.attribute.name, error))
             return False
         return True
 
@@ -243,7 +220,7 @@ class _Reader:
         try:
             return cls(**values)
         except (ValueError, TypeError, ConfigError) as error:
-            self.say(path, _refusal("", error))
+            self.say(path, refusal("", error))
             return partial
 
     def value(self, hint: Any, value: Any, path: KeyPath) -> Any:
@@ -254,7 +231,7 @@ class _Reader:
                 read = attempt.value(member, value, path)
                 if not attempt.found:
                     return read
-            return self.say(path, f"is {_shown(value)}; expected {expectation(hint)}")
+            return self.say(path, f"is {shown(value)}; expected {expectation(hint)}")
         hint = members[0]
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if attrs.has(hint) and hint is not Secret:
@@ -279,11 +256,11 @@ class _Reader:
                 return option
         close = nearest(value, map(str, options)) if isinstance(value, str) else ""
         hint = f"; {close}" if close.startswith("did you mean") else ""
-        return self.say(path, f"is {_shown(value)}; expected {expectation(Literal[options])}{hint}")
+        return self.say(path, f"is {shown(value)}; expected {expectation(Literal[options])}{hint}")
 
     def _items(self, value: Any, path: KeyPath, hint: Any, length: int | None) -> Any:
         if not isinstance(value, list | tuple):
-            return self.say(path, f"is {_shown(value)}; expected a list")
+            return self.say(path, f"is {shown(value)}; expected a list")
         if length is not None and len(value) != length:
             return self.say(path, f"has {len(value)} items; expected {length}")
         read = [self.value(hint(at), item, (*path, at)) for at, item in enumerate(value)]
@@ -291,16 +268,16 @@ class _Reader:
 
     def _mapping(self, hint: Any, value: Any, path: KeyPath) -> Any:
         if not isinstance(value, dict):
-            return self.say(path, f"is {_shown(value)}; expected a table of name = {expectation(hint)}")
+            return self.say(path, f"is {shown(value)}; expected a table of name = {expectation(hint)}")
         read = {name: self.value(hint, item, (*path, name)) for name, item in value.items()}
         return _BAD if any(item is _BAD for item in read.values()) else read
 
     def _scalar(self, hint: Any, value: Any, path: KeyPath) -> Any:
-        number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-        if number and not math.isfinite(value):
-            return self.say(path, f"is {value}; expected a finite number")
         if hint is Any:
-            return _plain(value)
+            return self._anything(value, path)
+        number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+        if number and not _finite(value):
+            return self.say(path, f"is {value}; expected a finite number")
         if hint is bool and isinstance(value, bool):
             return value
         if hint is int and number and isinstance(value, int):
@@ -315,14 +292,21 @@ class _Reader:
             return self._decimal(value, path)
         if hint is datetime.date:
             return self._date(value, path)
-        return self.say(path, f"is {_shown(value)}; expected {expectation(hint)}")
+        return self.say(path, f"is {shown(value)}; expected {expectation(hint)}")
+
+    def _anything(self, value: Any, path: KeyPath) -> Any:
+        if isinstance(value, list):
+            return self._items(value, path, lambda _: Any, None)
+        if isinstance(value, dict):
+            return self._mapping(Any, value, path)
+        return self.value(float, value, path) if isinstance(value, float | Decimal) else value
 
     def _decimal(self, value: Any, path: KeyPath) -> Any:
         try:
             read = Decimal(repr(value) if isinstance(value, float) else value)
         except InvalidOperation:
-            return self.say(path, f"is {_shown(value)}; expected {expectation(Decimal)}")
-        return read if read.is_finite() else self.say(path, f"is {_shown(value)}; expected {expectation(Decimal)}")
+            return self.say(path, f"is {shown(value)}; expected {expectation(Decimal)}")
+        return read if read.is_finite() else self.say(path, f"is {shown(value)}; expected {expectation(Decimal)}")
 
     def _date(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
@@ -332,67 +316,11 @@ class _Reader:
                 return datetime.date.fromisoformat(value)
             except ValueError as error:
                 return self.say(path, f"is {value}, an impossible date ({error}); expected a day as YYYY-MM-DD")
-        return self.say(path, f"is {_shown(value)}; expected {expectation(datetime.date)}")
+        return self.say(path, f"is {shown(value)}; expected {expectation(datetime.date)}")
 
 
-def expectation(hint: Any) -> str:
-    """What a type asks for, in words."""
-    members = alternatives(hint)
-    if len(members) > 1:
-        return " or ".join(expectation(member) for member in members)
-    hint = members[0]
-    words = {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        str: "a text",
-        Path: "a file path",
-        Decimal: "an amount, as a number or decimal text",
-        datetime.date: "a day as YYYY-MM-DD",
-        Secret: 'a reference, "env:NAME" or "file:PATH"',
-        Any: "a value",
-    }
-    if isinstance(hint, type) and attrs.has(hint) and hint is not Secret:
-        return "a table"
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return ("one of " if len(arguments) > 1 else "") + ", ".join(
-            _shown(option).removeprefix("the text ") for option in arguments
-        )
-    if origin in (list, tuple):
-        return "a list"
-    return words.get(hint, "a table") if not origin else "a table"
-
-
-def _refusal(name: str, error: Exception) -> str:
-    text = str(error.args[0]) if error.args else type(error).__name__
-    match = re.fullmatch(rf"'{re.escape(name)}' must be (in .*|[<>=]+ .*?)(?: \(got |: )(.*?)\)?", text)
-    return f"is {match.group(2)}; expected {match.group(1)}" if match else text
-
-
-def _names(keys: list[KeyField]) -> str:
-    return ", ".join(key.name for key in keys)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'the text "{value if len(value) <= 60 else value[:57] + "..."}"'
-    if isinstance(value, int | float | Decimal):
-        return f"the number {value}"
-    if isinstance(value, datetime.datetime):
-        return f"the time {value.isoformat()}"
-    if isinstance(value, datetime.date):
-        return f"the date {value.isoformat()}"
-    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else type(value).__name__
+def _finite(value: int | float | Decimal) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import attrs
 
 from treasury_arena.config.keys import KeyField, alternatives, bounds, key_fields
-from treasury_arena.config.read import expectation
 from treasury_arena.config.settings import RuleOverrides, Settings
 from treasury_arena.config.show import plain
+from treasury_arena.config.wording import expectation
 from treasury_arena.domain.rules import PROFILES, Rules
 
 REGENERATE = "python -m treasury_arena.config.reference docs/reference/configuration.md"

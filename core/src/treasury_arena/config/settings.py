@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ OFF: Literal["off"] = "off"
 
 def amount(default: str, help: str) -> Any:
     """A key for an exact amount of the base asset, not negative."""
-    return key(Decimal(default), help, ge(Decimal(0)))
+    return key(Decimal(default), help, ge(Decimal(0)), le(Decimal(10**15)))
 
 
 @attrs.frozen(kw_only=True)
@@ -38,16 +39,17 @@ class Capital:
     arena_agents_max: int = key(15, "Places in the main arena.", ge(1))
 
     def __attrs_post_init__(self) -> None:
-        parts = self.reserve + self.proving + self.arena
-        if parts != self.total:
+        with decimal.localcontext(prec=100):  # exact for every amount within bounds and up to 36 decimals
+            parts = self.reserve + self.proving + self.arena
+            difference = parts - self.total
+            slots = self.proving_slot * self.proving_agents
+        if difference:
             raise ValueError(
-                f"reserve + proving + arena is {parts:f}, but total is {self.total:f}; "
-                f"the difference is {parts - self.total:+f}"
+                f"reserve + proving + arena is {parts:f}, but total is {self.total:f}; the difference is {difference:+f}"
             )
-        if self.proving_slot * self.proving_agents > self.proving:
+        if slots > self.proving:
             raise ValueError(
-                f"proving_slot x proving_agents is {self.proving_slot * self.proving_agents:f}; "
-                f"expected at most the proving pool, {self.proving:f}"
+                f"proving_slot x proving_agents is {slots:f}; expected at most the proving pool, {self.proving:f}"
             )
         if self.reserve_use == "lend" and not self.idle_market:
             raise ValueError('reserve_use is "lend", but idle_market is empty; expected the name of a lending market')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from treasury_arena.config.keys import KeyField, Secret, key_fields
-from treasury_arena.config.settings import OFF, Settings
+from treasury_arena.config.settings import OFF, Agent, Settings
 
 
 def resolved(settings: Settings) -> Settings:
@@ -34,6 +34,12 @@ def to_dict(settings: Settings) -> dict[str, Any]:
 def to_toml(settings: Settings) -> str:
     """The resolved settings as TOML that `load_config` reads to the same settings."""
     return "\n".join(_toml(to_dict(settings), ())).strip("\n") + "\n"
+
+
+def agents_toml(agents: Iterable[Agent]) -> str:
+    """Genomes as the `[[agents]]` tables of a configuration."""
+    rows = [_table(agent, False) for agent in agents]
+    return "\n".join(_toml({"agents": rows}, ())).strip("\n") + "\n" if rows else ""
 
 
 def config_hash(settings: Settings) -> str:
@@ -83,12 +89,13 @@ def _beside_the_point(key: KeyField, value: Any) -> bool:
 def plain(value: Any, hashed: bool = False) -> Any:
     """A value of a key as JSON-ready data."""
     if isinstance(value, Decimal):
-        text = f"{value.normalize():f}"
+        text = f"{value:f}"  # not normalize(), which rounds to the context's precision
+        text = text.rstrip("0").rstrip(".") if "." in text else text
         return "0" if text == "-0" else text
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, Path | Secret):
-        return str(value)
+        return "" if hashed else str(value)
     if attrs.has(type(value)):
         return _table(value, hashed)
     if isinstance(value, Mapping):

@@ -22,6 +22,7 @@ from treasury_arena.registry.report import PluginReport
 if TYPE_CHECKING:
     import click
 
+_TOLD_MAX = 2  # beyond it an error names rejected plugins without their reasons, which `warnings` has
 _SINGULAR = {kind.plural: kind.singular for kind in (*KINDS, MODELS)}
 
 
@@ -81,7 +82,8 @@ class Registry:
                 )
         sentence = f"unknown {_SINGULAR[kind]} {name!r}: {nearest(name, offered)}"
         if bad:
-            told = "; ".join(f"{one.name}: {one.reason}" for one in bad)
+            few = len(bad) <= _TOLD_MAX
+            told = "; ".join(f"{one.name}: {one.reason}" if few else one.name for one in bad)
             sentence += f" (rejected plugins may have offered it: {told})"
         raise PluginError(sentence)
 

@@ -1,0 +1,70 @@
+"""From a file to TOML data: unreadable files, syntax errors, impossible dates, and overrides from outside."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from treasury_arena.config.scanner import KeyPath
+from treasury_arena.errors import ConfigError, nearest
+
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
+
+
+def toml_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        folder = path.parent
+        beside = [one.name for one in folder.glob("*.toml")] if folder.is_dir() else []
+        raise ConfigError(f"{path}: there is no such file; {nearest(path.name, beside)}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def parse(file: str, text: str) -> tuple[dict[str, Any], str]:
+    # An impossible date is a syntax error to tomli; as text it becomes a problem of its key, beside all the others.
+    while True:
+        try:
+            return tomli.loads(text, parse_float=Decimal), text
+        except tomli.TOMLDecodeError as error:
+            literal = _date_at(text, error.pos)
+            if literal is None:
+                told = error.msg[0].lower() + error.msg[1:]
+                raise ConfigError(f"{file}:{error.lineno}:{error.colno}: not TOML: {told}") from error
+            text = f'{text[: literal.start()]}"{literal.group()}"{text[literal.end() :]}'
+        except ValueError as error:  # a whole number with thousands of digits
+            raise ConfigError(f"{file}: not TOML: {str(error).split(';')[0].lower()}") from error
+        except RecursionError as error:
+            raise ConfigError(f"{file}: not TOML: nested too deeply") from error
+
+
+def _date_at(text: str, position: int) -> re.Match[str] | None:
+    for match in _DATE.finditer(text, text.rfind("\n", 0, position) + 1, position + 40):
+        if match.start() <= position <= match.end() and text[match.start() - 1 : match.start()] in (
+            "",
+            " ",
+            "\t",
+            "=",
+            ",",
+            "[",
+        ):
+            return match
+    return None
+
+
+def override(data: dict[str, Any], path: tuple[str, ...], value: Any, lines: dict[KeyPath, int]) -> None:
+    for part in path[:-1]:
+        inner = data.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return
+        data = inner
+    data[path[-1]] = value
+    for known in [one for one in lines if one[: len(path)] == path]:
+        del lines[known]
