@@ -2,13 +2,13 @@
 
 The log return of coin i over hour t is
 
-    r = drift/8760 + edge_t s/sqrt(8760) - s^2/2 + s z - kappa + jump,      s = s_i exp(H_t)
+    r = drift/8760 + tilt_t s/sqrt(8760) - s^2/2 + s z - kappa + jump,      s = s_i exp(H_t)
 
 where z is normal with correlation through the market factor, H_t (known before z) sums slow, daily and hourly log-volatility
 factors, the regime, the hour and the weekday, and kappa takes the jumps' expectation out. So with ``edge = 0`` the simple
 return is a constant plus a martingale difference: regimes change volatility, jumps, rates and gas, and FOLLOW past returns (a
-run-up calls a bull regime), but foretell nothing. With an edge, ``edge_t = edge tanh(R / sd(R))`` of the coin's own trailing
-return R over `edge_days`, up to the hour before.
+run-up calls a bull regime), but foretell nothing. With an edge, ``tilt_t = EDGE_PER_SHARPE edge tanh(R / sd(R))`` of the
+coin's own trailing return R over `edge_days`, up to the hour before.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ REGIME_JUMPS_PER_YEAR = (12.0, 25.0, 25.0, 160.0)
 TREND_DAYS = 21
 LEVERAGE = 0.2  # correlation of a volatility shock with the last hour's market factor, sign turned
 STRESS_LOG_VOLATILITY = 0.4
+# Holding the sign of R earns the annual Sharpe ratio tilt x mean |tanh| x mean volatility / rms volatility; measured, 1 / 2.2.
+EDGE_PER_SHARPE = 2.2
 # Half the log of E[exp(2H)] with the jumps, measured over centuries, so that ANNUAL_VOLATILITY is what comes out.
-NORMALISER = 0.31
+NORMALISER = 0.335
 
 
 @attrs.frozen(eq=False)
@@ -173,7 +175,7 @@ class PricePath:
             return [0.0, 0.0, 0.0]
         usual = section.volatility * math.sqrt(hours / HOURS_PER_YEAR)
         return [
-            section.edge * math.tanh((log[-1] - log[-1 - hours]) / (usual * annual))
+            EDGE_PER_SHARPE * section.edge * math.tanh((log[-1] - log[-1 - hours]) / (usual * annual))
             for log, annual in zip(self._logs, ANNUAL_VOLATILITY, strict=True)
         ]
 

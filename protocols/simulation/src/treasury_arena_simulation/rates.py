@@ -60,10 +60,10 @@ class RateCurve:
 
 
 CURVES = (
-    RateCurve("USDC", 0.0, 0.067, 0.60, 0.90, 0.10, 2.7, 1.0, 1.0, 60.0, 0.45),
-    RateCurve("USDT", 0.0, 0.064, 0.72, 0.88, 0.10, 2.5, 1.0, 1.0, 50.0, 0.40),
-    RateCurve("DAI", 0.0, 0.080, 0.75, 0.90, 0.25, 2.6, 1.0, 1.0, 50.0, 0.45),
-    RateCurve("WETH", 0.0, 0.0275, 0.80, 0.90, 0.15, 2.6, 0.0, 0.8, 120.0, 0.03),
+    RateCurve("USDC", 0.009, 0.058, 0.60, 0.90, 0.10, 2.8, 1.0, 1.0, 60.0, 0.45),
+    RateCurve("USDT", 0.009, 0.055, 0.72, 0.88, 0.10, 2.6, 1.0, 1.0, 50.0, 0.40),
+    RateCurve("DAI", 0.010, 0.070, 0.75, 0.90, 0.25, 2.7, 1.0, 1.0, 50.0, 0.45),
+    RateCurve("WETH", 0.0, 0.0275, 0.80, 0.90, 0.15, 2.6, 0.0, 1.2, 70.0, 0.13),
 )
 
 
@@ -98,6 +98,6 @@ class RatePath:
             if curve.asset in PEGGED:
                 push = push + 25.0 * gaps[:, PEGGED.index(curve.asset)]
             utilisation = usual + (FULL - usual) * (1.0 - np.exp(-push * fresh))
-            slope1 = curve.slope1 * np.exp(0.42 * curve.appetite * np.clip(appetite, -2.5, 2.5))
+            slope1 = curve.slope1 * np.exp(0.40 * curve.appetite * np.clip(appetite, -2.5, 2.5))
             rates[:, i] = self._section.rates * curve.supply(utilisation, slope1)
         return rates
