@@ -84,5 +84,5 @@ class SimulatedSource(DataSource):
             "columns": ", ".join(COLUMNS),
             "units": "prices USD per token, rates linear APR as a fraction, depth USD within 1%, gas USD per action",
             "planted edge": edge,
-            "resampled": "no" if self._step == HOUR else f"every {self._step // HOUR}th hour",
+            "resampled": "no" if self._step == HOUR else f"one row in {self._step // HOUR}",
         }
