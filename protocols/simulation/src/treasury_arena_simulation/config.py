@@ -40,8 +40,9 @@ class SimulatedSection:
         drift: expected annual growth of every coin (0.1: prices are expected to be e^0.1 higher after a year).
         volatility: multiplies the volatility of every coin; 1.0 resembles 2023 to 2025.
         jumps: multiplies how often prices jump together; 0 for none.
-        edge: the planted edge: annual Sharpe ratio, per unit of signal, that following the trailing return earns in every coin;
-            negative makes returns revert instead, 0 leaves nothing to find (returns are unpredictable up to `drift`).
+        edge: the planted edge, as the annual Sharpe ratio before costs of holding each coin long or short by the sign of its
+            trailing return; negative makes returns revert instead (the opposite sign earns it), 0 leaves nothing to find
+            (returns are unpredictable up to `drift`).
         edge_days: days of the trailing return that the edge follows.
         rates: multiplies the base and slopes of the lending markets' rate curves.
         depegs: episodes a year in which USDT or DAI leaves its peg; 0 for none.
@@ -59,7 +60,7 @@ class SimulatedSection:
     drift: float = attrs.field(default=0.1, validator=_between(-2.0, 2.0))
     volatility: float = attrs.field(default=1.0, validator=_between(0.01, 3.0))
     jumps: float = attrs.field(default=1.0, validator=_between(0.0, 10.0))
-    edge: float = attrs.field(default=0.0, validator=_between(-50.0, 50.0))
+    edge: float = attrs.field(default=0.0, validator=_between(-20.0, 20.0))
     edge_days: int = attrs.field(default=3, validator=_between(1, 60))
     rates: float = attrs.field(default=1.0, validator=_between(0.0, 5.0))
     depegs: float = attrs.field(default=2.0, validator=_between(0.0, 12.0))
