@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 
 import attrs
 
@@ -26,7 +26,8 @@ class Asset:
     def to_raw(self, amount: str | int | Decimal) -> int:
         """Exact token amount to base units; raises ValidationError when it has more decimals than the asset."""
         try:
-            scaled = Decimal(amount).scaleb(self.decimals)
+            with localcontext(prec=200):
+                scaled = Decimal(amount).scaleb(self.decimals)
         except InvalidOperation as error:
             raise ValidationError(f"{amount!r} is not an amount of {self.symbol}") from error
         if not scaled.is_finite() or scaled != scaled.to_integral_value():
