@@ -22,7 +22,9 @@ def validate_capital_change(old_raw: int, new_raw: int, growth_max: float = 10.0
     if new_raw < 0:
         raise ValidationError(f"capital cannot be negative: {new_raw} base units")
     if old_raw > 0 and new_raw > old_raw * growth_max:
-        raise ValidationError(f"capital cannot grow from {old_raw} to {new_raw} at once: more than {growth_max:g} times")
+        raise ValidationError(
+            f"capital cannot grow from {old_raw} to {new_raw} at once: more than {growth_max:g} times"
+        )
 
 
 def tiers(ranked: Sequence[str], rules: Rules) -> dict[str, list[str]]:
@@ -39,7 +41,9 @@ def tiers(ranked: Sequence[str], rules: Rules) -> dict[str, list[str]]:
     }
 
 
-def target_capital(ranked: Sequence[str], pool_raw: int, present_raw: Mapping[str, int], rules: Rules) -> dict[str, int]:
+def target_capital(
+    ranked: Sequence[str], pool_raw: int, present_raw: Mapping[str, int], rules: Rules
+) -> dict[str, int]:
     """Return id -> wanted capital in base units.
 
     A tier's share is divided equally among its agents; a tier with nobody leaves its share unallocated (never

@@ -148,7 +148,11 @@ class SimulationEngine:
         low, high = self._rows(start_date, end_date)
         desk = self.world.desks[agent.strategy.name]
         interpreter = Interpreter(
-            desk.kernel, desk.tables, agent.genome, cash=self._keeper.judge_cash, coin_limit=self.settings.rules.coin_cap
+            desk.kernel,
+            desk.tables,
+            agent.genome,
+            cash=self._keeper.judge_cash,
+            coin_limit=self.settings.rules.coin_cap,
         )
         for row in range(low, high + 1):
             self._going.wait()

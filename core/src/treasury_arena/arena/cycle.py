@@ -107,9 +107,7 @@ class Cycle:
             elif "fidelity_bps" in agent.metrics:
                 metrics["fidelity_bps"] = agent.metrics["fidelity_bps"]
             label = agent.label or judging.record_label(record.coin_share, self.settings.rules)
-            self.journal.post(
-                catalog.PerformanceRecorded(cycle, days, metrics, label if days else ""), agent.agent_id
-            )
+            self.journal.post(catalog.PerformanceRecorded(cycle, days, metrics, label if days else ""), agent.agent_id)
         for agent in living:
             self._end(agent, records[agent.agent_id], row)
         if promotions:
@@ -371,4 +369,3 @@ class Cycle:
 
     def _days(self, start: int, row: int) -> int:
         return (row - start) // self.keeper.day
-

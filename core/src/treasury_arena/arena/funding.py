@@ -303,4 +303,3 @@ class Funding:
         )
         account.interest = {}
         account.start_interval()
-

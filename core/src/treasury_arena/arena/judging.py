@@ -106,7 +106,9 @@ def death(metrics: Metrics, age_days: int, rules: Rules) -> Reason | None:
         return Reason("negative_return", f"return {metrics['total_return']:.2%} at age {age_days} days")
     if age_days >= rules.death_sharpe_age_days:
         if rules.death_sharpe_below is not None and metrics["sharpe"] < rules.death_sharpe_below:
-            return Reason("sharpe", f"Sharpe {metrics['sharpe']:.2f} below {rules.death_sharpe_below} at {age_days} days")
+            return Reason(
+                "sharpe", f"Sharpe {metrics['sharpe']:.2f} below {rules.death_sharpe_below} at {age_days} days"
+            )
         if rules.death_floored_below is not None and metrics["floored_sharpe"] < rules.death_floored_below:
             return Reason(
                 "floored_sharpe",

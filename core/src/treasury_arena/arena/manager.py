@@ -265,9 +265,7 @@ class ArenaManager:
                 record = records[agent.agent_id]
                 end = judging.death(record.metrics, age, self.settings.rules) if age else None
                 if end is not None:
-                    self.journal.post(
-                        catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id
-                    )
+                    self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
                     account = self.funding.accounts.get(agent.agent_id)
                     if account is not None:
                         pool = ARENA_POOL if account.stage == ARENA else PROVING_POOL
@@ -326,7 +324,9 @@ class ArenaManager:
     def get_capital_allocation_breakdown(self) -> dict[str, Any]:
         """Where the capital is, in base units: per pool cash, lent and allocated (present value), and per agent."""
         row = self.row
-        agents = {name: self.funding.equity_raw(account, row) for name, account in sorted(self.funding.accounts.items())}
+        agents = {
+            name: self.funding.equity_raw(account, row) for name, account in sorted(self.funding.accounts.items())
+        }
         out: dict[str, Any] = {"agents": agents}
         for pool in POOLS:
             stage = {PROVING_POOL: PROVING, ARENA_POOL: ARENA}.get(pool)

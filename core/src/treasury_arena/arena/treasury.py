@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from treasury_arena.arena.allocation import worth_moving
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.state import PoolState
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
@@ -10,7 +11,6 @@ from treasury_arena.errors import AllocationError, nearest
 from treasury_arena.events.catalog import IdleCapitalMoved, PoolMarked
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.ledger import accounts
-from treasury_arena.arena.allocation import worth_moving
 
 RESERVE, PROVING_POOL, ARENA_POOL = "reserve", "proving", "arena"
 POOLS = (RESERVE, PROVING_POOL, ARENA_POOL)
@@ -147,9 +147,7 @@ class Treasury:
         transfers = [Transfer("interest", interest)] if interest else []
         transfers.append(Transfer("idle capital", self._lines(pool, fill.legs)))
         self.journal.post(
-            IdleCapitalMoved(
-                pool, self.market_name, -fill.cash_raw, fill.cost_raw, [str(part) for part in fill.state]
-            ),
+            IdleCapitalMoved(pool, self.market_name, -fill.cash_raw, fill.cost_raw, [str(part) for part in fill.state]),
             transfers=tuple(transfers),
         )
 

@@ -10,11 +10,28 @@ from typing import Any, TypeVar
 import click
 
 from treasury_arena.cli.folder import RunFolder, latest
+from treasury_arena.config.load import load_config
+from treasury_arena.config.settings import Settings
+from treasury_arena.errors import ConfigError
+from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore, open_store
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, everything else on stderr.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on stdout, everything else on stderr."
+)
+
+
+config_argument = click.argument("config", type=click.Path(path_type=Path))
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder the data source's files are relative to."
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the configuration's.")
+workers_option = click.option("--workers", type=click.IntRange(min=1), help="Threads; no result depends on it.")
+out_option = click.option("--out", type=click.Path(path_type=Path), help="Folder for everything the run leaves behind.")
+db_option = click.option("--db", metavar="URL", help="Database, instead of a SQLite file in the run's folder.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress display.")
 
 
 def emit(document: Any) -> None:
@@ -29,7 +46,9 @@ def say(text: str) -> None:
 
 def run_options(function: Function) -> Function:
     """Which run a command looks at: RUN (its folder), --out (the same), or --db."""
-    function = click.option("--db", "db", metavar="URL", help="Database of the run, instead of the one in its folder.")(function)
+    function = click.option("--db", "db", metavar="URL", help="Database of the run, instead of the one in its folder.")(
+        function
+    )
     function = click.option("--out", type=click.Path(path_type=Path), help="The run's folder (same as RUN).")(function)
     return click.argument("run", required=False, type=click.Path(path_type=Path))(function)
 
@@ -48,3 +67,19 @@ def find_store(run: Path | None, out: Path | None, db: str | None, *, readonly: 
         return open_store(db, create=False, readonly=readonly)
     folder = find_folder(run, out)
     return open_store(db or folder.store_url(), create=False, readonly=readonly)
+
+
+def read_config(path: Path, registry: Registry, overrides: dict[str, Any]) -> Settings:
+    """Load a configuration file, warning of plugins that were rejected."""
+    settings = load_config(path, registry, overrides)
+    for warning in registry.warnings:
+        say(f"warning: {warning}")
+    return settings
+
+
+def read_text(path: Path) -> str:
+    """The configuration's text; raises ConfigError naming the file."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}") from error

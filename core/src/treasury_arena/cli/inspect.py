@@ -1,4 +1,4 @@
-"""`arena status`, `agents`, `events`, `audit`, `replay` and `plugins`: looking without touching."""
+"""`arena status`, `agents`, `events`, `audit` and `replay`: looking without touching."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import click
 
 from treasury_arena.arena.state import ArenaState
 from treasury_arena.cli.common import emit, find_store, json_option, run_options
-from treasury_arena.registry.loader import load_registry
 from treasury_arena.store import EventStore
 from treasury_arena.store import audit as audit_store
 from treasury_arena.store import replay as replay_store
@@ -210,25 +209,3 @@ def replay(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
             click.echo(str(difference))
         click.echo(f"{report.events} events replayed, {len(report.differences)} differences, digest {report.digest}")
     return 0 if report.ok else 1
-
-
-@click.command("plugins")
-@json_option
-def plugins(as_json: bool) -> int:
-    """List plugins: what each offers, and why any was rejected.
-
-    Exit code 1 when a plugin was rejected.
-
-    \b
-    Example:
-      arena plugins
-    """
-    registry = load_registry()
-    if as_json:
-        emit({"plugins": [report.to_dict() for report in registry.plugins], "warnings": registry.warnings})
-    else:
-        for report in registry.plugins:
-            offers = "; ".join(f"{hook}: {', '.join(names)}" for hook, names in report.offers.items())
-            said = offers if report.status == "accepted" else report.reason
-            click.echo(f"{report.name:14} {report.version or '-':8} {report.status:9} {said}")
-    return 1 if registry.warnings else 0

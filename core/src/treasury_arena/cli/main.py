@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -9,33 +10,30 @@ import sys
 import click
 
 from treasury_arena import __version__
-from treasury_arena.cli.config import config
-from treasury_arena.cli.inspect import agents, audit, events, plugins, replay, status
-from treasury_arena.cli.run import backtest, evolve, resume, run_command
-from treasury_arena.cli.stop import release, stop
-from treasury_arena.errors import TreasuryArenaError
+from treasury_arena.errors import TreasuryArenaError, nearest
 from treasury_arena.registry.loader import load_registry
 
 INTERRUPTED = 130
-BUILT_IN = (
-    run_command,
-    resume,
-    backtest,
-    evolve,
-    status,
-    agents,
-    events,
-    audit,
-    replay,
-    plugins,
-    config,
-    stop,
-    release,
-)
+#: Built-in command -> module and attribute; imported only when asked for, so that `arena plugins` stays light.
+BUILT_IN = {
+    "run": "treasury_arena.cli.run:run_command",
+    "resume": "treasury_arena.cli.run:resume",
+    "backtest": "treasury_arena.cli.search:backtest",
+    "evolve": "treasury_arena.cli.search:evolve",
+    "status": "treasury_arena.cli.inspect:status",
+    "agents": "treasury_arena.cli.inspect:agents",
+    "events": "treasury_arena.cli.inspect:events",
+    "audit": "treasury_arena.cli.inspect:audit",
+    "replay": "treasury_arena.cli.inspect:replay",
+    "plugins": "treasury_arena.cli.plugins:plugins",
+    "config": "treasury_arena.cli.config:config",
+    "stop": "treasury_arena.cli.stop:stop",
+    "release": "treasury_arena.cli.stop:release",
+}
 
 
 class ArenaGroup(click.Group):
-    """The root group; plugin commands are looked up only when a built-in name does not match."""
+    """The root group: built-in commands by name, then those of plugins."""
 
     _plugins: dict[str, click.Command] | None = None
 
@@ -45,10 +43,21 @@ class ArenaGroup(click.Group):
         return self._plugins
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *self._extra()})
+        return sorted({*BUILT_IN, *self._extra()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, cmd_name) or self._extra().get(cmd_name)
+        if cmd_name not in BUILT_IN:
+            return self._extra().get(cmd_name)
+        module, attribute = BUILT_IN[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            ctx.fail(f"no such command {args[0]!r}: {nearest(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=ArenaGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -62,10 +71,6 @@ def arena() -> None:
     Example:
       arena run examples/quickstart.toml
     """
-
-
-for command in BUILT_IN:
-    arena.add_command(command)
 
 
 def run(arguments: list[str] | None = None) -> None:

@@ -42,7 +42,9 @@ class RunProgress:
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.stop()
 
     def __call__(self, report: CycleReport) -> None:
@@ -60,4 +62,6 @@ class RunProgress:
             self._bar.update(self._task, completed=done, description=line)
         elif done % PLAIN_EVERY == 0 or done == self._cycles:
             eta = seconds / done * (self._cycles - done)
-            self._console.print(f"cycle {done}/{self._cycles}  {line}  ETA {eta:.0f} s", soft_wrap=True, highlight=False)
+            self._console.print(
+                f"cycle {done}/{self._cycles}  {line}  ETA {eta:.0f} s", soft_wrap=True, highlight=False
+            )

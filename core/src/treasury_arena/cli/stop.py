@@ -60,7 +60,9 @@ def stop(
 @reason_option
 @operator_option
 @json_option
-def release(run: Path | None, out: Path | None, db: str | None, reason: str, operator: str | None, as_json: bool) -> int:
+def release(
+    run: Path | None, out: Path | None, db: str | None, reason: str, operator: str | None, as_json: bool
+) -> int:
     """Release the emergency stop.
 
     \b

@@ -38,7 +38,9 @@ def build_params(model: PositionModel, spec: MarketSpec) -> Any:
             )
     for name in model.params._fields:
         if name not in defaults and name not in spec.params:
-            raise PluginError(f"market {spec.name!r}: parameter {name!r} of {model.name} has no default and is not given")
+            raise PluginError(
+                f"market {spec.name!r}: parameter {name!r} of {model.name} has no default and is not given"
+            )
     return model.params(*(float(spec.params.get(n, defaults.get(n))) for n in model.params._fields))
 
 

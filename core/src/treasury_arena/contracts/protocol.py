@@ -85,7 +85,6 @@ class ExactMarket(ABC):
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         """Tokens the position amounts to on the ledger's ``position`` account, by asset symbol (as of the last accrual)."""
 
-
     def views(self, state: ExactState, row: int) -> Mapping[str, float]:
         """The model's views of a position at `row`, by name; a market whose model has none need not override this."""
         return {}

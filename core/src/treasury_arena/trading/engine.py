@@ -67,7 +67,9 @@ class TradingEngine:
         mode: str = "simulation",
     ) -> None:
         if mode != "simulation":
-            raise ValidationError(f"trading mode {mode!r} is not available here: this engine executes 'simulation' only")
+            raise ValidationError(
+                f"trading mode {mode!r} is not available here: this engine executes 'simulation' only"
+            )
         self.arena_id = arena_id
         self.mode = mode
         self.markets = dict(markets)
@@ -124,7 +126,9 @@ class TradingEngine:
             worth += market.value(self.accrue(account, role, market, row), row)
         return worth
 
-    def validate_trade(self, account: Account, intent: Intent, fill: Fill, value_raw: int, equity_raw: int) -> str | None:
+    def validate_trade(
+        self, account: Account, intent: Intent, fill: Fill, value_raw: int, equity_raw: int
+    ) -> str | None:
         """Ask every validator; return ``"<code>: <reason>"`` of the first refusal, or None."""
         market = self.market(intent.market)
         increases = intent.target_raw > value_raw
@@ -198,9 +202,7 @@ class TradingEngine:
                     )
                 )
             self.journal.post(
-                OrderReserved(
-                    intent_id, intent.market, intent.role, intent.row, value, intent.target_raw, reserved
-                ),
+                OrderReserved(intent_id, intent.market, intent.role, intent.row, value, intent.target_raw, reserved),
                 account.agent_id,
                 tuple(transfers),
             )

@@ -95,9 +95,7 @@ class LiveRunner:
             for role, market in markets.items()
         }
 
-    def _settle(
-        self, account: Account, desk: StrategyDesk, markets: Mapping[str, ExactMarket], row: int
-    ) -> None:
+    def _settle(self, account: Account, desk: StrategyDesk, markets: Mapping[str, ExactMarket], row: int) -> None:
         target = account.target
         assert target is not None
         account.target = None

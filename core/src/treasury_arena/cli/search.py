@@ -1,0 +1,149 @@
+"""`arena backtest` and `arena evolve`: the search kernel and the search, without an arena around them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from treasury_arena.arena.agent import TreasuryAgent
+from treasury_arena.arena.births import Breeder
+from treasury_arena.arena.records import RecordKeeper
+from treasury_arena.assembly import Assembled, assemble
+from treasury_arena.cli.common import (
+    config_argument,
+    data_option,
+    emit,
+    json_option,
+    read_config,
+    say,
+    seed_option,
+    workers_option,
+)
+from treasury_arena.config.settings import Settings
+from treasury_arena.errors import ValidationError
+from treasury_arena.randomness import stream
+from treasury_arena.registry.loader import load_registry
+
+
+@click.command("backtest")
+@config_argument
+@data_option
+@seed_option
+@workers_option
+@click.option(
+    "--agents", type=click.IntRange(min=1), help="Random genomes per strategy; the configured agents otherwise."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write curves and metrics as JSON to this file.")
+@json_option
+def backtest(
+    config: Path,
+    data: Path | None,
+    seed: int | None,
+    workers: int | None,
+    agents: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Backtest one population over the configured days, without evolution.
+
+    The population: the configuration's [[agents]], or each strategy's defaults, or random genomes with --agents.
+
+    \b
+    Example:
+      arena backtest examples/quickstart.toml --agents 20
+    """
+    registry = load_registry()
+    settings = read_config(config, registry, {"seed": seed})
+    assembled = assemble(settings, registry, data=data, workers=workers)
+    try:
+        population = _population(assembled, settings, agents)
+        frame = assembled.world.frame
+        start = frame.time(assembled.world.first_row).date()
+        end = frame.time(assembled.world.last_row).date()
+        result = assembled.engine().backtest(population, start, end)
+    finally:
+        assembled.close()
+    if out is not None:
+        result.to_json(out)
+    if as_json:
+        steps = result.agent_steps / max(result.seconds, 1e-9)
+        emit({**result.to_dict(), "timings": {"seconds": result.seconds, "agent_steps_per_second": steps}})
+    else:
+        shown = ["strategy", "total_return", "sharpe", "floored_sharpe", "max_drawdown", "costs", "trades", "fitness"]
+        click.echo(result.table.sort_values("fitness", ascending=False)[shown].to_string(float_format="%.4f"))
+        lent = result.curves["lend_everything"]
+        click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.4%}")
+        say(f"{result.agent_steps / max(result.seconds, 1e-9) / 1e6:.1f} M agent-steps/s")
+    return 1 if bool(result.table["failed"].any()) else 0
+
+
+def _population(assembled: Assembled, settings: Settings, count: int | None) -> list[TreasuryAgent]:
+    arena, desks = assembled.arena, assembled.world.desks
+    out: list[TreasuryAgent] = []
+    if count is None and arena.seeds:
+        for index, (name, seed_genes) in enumerate(arena.seeds):
+            out.append(TreasuryAgent(f"{name}-{index + 1}", desks[name].strategy, arena.judge_fitness, seed_genes))
+        return out
+    for name, desk in desks.items():
+        genomes = [desk.space.default]
+        if count is not None:
+            genomes = list(desk.space.sample(count, stream(settings.seed, 0, f"backtest/{name}")))
+        for index, genome in enumerate(genomes):
+            genes = desk.space.values(np.asarray(genome))
+            out.append(TreasuryAgent(f"{name}-{index + 1}", desk.strategy, arena.judge_fitness, genes))
+    return out
+
+
+@click.command("evolve")
+@config_argument
+@data_option
+@seed_option
+@workers_option
+@click.option("--best", type=click.IntRange(min=1), default=3, show_default=True, help="Genomes to print per strategy.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the TOML to this file instead of stdout.")
+@json_option
+def evolve(
+    config: Path, data: Path | None, seed: int | None, workers: int | None, best: int, out: Path | None, as_json: bool
+) -> int:
+    """Search only: breed on the training window before `start`, print the best genomes as TOML that `run` accepts.
+
+    Append the output to a configuration and those agents are born first.
+
+    \b
+    Example:
+      arena evolve examples/quickstart.toml --best 2
+    """
+    registry = load_registry()
+    settings = read_config(config, registry, {"seed": seed})
+    assembled = assemble(settings, registry, data=data, workers=workers)
+    try:
+        arena, world = assembled.arena, assembled.world
+        breeder = Breeder(arena, world, RecordKeeper(arena, world))
+        found: list[dict[str, Any]] = []
+        trials = 0
+        for name, desk in world.desks.items():
+            result = breeder.search(desk, [], 0, world.first_row)
+            trials += result.trials
+            for genome, score in zip(result.genomes[:best], result.scores[:best], strict=True):
+                found.append({"strategy": name, "score": float(score), "genome": desk.space.values(genome)})
+    finally:
+        assembled.close()
+    if not found:
+        raise ValidationError("the search found no genome without a failure")
+    text = "\n".join(_agent_toml(entry) for entry in found)
+    if out is not None:
+        out.write_text(text)
+    if as_json:
+        emit({"agents": found, "trials": trials})
+    elif out is None:
+        click.echo(text)
+    say(f"{trials} genomes tried")
+    return 0
+
+
+def _agent_toml(entry: dict[str, Any]) -> str:
+    genes = "\n".join(f"{name} = {value!r}" for name, value in entry["genome"].items())
+    return f'# training score {entry["score"]:.4f}\n[[agents]]\nstrategy = "{entry["strategy"]}"\n[agents.genome]\n{genes}\n'
