@@ -113,8 +113,6 @@ def assemble(
     """
     strategies = bound_strategies(settings, registry)
     specs = market_specs(settings, registry)
-    assets = asset_table(settings)
-    base = assets[settings.capital.base]
     threads = workers or settings.executor.workers or 1
     source = make_source(settings, registry, data, cache)
     window, first = run_window(settings, list(strategies.values()))

@@ -227,7 +227,7 @@ def _agent(agent: AgentState, manager: ArenaManager) -> dict[str, Any]:
         "deflated_sharpe": graduation.deflated_sharpe if graduation else None,
         "pbo": graduation.pbo if graduation else None,
         "trials": graduation.trials if graduation else None,
-        "fidelity_bps": found["fidelity_bps"] if "fidelity_bps" in found else None,
+        "fidelity_bps": found.get("fidelity_bps"),
         "promoted": bool(agent.graduations),
         "label": agent.label or None,
     }
