@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from treasury_arena.store import open_store, schema
+
 PASSWORD = "correct-horse"
 
 
@@ -68,12 +70,11 @@ def postgres_server() -> Iterator[str]:
         os.chown(secret, *who)
     data, port = folder / "data", _free_port()
     _run(
-        [initdb, "-D", str(data), "-U", "arena", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "-N"],
+        [initdb, "-D", str(data), "-U", "arena", "-A", "password", f"--pwfile={secret}", "-E", "UTF8", "-N"],
         folder,
     )
-    options = (
-        f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c shared_buffers=32MB"
-    )
+    settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=''", "fsync=off", "password_encryption=md5")
+    options = " ".join([f"-p {port}", *(f"-c {setting}" for setting in settings)])
     try:
         _run([control, "-D", str(data), "-l", str(folder / "log"), "-w", "-o", options, "start"], folder)
         yield f"postgresql+pg8000://arena:{PASSWORD}@127.0.0.1:{port}"
@@ -82,29 +83,45 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture
-def fresh_postgres(postgres_server: str) -> Iterator[Callable[[], str]]:
-    """Makes an empty database and returns its URL."""
-    engine = sa.create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
-    made: list[str] = []
-
-    def make() -> str:
-        name = f"arena_{os.urandom(6).hex()}"
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        made.append(name)
-        return f"{postgres_server}/{name}"
-
-    yield make
-    with engine.connect() as connection:
-        for name in made:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: str) -> Iterator[sa.Engine]:
+    """One database with every table, emptied before each test that uses it: faster than one database per test."""
+    url = _create(postgres_server, "arena")
+    open_store(url).close()
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    yield engine
     engine.dispose()
+
+
+def _create(server: str, name: str) -> str:
+    engine = sa.create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return f"{server}/{name}"
+
+
+@pytest.fixture
+def fresh_postgres(postgres_server: str) -> Callable[[], str]:
+    """Makes an empty database and returns its URL."""
+    return lambda: _create(postgres_server, f"arena_{os.urandom(6).hex()}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty store, once on each database."""
+    """URL of a store without events, once on each database; the tables are there on PostgreSQL, to come on SQLite."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'arena.db'}"
+    engine: sa.Engine = request.getfixturevalue("postgres_database")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"TRUNCATE {', '.join(schema.TABLES)}")
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{schema.HEAD}'")
+    return engine.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database with nothing in it, once of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'arena.db'}"
     make: Callable[[], str] = request.getfixturevalue("fresh_postgres")

@@ -50,31 +50,29 @@ def story() -> list[Draft]:
     settled = move("agent:a1:reserved", "agent:a1:position:lend", 90, reason="fill")
     costs = move("agent:a1:reserved", "fee:aave.usdc", 10, reason="fee")
     token = Transfer("mint", (Line("world:aave", "aUSDC", -(2**80)), Line("agent:a1:position:lend", "aUSDC", 2**80)))
+    limits = {"lend": 1.0, "coin": 0.25}
+    reserved = move("agent:a1:available", "agent:a1:reserved", 100)
+    settled_order = c.OrderSettled("i1", "aave.usdc", "lend", 25, "FINAL", ["SENT"], 90, 10, -100, 1.5, ["90"])
+    memory = {"peak_raw": 400, "s": [0.5]}
     return [
         opened(1_000),
         Draft(c.EvolutionCycleStarted(1, 24), NOON),
         spawned("a1"),
         spawned("ä2", origin="seed", parents=["a1"]),
         record("a1", 2.5),
-        Draft(c.AgentGraduated("simulation", "arena", "good", metrics, 0.9, None, 12, {"lend": 1.0, "coin": 0.25}, "lender"), NOON, "a1"),
+        Draft(c.AgentGraduated("simulation", "arena", "good", metrics, 0.9, None, 12, limits, "lender"), NOON, "a1"),
         allocated("a1", 400),
-        Draft(
-            c.OrderReserved("i1", "aave.usdc", "lend", 25, 0, 100, 100),
-            NOON,
-            "a1",
-            (move("agent:a1:available", "agent:a1:reserved", 100),),
-            caused_by=6,
-        ),
-        Draft(c.OrderSettled("i1", "aave.usdc", "lend", 25, "FINAL", ["SENT"], 90, 10, -100, 1.5, ["90"]), NOON, "a1", (settled, costs, token), 7),
+        Draft(c.OrderReserved("i1", "aave.usdc", "lend", 25, 0, 100, 100), NOON, "a1", (reserved,), caused_by=6),
+        Draft(settled_order, NOON, "a1", (settled, costs, token), caused_by=7),
         Draft(c.OrderRejected("i2", "uni.eth", "coin", 26, "trade_size", "too small", 3), NOON, "a1"),
         Draft(c.AgentFailed("raised", "division by zero"), NOON, "ä2"),
         Draft(c.AgentKilled("failed", "its code failed", {}), NOON, "ä2", caused_by=10),
-        Draft(c.AgentMarked(1, 48, 390, 300, {"lend": ["90"]}, {"peak_raw": 400, "s": [0.5]}, [400, 390], {"lend": 0.2}, 1, 10), NOON, "a1"),
+        Draft(c.AgentMarked(1, 48, 390, 300, {"lend": ["90"]}, memory, [400, 390], {"lend": 0.2}, 1, 10), NOON, "a1"),
         Draft(c.EvolutionCycleComplete(1, 48, 12, {"farmer": [1, 2, 3]}, [], {"arena": 1}, 1.0, -0.0, 990, 48), NOON),
         Draft(c.EmergencyStopEngaged("SOFT", "drill", "ann"), NOON),
         returned("a1", 50),
         Draft(c.RunCompleted(1, 48, 990), NOON),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -245,5 +245,5 @@ def audit(store: EventStore) -> AuditReport:
     hand, the first finding names the first event concerned; projections are compared only when the log itself holds.
     Raises StoreError when the database cannot be read.
     """
-    with store.database.read(lenient=True) as connection:
+    with store.database.read(snapshot=True, lenient=True) as connection:
         return _Auditor(store, connection).report()

@@ -22,7 +22,7 @@ from treasury_arena.store.schema import AMOUNT, REAL, TEXT, Table
 CHUNK_ROWS = 5_000
 CHECKPOINT_PAGES = 4_000  # 16 MiB of log before pages are written back: each page is then written back less often
 CACHE_KIB = 16_384
-_LOCK = 0x7472656173757279  # one writer at a time: the key of PostgreSQL's advisory lock
+WRITER_LOCK = 0x7472656173757279  # the key of PostgreSQL's advisory lock: one writer at a time
 
 
 def parse_url(url: str | Path) -> URL:
@@ -125,14 +125,17 @@ class Database:
             connection = raw.execution_options(house_write=True)
             with connection.begin():
                 if not self.sqlite:
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
                 yield connection
 
     @contextlib.contextmanager
-    def read(self, *, lenient: bool = False) -> Iterator[Connection]:
-        """One consistent view. `lenient`: text that is not UTF-8 is read with escapes instead of raising."""
+    def read(self, *, snapshot: bool = False, lenient: bool = False) -> Iterator[Connection]:
+        """A transaction to read in; several statements see one state with `snapshot`.
+
+        `lenient`: text that is not UTF-8 is read with escapes instead of raising.
+        """
         with self.failing_as_store_error(), self.engine.connect() as connection:
-            if not self.sqlite:
+            if snapshot and not self.sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             driver = connection.connection.dbapi_connection
             if lenient and isinstance(driver, sqlite3.Connection):
@@ -212,4 +215,6 @@ def _postgres_type(kind: str) -> str:
 def _needs_immutable(path: Path) -> bool:
     """Whether a WAL database can only be read as immutable: SQLite cannot make its shared-memory file in the folder."""
     wal = path.with_name(path.name + "-wal")
-    return not os.access(path.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
+    effective = os.access in os.supports_effective_ids
+    writable = os.access(path.parent, os.W_OK, effective_ids=effective)
+    return not writable and not (wal.exists() and wal.stat().st_size)

@@ -144,7 +144,7 @@ def replay(store: EventStore) -> ReplayReport:
     Raises IntegrityError when the log itself cannot be read in one chain.
     """
     fresh = Replay()
-    with store.database.read() as connection:
+    with store.database.read(snapshot=True) as connection:
         for event in _events(store, connection):
             fresh.feed(event)
         stored = stored_tables(store, connection)

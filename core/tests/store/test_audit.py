@@ -1,0 +1,179 @@
+"""The audit finds every change of every stored value, and names the first event concerned."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from treasury_arena.store import EventStore, audit, compare_projections, open_store, rebuild_projections, replay, schema
+from treasury_arena.store.audit import CHECKS
+
+
+def changed(value: Any) -> Any:
+    """`value` with one bit of one byte turned."""
+    if value is None:
+        return "\x01"
+    if isinstance(value, int):
+        return value ^ 1 if value ^ 1 else value ^ 2
+    if isinstance(value, float):
+        return value + 2**-40
+    raw = bytearray(str(value).encode() or b"\0")
+    raw[len(raw) // 2] ^= 1
+    return raw.decode()
+
+
+@pytest.fixture
+def log(tmp_path: Path, make: SimpleNamespace) -> Path:
+    path = tmp_path / "log.db"
+    with open_store(path) as store:
+        store.append(make.story()[:9])
+        store.append([draft for draft in make.story()[9:] if draft.caused_by is None])
+    return path
+
+
+@pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
+def test_one_changed_byte_in_any_row_and_column_names_the_first_bad_event(log: Path, table: schema.Table) -> None:
+    names = list(table.columns)
+    direct = sqlite3.connect(log, isolation_level=None)
+    rows = direct.execute(f"SELECT rowid, {', '.join(names)} FROM {table.name}").fetchall()
+    assert rows, table.name
+    with open_store(log, readonly=True) as store:
+        for rowid, *values in rows:
+            seq = values[names.index("seq")]
+            for name, value in zip(names, values, strict=True):
+                other = changed(value)
+                if (
+                    name in ("seq", "entry")
+                    and (other,) in direct.execute(f"SELECT {name} FROM {table.name}").fetchall()
+                ):
+                    other = value + 1_000
+                moved = other if table.columns[table.key[0]] == schema.INT and name == table.key[0] else rowid
+                direct.execute(f"UPDATE {table.name} SET {name} = ? WHERE rowid = ?", (other, rowid))
+                report = audit(store)
+                assert report.first_bad_seq == seq, (name, value, other, report.findings)
+                direct.execute(f"UPDATE {table.name} SET {name} = ? WHERE rowid = ?", (value, moved))
+        assert audit(store).ok
+    direct.close()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_bit_of_any_event_column_even_when_it_is_no_utf8_any_more(log: Path, data: st.DataObject) -> None:
+    direct = sqlite3.connect(log, isolation_level=None)
+    columns = [name for name, kind in schema.EVENTS.columns.items() if kind == schema.TEXT]
+    column = data.draw(st.sampled_from(columns))
+    seqs = [row[0] for row in direct.execute(f"SELECT seq FROM events WHERE {column} IS NOT NULL ORDER BY seq")]
+    seq = data.draw(st.sampled_from(seqs))
+    value = direct.execute(f"SELECT CAST({column} AS BLOB) FROM events WHERE seq = ?", (seq,)).fetchone()[0]
+    place, bit = data.draw(st.integers(0, len(value) - 1)), data.draw(st.integers(0, 7))
+    other = bytearray(value)
+    other[place] ^= 1 << bit
+    direct.execute(f"UPDATE events SET {column} = CAST(? AS TEXT) WHERE seq = ?", (bytes(other), seq))
+    with open_store(log, readonly=True) as store:
+        report = audit(store)
+    direct.execute(f"UPDATE events SET {column} = CAST(? AS TEXT) WHERE seq = ?", (value, seq))
+    direct.close()
+    assert report.first_bad_seq == seq
+
+
+STATEMENTS = {
+    "an event removed": ("DELETE FROM events WHERE seq = 5", 5, "sequence"),
+    "the first event removed": ("DELETE FROM events WHERE seq = 1", 1, "sequence"),
+    "a number below one": ("UPDATE events SET seq = 0 WHERE seq = 5", 5, "sequence"),
+    "None becomes empty text": ("UPDATE events SET agent_id = '' WHERE seq = 2", 2, "event_id"),
+    "a ledger line removed": ("DELETE FROM capital_ledger WHERE entry = 3", 7, "ledger_line"),
+    "a ledger line too many": (
+        "INSERT INTO capital_ledger SELECT 1000, seq, event_id, transfer_id, account, asset, amount, reason, timestamp "
+        "FROM capital_ledger WHERE entry = 1",
+        1,
+        "ledger_line",
+    ),
+    "a balance": (
+        "UPDATE account_balances SET amount = amount + 1 WHERE account = 'gas' OR account = 'pool:arena'",
+        15,
+        "projection",
+    ),
+    "an agent nobody bore": ("UPDATE agents SET agent_id = 'zz' WHERE agent_id = 'a1'", 15, "projection"),
+    "the projection's row removed": ("DELETE FROM arena_state", 16, "projection"),
+}
+
+
+@pytest.mark.parametrize("case", STATEMENTS)
+def test_changes_by_hand_on_both_databases(store: EventStore, make: SimpleNamespace, case: str) -> None:
+    store.append(make.story()[:9])
+    store.append([draft for draft in make.story()[9:] if draft.caused_by is None])
+    statement, seq, check = STATEMENTS[case]
+    with store.database.write() as connection:
+        assert connection.exec_driver_sql(statement).rowcount >= 1
+    report = audit(store)
+    assert not report.ok
+    assert (report.first_bad_seq, report.findings[0].check) == (seq, check), report.findings
+
+
+def test_a_log_sealed_anew_by_someone_who_knows_the_formula_still_has_to_balance(
+    store: EventStore, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append([make.opened(10)])
+    monkeypatch.setattr("treasury_arena.store.event_store.settle", lambda balances, transfers: {})
+    store.append([make.allocated("a1", 11)])
+    monkeypatch.undo()
+    report = audit(store)
+    assert report.first_bad_seq == 2
+    assert {finding.check for finding in report.findings} == {"meaning", "never_negative"}
+
+
+def test_a_sound_store_says_how_much_was_proven(store: EventStore, make: SimpleNamespace) -> None:
+    events = store.append(make.story())
+    report = audit(store)
+    assert report.ok, report.findings
+    assert set(report.checks) == set(CHECKS)
+    assert (report.last_seq, report.digest) == store.last()
+    lines = sum(len(transfer.lines) for event in events for transfer in event.transfers)
+    assert report.checks["ledger_line"] == lines
+    assert report.checks["sequence"] == report.checks["canonical"] == len(events)
+    assert report.checks["cause"] == 3
+
+
+def dropped(store: EventStore) -> None:
+    with store.database.write() as connection:
+        for name in (*schema.PROJECTIONS, "capital_ledger"):
+            connection.exec_driver_sql(f"DELETE FROM {name}")
+
+
+@pytest.mark.parametrize("damage", [dropped, lambda store: None], ids=["dropped", "intact"])
+def test_projections_are_rebuilt_as_they_were(
+    store: EventStore, make: SimpleNamespace, damage: Callable[[EventStore], None]
+) -> None:
+    def everything() -> dict[str, list[tuple[Any, ...]]]:
+        with store.database.read() as connection:
+            return {n: sorted(store.database.rows(connection, t), key=repr) for n, t in schema.TABLES.items()}
+
+    events = store.append(make.story())
+    before = everything()
+    damage(store)
+    assert rebuild_projections(store) == len(events)
+    assert everything() == before
+    assert compare_projections(store) == []
+    assert audit(store).ok
+
+
+def test_replay_tells_what_differs(store: EventStore, make: SimpleNamespace) -> None:
+    events = store.append(make.story())
+    assert replay(store).ok
+    assert (replay(store).events, replay(store).digest) == (len(events), events[-1].hash)
+    with store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE agents SET stage = 'arena' WHERE agent_id = 'ä2'")
+        connection.exec_driver_sql("DELETE FROM trades WHERE intent_id = 'i2'")
+    report = replay(store)
+    assert not report.ok
+    assert [str(difference) for difference in report.differences] == [
+        "trades i2 is missing",
+        "agents ä2: stage is 'arena', the events say 'dead'",
+    ]
