@@ -17,6 +17,7 @@ from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.settings import ArenaSettings, CapitalPlan
 from treasury_arena.clock import to_epoch
 from treasury_arena.config.context import SourceContext
+from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
 from treasury_arena.config.settings import Settings, Term
 from treasury_arena.config.show import config_hash, to_dict
@@ -33,8 +34,9 @@ from treasury_arena.domain.frame import MarketFrame, Window
 from treasury_arena.errors import ConfigError, PluginError
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.registry.facade import Registry
+from treasury_arena.registry.loader import load_registry
 from treasury_arena.simulation.kernel import Kernel, compile_kernels, prepare
-from treasury_arena.store import EventStore
+from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
@@ -142,6 +144,29 @@ def assemble(
     )
     arena = _arena_settings(settings, registry, threads)
     return Assembled(settings, registry, arena, world, Limits(**settings.trading.limits.named()))
+
+
+def open_arena(
+    config: Path | str,
+    *,
+    data: Path | None = None,
+    store: Path | str | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+) -> tuple[ArenaManager, SimulationEngine]:
+    """An arena and its backtest engine from a configuration file, for scripts and notebooks.
+
+    Args:
+        config: path of the TOML file, or its text.
+        data: folder of the data source's files.
+        store: SQLite file or database URL; in memory unless given.
+        seed, workers: override the configuration.
+    """
+    registry = load_registry()
+    source = config if isinstance(config, Path) or "\n" in config else Path(config)
+    settings = load_config(source, registry, {"seed": seed})
+    assembled = assemble(settings, registry, data=data, workers=workers)
+    return assembled.manager(open_store(store if store is not None else "sqlite://")), assembled.engine()
 
 
 def make_source(settings: Settings, registry: Registry, data: Path | None, cache: Path | None) -> DataSource:

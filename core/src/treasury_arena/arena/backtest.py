@@ -147,16 +147,24 @@ class SimulationEngine:
         """
         low, high = self._rows(start_date, end_date)
         desk = self.world.desks[agent.strategy.name]
+        tables = desk.tables
+        market = desk.kernel.layout.market
+        places = dict(zip(market, tables.market_columns.tolist(), strict=True))
+        columns = {role: [places[role, field] for field in model.market._fields] for role, model in desk.models.items()}
         interpreter = Interpreter(
             desk.kernel,
-            desk.tables,
             agent.genome,
             cash=self._keeper.judge_cash,
             coin_limit=self.settings.rules.coin_cap,
+            start=low,
         )
         for row in range(low, high + 1):
             self._going.wait()
-            interpreter.step(row, last=row == high)
+            line = tables.market[row]
+            rows = {role: desk.models[role].market(*line[columns[role]].tolist()) for role in desk.role_names}
+            if row > low:
+                interpreter.accrue(rows)
+            interpreter.step(row, rows, desk.kernel.features(tables, agent.genome, row))
             yield {
                 "row": float(row),
                 "epoch": float(self.world.frame.epoch(row)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 import numpy as np
@@ -36,6 +36,7 @@ class Desk:
     coin_roles: frozenset[str]
     kernel: Kernel
     tables: Tables
+    _columns: dict[tuple[float, ...], NDArray[np.int64]] = attrs.field(factory=dict)
 
     @property
     def role_names(self) -> tuple[str, ...]:
@@ -45,9 +46,13 @@ class Desk:
         """(roles,) True where the role is a coin role."""
         return np.array([role in self.coin_roles for role in self.role_names])
 
-    def feature_row(self, genome: Sequence[float], row: int) -> Sequence[float]:
+    def feature_row(self, genome: tuple[float, ...], row: int) -> list[float]:
         """Features of one genome at one row, in the order of the strategy's Features."""
-        return self.kernel.feature_row(self.tables, genome, row)
+        columns = self._columns.get(genome)
+        if columns is None:
+            columns = self._columns[genome] = np.array(self.kernel.feature_columns(self.tables, genome), dtype=np.int64)
+        found: list[float] = self.tables.features[row, columns].tolist()
+        return found
 
     def live(self) -> StrategyDesk:
         """The same bindings for the live runner."""

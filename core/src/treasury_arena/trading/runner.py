@@ -35,7 +35,7 @@ class StrategyDesk:
     strategy: Strategy
     roles: Mapping[str, str]
     models: Mapping[str, PositionModel]
-    features: Callable[[Sequence[float], int], Sequence[float]]
+    features: Callable[[tuple[float, ...], int], Sequence[float]]
     coin_roles: frozenset[str]
 
 
