@@ -51,7 +51,8 @@ def main(scratch: Path) -> None:
     assert len(accepted) == len(paths), [plugin["name"] for plugin in accepted]
     result = json.loads(call(arena, "run", QUICKSTART, "--out", "run", "--json", cwd=elsewhere))
     audit = json.loads(call(arena, "audit", "run", "--json", cwd=elsewhere))
-    assert audit["ok"] and audit["digest"] == result["digest"], audit
+    assert audit["ok"], audit
+    assert audit["digest"] == result["digest"], audit
     print(f"treasury-arena {version('treasury-arena')}: run {result['run_id']}, digest {result['digest']}")
 
 
