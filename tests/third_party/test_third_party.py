@@ -54,7 +54,7 @@ def test_it_is_funded_in_proving_and_then_in_the_arena(run: Path) -> None:
     funded = arena("events", run, "--type", "CapitalAllocated")
     assert {event["data"]["pool"] for event in funded} >= {"proving", "arena"}
     assert all(event["agent_id"].startswith("reversion") for event in funded)
-    assert all(event["data"]["amount"] > 0 for event in funded)
+    assert all(event["data"]["amount_raw"] > 0 for event in funded)
 
 
 def test_its_books_are_whole(run: Path) -> None:
