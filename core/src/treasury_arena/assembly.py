@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from treasury_arena.arena.backtest import SimulationEngine
+from treasury_arena.arena.cycle import Listener, silent
 from treasury_arena.arena.desk import Desk, World
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.settings import ArenaSettings, CapitalPlan
@@ -58,7 +59,7 @@ class Assembled:
     world: World
     limits: Limits
 
-    def manager(self, store: EventStore) -> ArenaManager:
+    def manager(self, store: EventStore, listener: Listener = silent) -> ArenaManager:
         """The arena over `store`, resumed where the store stands.
 
         Raises ConfigError when the store holds another configuration or other data.
@@ -70,7 +71,7 @@ class Assembled:
                 observer.observe(events)
 
         manager = ArenaManager(
-            self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell
+            self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell, listener
         )
         opened = manager.state.opened
         if opened is not None and opened.config_hash != self.arena.config_hash:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import numpy as np
 
@@ -19,6 +21,16 @@ from treasury_arena.errors import AllocationError, CapitalConservationError, Val
 from treasury_arena.events import catalog
 from treasury_arena.evolution.trials import TrialStats
 from treasury_arena.trading.runner import LiveRunner
+
+
+#: The phases of a cycle in order; a listener is told on reaching each, with the cycle's number.
+PHASES = ("observe", "live", "judge", "breed", "allocate", "record", "commit", "committed")
+
+Listener = Callable[[str, int], None]
+
+
+def silent(phase: str, cycle: int) -> None:
+    """The listener that does nothing."""
 
 
 @attrs.define
@@ -52,6 +64,7 @@ class Cycle:
         treasury: Treasury,
         funding: Funding,
         runner: LiveRunner,
+        listener: Listener = silent,
     ) -> None:
         self.settings = settings
         self.world = world
@@ -59,6 +72,7 @@ class Cycle:
         self.treasury = treasury
         self.funding = funding
         self.runner = runner
+        self.reached = listener
         self.keeper = RecordKeeper(settings, world)
         self.breeder = Breeder(settings, world, self.keeper)
 
@@ -70,16 +84,22 @@ class Cycle:
         """Run cycle number `cycle`, whose present is `row`; on the last one nothing new begins."""
         before = self.state.row
         steps = self.keeper.agent_steps
+        self.reached("observe", cycle)
         self.journal.post(catalog.EvolutionCycleStarted(cycle, row))
+        self.reached("live", cycle)
         self.live(before, row)
         days = [now for now in range(before + 1, row + 1) if self.runner.closes_day(now)] if before >= 0 else []
         worth = {pool: [self.treasury.worth_raw(pool, day) for day in days] for pool in POOLS}
+        self.reached("judge", cycle)
         records = self.judge(cycle, row, promotions=not last)
         generations: list[dict[str, object]] = []
         trials: dict[str, TrialStats] = {}
         if not last:
+            self.reached("breed", cycle)
             generations, trials = self.breed(cycle, row)
+        self.reached("allocate", cycle)
         self.allocate(row, last=last)
+        self.reached("record", cycle)
         return self.record(cycle, row, worth, records, generations, trials, steps, last=last)
 
     def live(self, before: int, row: int) -> None:
@@ -334,7 +354,9 @@ class Cycle:
         )
         if last:
             self.journal.post(catalog.RunCompleted(cycle, row, capital))
+        self.reached("commit", cycle)
         self.journal.commit()
+        self.reached("committed", cycle)
         counts = self.state.counts
         return CycleReport(
             cycle=cycle,

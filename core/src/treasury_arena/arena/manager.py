@@ -11,7 +11,7 @@ import pandas as pd
 
 from treasury_arena.arena import judging
 from treasury_arena.arena.births import agent_name, ranked
-from treasury_arena.arena.cycle import Cycle, CycleReport
+from treasury_arena.arena.cycle import Cycle, CycleReport, Listener, silent
 from treasury_arena.arena.desk import World
 from treasury_arena.arena.funding import Funding
 from treasury_arena.arena.journal import CycleJournal
@@ -56,6 +56,7 @@ class ArenaManager:
         limits: Limits | None = None,
         validators: Sequence[Validator] = (),
         after_commit: Callable[[list[Event]], None] | None = None,
+        listener: Listener = silent,
     ) -> None:
         self.settings = settings
         self.world = world
@@ -63,6 +64,7 @@ class ArenaManager:
         self.limits = limits or Limits()
         self._validators = tuple(validators)
         self._after_commit = after_commit
+        self._listener = listener
         self._lock = threading.RLock()
         self._watchdog = Watchdog(settings.decision_seconds_max)
         self.reload()
@@ -93,7 +95,7 @@ class ArenaManager:
             self.world.frame.step_seconds,
             self._watchdog,
         )
-        self.cycle = Cycle(self.settings, self.world, self.journal, self.treasury, self.funding, runner)
+        self.cycle = Cycle(self.settings, self.world, self.journal, self.treasury, self.funding, runner, self._listener)
         self.funding.restore()
 
     @property
