@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from treasury_arena.arena.treasury import RESERVE
 from treasury_arena.contracts.results import RunResult
 from treasury_arena.domain import controls
 from treasury_arena.domain import statistics as stats
+from treasury_arena.domain.verdict import verdict
 from treasury_arena.events import catalog
 from treasury_arena.randomness import stream
 
@@ -28,7 +30,7 @@ def build_result(manager: ArenaManager, run_id: str, *, setup_seconds: float, se
     assert opened is not None
     events = list(manager.store.read())
     series = read_series(events, world, settings.base, state.row)
-    benchmarks, curves, verdict = _benchmarks(manager, series)
+    benchmarks, curves, said = _benchmarks(manager, series)
     frame, base = world.frame, settings.base
     cycles = _cycles(events, manager)
     generations = [
@@ -63,7 +65,7 @@ def build_result(manager: ArenaManager, run_id: str, *, setup_seconds: float, se
         treasury=metrics(series.treasury, curves["lend_everything"]),
         managed=metrics(series.managed, curves["lend_everything"]),
         benchmarks=benchmarks,
-        verdict=verdict,
+        verdict=said,
         agents=[_agent(agent, manager) for _, agent in sorted(state.agents.items())],
         counts={
             "births": counts["births"],
@@ -121,23 +123,25 @@ def _benchmarks(
     rows = np.array(series.rows)
     initial = settings.base.to_float(settings.capital.total_raw)
     lending = world.lending[rows] / world.lending[rows[0]]
-    coins = [prices[rows] / prices[rows[0]] for prices in world.coins.values()]
-    index = np.mean(coins, axis=0) if coins else np.ones(len(rows))
+    prices = np.stack([prices[rows] for prices in world.coins.values()], axis=1) if world.coins else None
     weight = series.coin_weight
+    mean = float(weight[1:].mean()) if len(rows) > 1 else 0.0
     curves: dict[str, FloatArray] = {"lend_everything": initial * lending}
     labels = {"lend_everything": "lend everything"}
     if world.eth is not None:
-        eth = world.eth[rows] / world.eth[rows[0]]
-        curves["hold_eth"], labels["hold_eth"] = initial * eth, "hold ETH"
-        curves["sixty_forty"] = initial * controls.sixty_forty(eth, lending)
-        labels["sixty_forty"] = "60% ETH, 40% lent"
-    mean = float(weight.mean())
-    curves["passive_mean_weight"] = initial * controls.passive_mean_weight(mean, index, lending)
-    labels["passive_mean_weight"] = f"control: {mean:.1%} coins held passively"
-    weekly = np.array([weight[series.rows.index(row)] if row in series.rows else 0.0 for row in series.cycle_rows])
-    days = [series.rows.index(row) for row in series.cycle_rows]
-    curves["weekly_weights_index"] = initial * controls.weekly_weights_index(weekly, days, index, lending)
-    labels["weekly_weights_index"] = "control: the run's weekly coin weights in an equal-weight index"
+        curves["hold_eth"] = controls.hold(world.eth[rows], initial)
+        curves["sixty_forty"] = controls.sixty_forty(world.eth[rows], lending, initial)
+        labels |= {"hold_eth": "hold ETH", "sixty_forty": "60% ETH, 40% lent"}
+    if prices is not None:
+        index = controls.equal_weight_index(prices)
+        curves["passive_mean_weight"] = controls.passive_mean_weight(mean, prices, lending, initial)
+        curves["weekly_weights_index"] = controls.weekly_weights_index(
+            weight[1 :: controls.DAYS_PER_WEEK], index, lending, initial
+        )
+        labels |= {
+            "passive_mean_weight": f"control: {mean:.1%} coins held passively",
+            "weekly_weights_index": "control: the run's weekly coin weights in an equal-weight index",
+        }
     out = {
         name: {
             "label": labels[name],
@@ -146,15 +150,15 @@ def _benchmarks(
         }
         for name, curve in curves.items()
     }
-    managed = series.managed
-    verdict = controls.verdict(
-        managed[1:] / managed[:-1] - 1.0,
-        curves["weekly_weights_index"][1:] / curves["weekly_weights_index"][:-1] - 1.0,
-        curves["lend_everything"][1:] / curves["lend_everything"][:-1] - 1.0,
-        mean,
+    control = curves.get("passive_mean_weight", curves["lend_everything"])
+    found = verdict(
+        stats.daily_returns(series.managed),
+        stats.daily_returns(control),
         stream(settings.seed, 0, "verdict"),
+        coin_weight=mean,
+        lending_returns=stats.daily_returns(lending),
     )
-    return out, curves, verdict.to_dict()
+    return out, curves, attrs.asdict(found)
 
 
 def _allocation(series: DailySeries) -> dict[str, list[float]]:

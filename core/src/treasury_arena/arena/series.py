@@ -56,7 +56,7 @@ class DailySeries:
     @property
     def coin_weight(self) -> FloatArray:
         """(days,) share of the managed capital in coins."""
-        return np.asarray(self.coin_value / self.managed, dtype=np.float64)
+        return np.clip(self.coin_value / self.managed, 0.0, 1.0)
 
 
 def read_series(events: Iterable[Event], world: World, base: Asset, last_row: int) -> DailySeries:

@@ -81,7 +81,7 @@ class Account:
             "target": None if self.target is None else {k: _packed(v) for k, v in self.target.items()},
             "nav": self.nav,
             "base_nav": self.base_nav,
-            "base_raw": str(self.base_raw),
+            "base_raw": self.base_raw,
             "peak_nav": self.peak_nav,
             "orders_day": self.orders_day,
             "orders_today": self.orders_today,
