@@ -139,6 +139,16 @@ class TestLendingByHand:
         assert legs[0].amount == 456
 
 
+def test_a_state_means_the_same_in_every_frame_that_holds_its_rows(make_market):
+    rates, gas = [0.03, 0.9, 0.11, 0.5, 0.07], [0.0] * 5
+    whole = make_market("simulation.lending_par", "USDC", {"rate": rates, "gas": gas})
+    later = make_market("simulation.lending_par", "USDC", {"rate": rates[2:], "gas": gas[2:]})
+    state = whole.trade(whole.open(), 123_456 * USD, 0).state
+    middle, _ = whole.accrue(state, 0, 2)
+    assert later.value(middle, 0) == whole.value(middle, 2)
+    assert later.accrue(middle, 0, 2) == whole.accrue(middle, 2, 4)
+
+
 @given(
     asset=st.sampled_from(["USDC", "USDT", "DAI", "WETH"]),
     rates=st.lists(st.floats(0.0, 2.0), min_size=2, max_size=30),

@@ -74,4 +74,3 @@ def test_markets_that_cannot_be_served(changes, error, message):
 def test_a_market_that_can():
     market = SimulationProtocol().exact(spec(), FRAME, ASSETS, ASSETS["USDC"])
     assert (market.asset.symbol, market.base.symbol, market.spec.name) == ("WETH", "USDC", "eth")
-    assert market.views(market.open(), 0) == {}

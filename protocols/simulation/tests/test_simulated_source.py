@@ -141,6 +141,7 @@ def test_extreme_keys_give_usable_markets(make_source, keys):
         ({"origin": "01.01.2023"}, "expected YYYY-MM-DD"),
         ({"origin": "2023-02-29"}, "not a day of the calendar"),
         ({"seed": -1}, "seed = -1 must be a number from 0"),
+        ({"seed": 10**400}, "must be a number from 0"),
         ({"volatility": 0.0}, r"volatility = 0\.0 must be a number from 0\.01 to 3"),
         ({"volatility": float("nan")}, "volatility = nan must be"),
         ({"edge": 20.5}, "from -20 to 20"),
