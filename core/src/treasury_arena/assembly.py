@@ -182,13 +182,15 @@ def make_source(settings: Settings, registry: Registry, data: Path | None, cache
 def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, int]:
     """The rows a run needs, and the epoch of its first moment.
 
-    From the longest feature window and the training window before `start` up to the close of the day `end`.
+    From the training window before `start`, and before that the longest feature window (`warmup_days` at most), up to
+    the close of the day `end`.
     """
     step = settings.step_seconds
     start = to_epoch(datetime.combine(settings.start, time(), UTC))
     end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))
     warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * step
-    before = settings.population.training_days * 86_400 + -(-warm_up // 86_400) * 86_400
+    days = min(-(-warm_up // 86_400), settings.population.warmup_days)
+    before = (settings.population.training_days + days) * 86_400
     return Window(start - before, end + step), start
 
 

@@ -52,6 +52,27 @@ class Stopwatch:
         return time.perf_counter() - self._started
 
 
+class PhaseTimer:
+    """Seconds spent in named phases; entering one ends the one before. For timings only."""
+
+    def __init__(self) -> None:
+        self._watch = Stopwatch()
+        self._phase: str | None = None
+        self._since = 0.0
+        self._seconds: dict[str, float] = {}
+
+    def __call__(self, phase: str, number: int = 0) -> None:
+        """Enter `phase`."""
+        now = self._watch.seconds()
+        if self._phase is not None:
+            self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._since
+        self._phase, self._since = phase, now
+
+    def seconds(self, phase: str) -> float:
+        """Seconds spent in `phase` so far, the present stay not counted."""
+        return self._seconds.get(phase, 0.0)
+
+
 def aware(when: datetime) -> datetime:
     """Return `when` in UTC; raises ValueError for a naive datetime."""
     if when.tzinfo is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -23,8 +24,8 @@ from treasury_arena.randomness import stream
 FloatArray = NDArray[np.float64]
 
 
-def build_result(manager: ArenaManager, run_id: str, *, setup_seconds: float, seconds: float) -> RunResult:
-    """Everything the run says, from the store of `manager`."""
+def build_result(manager: ArenaManager, run_id: str, timings: Mapping[str, float]) -> RunResult:
+    """Everything the run says, from the store of `manager`; `timings` holds ``seconds`` and parts of them."""
     state, world, settings = manager.state, manager.world, manager.settings
     opened = state.opened
     assert opened is not None
@@ -88,10 +89,9 @@ def build_result(manager: ArenaManager, run_id: str, *, setup_seconds: float, se
         cycles=cycles,
         data={str(key): str(value) for key, value in world.data_facts.items()},
         timings={
-            "seconds": seconds,
-            "setup_seconds": setup_seconds,
+            **timings,
             "agent_steps": float(steps),
-            "agent_steps_per_second": steps / max(seconds - setup_seconds, 1e-9),
+            "agent_steps_per_second": steps / max(timings["seconds"] - timings.get("setup_seconds", 0.0), 1e-9),
             "events": float(len(events)),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
         },

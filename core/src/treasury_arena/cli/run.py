@@ -26,7 +26,7 @@ from treasury_arena.cli.common import (
 )
 from treasury_arena.cli.folder import RunFolder
 from treasury_arena.cli.progress import RunProgress
-from treasury_arena.clock import Stopwatch, WallClock
+from treasury_arena.clock import PhaseTimer, Stopwatch, WallClock
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.results import RunResult
 from treasury_arena.errors import ConfigError
@@ -151,12 +151,21 @@ def _go(
 
 
 def _cycles(assembled: Assembled, store: EventStore, run_id: str, watch: Stopwatch, *, quiet: bool) -> RunResult:
-    manager = assembled.manager(store)
+    timer = PhaseTimer()
+    manager = assembled.manager(store, timer)
     try:
         rows = manager.schedule()
         setup = watch.seconds()
         with RunProgress(len(rows), assembled.arena.base, quiet=quiet) as progress:
             manager.run(progress)
-        return build_result(manager, run_id, setup_seconds=setup, seconds=watch.seconds())
+        spent = {
+            "setup_seconds": setup,
+            "search_seconds": timer.seconds("breed"),
+            "live_seconds": timer.seconds("live"),
+            "judge_seconds": timer.seconds("judge"),
+            "store_seconds": timer.seconds("commit"),
+            "seconds": watch.seconds(),
+        }
+        return build_result(manager, run_id, spent)
     finally:
         manager.close()

@@ -62,6 +62,9 @@ class Population:
     agents: int = key(50, "Living agents in simulation, over all strategies.", ge(1))
     cycle_days: int = key(7, "Days between two cycles.", ge(1))
     training_days: int = key(180, "Days of history before a birth that the search breeds on.", ge(7))
+    warmup_days: int = key(
+        30, "Days of history before the first training window; features that look back further begin with these.", ge(0)
+    )
     birth_cycles: int = key(4, "Cycles over which the first births are staggered.", ge(1))
 
 
