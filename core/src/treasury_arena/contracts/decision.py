@@ -1,0 +1,124 @@
+"""What happens around a decision, in plain Python: its arguments built, its target checked, clipped and compared.
+
+The reference interpreter and live agents call these; the generated kernels contain the same arithmetic in the same
+order, so all of them agree bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from treasury_arena.contracts.position import MarketSpec, PositionModel
+from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.errors import PluginError, nearest
+
+SHARE_LOW = -1e-9
+"""A share below this fails the target; a rounding error above it is read as 0."""
+SHARES_HIGH = 1.0 + 1e-6
+"""Shares that sum to more than this fail the target."""
+DRIFT_HIGH = 1e300
+"""A drift from here on (infinite, NaN) never trades."""
+FLOAT_MAX = 1.7976931348623157e308
+
+
+def build_genes(strategy: Strategy, genome: Sequence[float]) -> Any:
+    """The strategy's `Genes` from a genome of shape (genes,)."""
+    return strategy.genes(*(float(value) for value in genome))
+
+
+def build_params(model: PositionModel, spec: MarketSpec) -> Any:
+    """The model's `Params` with the market's overrides; raises PluginError for a name the model does not have."""
+    defaults = model.params._field_defaults
+    for name in spec.params:
+        if name not in model.params._fields:
+            raise PluginError(
+                f"market {spec.name!r}: {model.name} has no parameter {name!r}: {nearest(name, model.params._fields)}"
+            )
+    for name in model.params._fields:
+        if name not in defaults and name not in spec.params:
+            raise PluginError(
+                f"market {spec.name!r}: parameter {name!r} of {model.name} has no default and is not given"
+            )
+    return model.params(*(float(spec.params.get(n, defaults.get(n))) for n in model.params._fields))
+
+
+def build_book(
+    strategy: Strategy,
+    *,
+    equity: float,
+    cash: float,
+    drawdown: float,
+    step: float,
+    values: Mapping[str, float],
+    views: Mapping[str, float] | None = None,
+) -> Any:
+    """The strategy's `Book`.
+
+    Args:
+        strategy: whose book it is.
+        equity, cash: USD.
+        drawdown: positive fraction below the highest equity so far.
+        step: rows since the agent's first.
+        values: worth of the position of each role, USD.
+        views: ``<role>_<view>`` -> fact.
+    """
+    known = {"equity": equity, "cash": cash, "drawdown": drawdown, "step": step, **values, **(views or {})}
+    return strategy.book(*(known[name] for name in strategy.book._fields))
+
+
+def check_target(strategy: Strategy, target: Any) -> str | None:
+    """Say why a target fails, in one sentence, or None when it may be traded.
+
+    Shares and controls must be finite, no share below `SHARE_LOW`, their sum at most `SHARES_HIGH`, the band not NaN
+    (HOLD is infinite and legal).
+    """
+    if not isinstance(target, strategy.target):
+        return f"decide() of {strategy.name!r} gave {type(target).__name__}, not its Target"
+    total = 0.0
+    for name, value in zip(target._fields, target, strict=True):
+        if not isinstance(value, int | float):
+            return f"target.{name} is {value!r}, not a number"
+        if name == "band":
+            if math.isnan(value):
+                return "target.band is NaN"
+        elif not math.isfinite(value):
+            return f"target.{name} is {value}"
+        elif name in strategy.roles and value < SHARE_LOW:
+            return f"target.{name} is {value}, a share must not be negative"
+    for role in strategy.roles:
+        total += getattr(target, role)
+    if total > SHARES_HIGH:
+        return f"the target's shares sum to {total}, more than 1"
+    return None
+
+
+def clip_target(
+    shares: Sequence[float], limits: Sequence[float], coins: Sequence[bool], coin_limit: float
+) -> tuple[float, ...]:
+    """Shares cut to what the agent may hold: each to its limit, then the coin roles together to `coin_limit`.
+
+    All sequences run over the strategy's roles in their order.
+    """
+    cut = [limit if share > limit else share for share, limit in zip(shares, limits, strict=True)]
+    cut = [0.0 if share < 0.0 else share for share in cut]
+    total = 0.0
+    for share, coin in zip(cut, coins, strict=True):
+        total += share if coin else 0.0
+    scale = coin_limit / total if total > coin_limit else 1.0
+    return tuple(share * scale if coin else share for share, coin in zip(cut, coins, strict=True))
+
+
+def wants_trade(shares: Sequence[float], values: Sequence[float], equity: float, band: float) -> bool:
+    """Whether the summed drift between clipped shares and position values exceeds the band.
+
+    Args:
+        shares, values: per role; shares of equity and USD.
+        equity: USD; an agent without positive equity never trades.
+        band: share of equity, HOLD or FORCE.
+    """
+    drift = 0.0
+    for share, value in zip(shares, values, strict=True):
+        drift += abs(share * equity - value)
+    return drift > band * equity and drift < DRIFT_HIGH and equity > 0.0
