@@ -202,18 +202,11 @@ class Kernel:
         work(spans[0]) if parts == 1 else self._spread(work, spans)
         return finish(raw, curve, run.active)
 
-    def compile(self, kind: Kind = "blocked") -> None:
-        """Compile (or load from the cache) without running an agent."""
-        width = max(1, len(self.layout.market))
-        tables = Tables(
-            market=np.ones((1, width)),
-            features=np.ones((1, 1)),
-            market_columns=np.zeros(width, dtype=np.int64),
-            feature_columns=np.zeros(max(1, len(self.strategy.features._fields)), dtype=np.int64),
-        )
-        run = self.arguments(tables, np.zeros((0, self.strategy.space.size)), low=0, high=1, cash=1.0, sample=1)
-        raw = np.zeros((0, len(OUTPUT) + 2 * len(self.layout.roles)))
-        self._call(kind, tables, run, (0, 0), raw, np.zeros((0, 1)))
+    def compile(self) -> None:
+        """Compile the blocked kernel (or load it from the cache) without running an agent."""
+        roles, genes = len(self.layout.roles), self.strategy.space.size
+        arguments = empty_arguments(roles, genes, len(self.layout.rows), len(self.layout.gathered))
+        self._first_call(self._entry("blocked"), arguments)
 
     def _spread(self, work: Any, spans: list[tuple[int, int]]) -> None:
         self.compile()  # once, before threads would wait for each other's compilation
@@ -251,6 +244,22 @@ class Kernel:
             raise PluginError(
                 f"strategy {self.strategy.name!r}: its functions compile one by one but not together: {error}"
             ) from error
+
+
+def empty_arguments(roles: int, genes: int, rows: int, gathered: int) -> tuple[Any, ...]:
+    """Arguments of a kernel's entry for no agents: they only carry types, so a call with them just compiles."""
+    floats, whole = np.ones(1), np.zeros(1, dtype=np.int64)
+    none = np.zeros(0)
+    return (
+        *(floats, 1, floats, 1, np.zeros((0, genes)), whole, whole, floats, floats),
+        *(none, np.zeros(0, dtype=np.int64), np.zeros((0, roles)), none, 0, 1, 1, 0, 0),
+        *(*_scratch(rows, max(1, gathered)), np.zeros((0, len(OUTPUT) + 2 * roles)), np.zeros((0, 1))),
+    )
+
+
+def compile_generated(generated: Generated, roles: int, genes: int, rows: int, gathered: int) -> None:
+    """Compile a generated module's blocked kernel into its cache, without the strategy it came from."""
+    generated.load().run_blocked(*empty_arguments(roles, genes, rows, gathered))
 
 
 def _check_genomes(genes: FloatArray, choice: NDArray[np.bool_], highest: FloatArray, where: str) -> None:

@@ -72,7 +72,7 @@ def compile_alone(f: Function) -> None:
     from treasury_arena.simulation.compiling import Compiler, result_type, type_of
 
     path = inspect.getsourcefile(f.function) or "<unknown>"
-    code: Any = f.function.__code__  # type: ignore[attr-defined]
+    code: Any = f.function.__code__
     try:
         compiled = Compiler()(f.function)  # type: ignore[arg-type]
         compiled.compile(tuple(type_of(p) for p in f.params))

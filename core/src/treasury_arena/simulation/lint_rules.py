@@ -78,7 +78,7 @@ class Checker(ast.NodeVisitor):
         self, function: Callable[..., Any], params: Iterable[Any], found: list[Finding], seen: set[Callable[..., Any]]
     ) -> None:
         self.function, self.found, self.seen = function, found, seen
-        self.scope: dict[str, Any] = function.__globals__  # type: ignore[attr-defined]
+        self.scope: dict[str, Any] = function.__globals__
         self.path = inspect.getsourcefile(function) or "<unknown>"
         lines, self.first = inspect.getsourcelines(function)
         self.indent = len(lines[0]) - len(lines[0].lstrip())
