@@ -1,0 +1,191 @@
+"""Built-in features: causal functions ``(column, window) -> array`` of the same length.
+
+Every one is prefix-exact: ``f(x[:k], w)`` equals ``f(x, w)[:k]`` bit for bit, so a feature table computed once over a
+whole frame holds at row t exactly what was known at row t. Sums over a window are therefore built by adding shifted copies
+(elementwise, in a fixed order), not by reductions whose grouping depends on the array's length. The first rows use the
+rows there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from treasury_arena.errors import PluginError, nearest
+
+FloatArray = NDArray[np.float64]
+FeatureFunction = Callable[[FloatArray, int], FloatArray]
+
+#: A rolling deviation below this share of the rolling mean is rounding noise and counts as zero.
+NOISE = 1e-12
+
+
+def _rolling_mean(x: FloatArray, window: int) -> FloatArray:
+    total = x.copy()
+    for back in range(1, min(window, x.size)):
+        total[back:] += x[:-back]
+    return total / _rows_seen(x.size, window)
+
+
+def _rolling_deviation(x: FloatArray, window: int) -> FloatArray:
+    """Population standard deviation over the window, in two passes so that nothing cancels."""
+    mean = _rolling_mean(x, window)
+    squares = (x - mean) ** 2
+    for back in range(1, min(window, x.size)):
+        squares[back:] += (x[:-back] - mean[back:]) ** 2
+    deviation = np.sqrt(squares / _rows_seen(x.size, window))
+    return np.where(deviation > NOISE * np.abs(mean), deviation, 0.0)
+
+
+def _rows_seen(rows: int, window: int) -> FloatArray:
+    return np.minimum(np.arange(1, rows + 1), window).astype(np.float64)
+
+
+def _back(x: FloatArray, window: int) -> FloatArray:
+    """The value `window` rows ago, or the first one."""
+    return x[np.maximum(np.arange(x.size) - window, 0)]
+
+
+def _log_changes(x: FloatArray) -> FloatArray:
+    logs = np.log(x)
+    changes = np.zeros_like(logs)
+    changes[1:] = logs[1:] - logs[:-1]
+    return changes
+
+
+def raw(column: FloatArray, window: int) -> FloatArray:
+    """The column itself (a price, a rate)."""
+    return column.copy()
+
+
+def log_price(column: FloatArray, window: int) -> FloatArray:
+    """Natural logarithm of the column."""
+    return np.log(column)
+
+
+def sma(column: FloatArray, window: int) -> FloatArray:
+    """Simple moving average over `window` rows."""
+    return _rolling_mean(column, window)
+
+
+def log_sma(column: FloatArray, window: int) -> FloatArray:
+    """Natural logarithm of the simple moving average."""
+    return np.log(_rolling_mean(column, window))
+
+
+def log_ratio_sma(column: FloatArray, window: int) -> FloatArray:
+    """Log of value over its own moving average: a valuation proxy, above 0 when dear."""
+    return np.log(column) - np.log(_rolling_mean(column, window))
+
+
+def momentum(column: FloatArray, window: int) -> FloatArray:
+    """Log change over `window` rows (since the first row while there are fewer)."""
+    logs = np.log(column)
+    return logs - _back(logs, window)
+
+
+def change(column: FloatArray, window: int) -> FloatArray:
+    """Difference to the value `window` rows ago; for rates, which may be zero."""
+    return column - _back(column, window)
+
+
+def volatility(column: FloatArray, window: int) -> FloatArray:
+    """Standard deviation of one-row log changes over `window` rows, per row (not annualised)."""
+    return _rolling_deviation(_log_changes(column), window)
+
+
+def low(column: FloatArray, window: int) -> FloatArray:
+    """Lowest value over `window` rows."""
+    padded = np.concatenate([np.full(window - 1, np.inf), column])
+    return np.asarray(sliding_window_view(padded, window).min(axis=1))
+
+
+def high(column: FloatArray, window: int) -> FloatArray:
+    """Highest value over `window` rows."""
+    padded = np.concatenate([np.full(window - 1, -np.inf), column])
+    return np.asarray(sliding_window_view(padded, window).max(axis=1))
+
+
+def drawdown_high(column: FloatArray, window: int) -> FloatArray:
+    """Value over its highest of `window` rows, less 1: 0 at a high, negative below."""
+    return column / high(column, window) - 1.0
+
+
+def zscore(column: FloatArray, window: int) -> FloatArray:
+    """Distance from the moving average in standard deviations; 0 where the window is constant."""
+    deviation = _rolling_deviation(column, window)
+    distance = column - _rolling_mean(column, window)
+    return np.where(deviation > 0.0, distance / np.where(deviation > 0.0, deviation, 1.0), 0.0)
+
+
+#: Feature functions by the name a `Column` uses.
+BUILT_IN: Mapping[str, FeatureFunction] = MappingProxyType(
+    {
+        "raw": raw,
+        "log": log_price,
+        "log_price": log_price,
+        "sma": sma,
+        "log_sma": log_sma,
+        "log_ratio_sma": log_ratio_sma,
+        "momentum": momentum,
+        "change": change,
+        "volatility": volatility,
+        "low": low,
+        "high": high,
+        "drawdown_high": drawdown_high,
+        "zscore": zscore,
+    }
+)
+
+#: Built-in features that take logarithms and so need positive values.
+NEEDS_POSITIVE = frozenset({"log", "log_price", "log_sma", "log_ratio_sma", "momentum", "volatility"})
+
+
+def feature_function(kind: str | FeatureFunction, where: str) -> FeatureFunction:
+    """The function of a `Column.kind`; raises PluginError naming the nearest built-in."""
+    if callable(kind):
+        return kind
+    if kind not in BUILT_IN:
+        raise PluginError(f"{where}: there is no built-in feature {kind!r}: {nearest(kind, BUILT_IN)}")
+    return BUILT_IN[kind]
+
+
+def evaluate(function: FeatureFunction, column: FloatArray, window: int, where: str) -> FloatArray:
+    """Call a feature function on a copy; raises PluginError for a wrong shape or a value that is not finite."""
+    out = np.asarray(function(column.copy(), window), dtype=np.float64)
+    if out.shape != column.shape:
+        raise PluginError(f"{where}: gave shape {out.shape} for a column of shape {column.shape}")
+    bad = np.flatnonzero(~np.isfinite(out))
+    if bad.size:
+        raise PluginError(
+            f"{where}: gave {out[bad[0]]} at row {bad[0]} with window {window}; a finite number is needed"
+        )
+    return out
+
+
+def check_causal(function: FeatureFunction, column: FloatArray, window: int, where: str = "feature") -> None:
+    """Compare a feature of prefixes with the prefix of the feature, bit for bit, at several cuts.
+
+    Args:
+        function: the feature function.
+        column: shape (T,), finite.
+        window: rows.
+        where: names strategy and feature in the error.
+
+    Raises PluginError when rows up to a cut change with data after it, or a result is not finite or of another length.
+    """
+    whole = evaluate(function, column, window, where)
+    rows = column.size
+    cuts = {1, 2, 3, window, window + 1, rows // 3, rows // 2, (2 * rows) // 3, rows - 2, rows - 1}
+    for cut in sorted(cut for cut in cuts if 1 <= cut < rows):
+        part = evaluate(function, column[:cut], window, where)
+        differs = np.flatnonzero(part.view(np.int64) != np.ascontiguousarray(whole[:cut]).view(np.int64))
+        if differs.size:
+            raise PluginError(
+                f"{where}: row {differs[0]} with window {window} is {whole[differs[0]]} over {rows} rows, "
+                f"but {part[differs[0]]} when only the first {cut} are known: the feature looks ahead"
+            )

@@ -1,0 +1,229 @@
+"""The same plugin functions, uncompiled, driving ONE agent: the reference for the kernels.
+
+Written by hand, not generated, so that agreement with the kernels checks the generator as well as the compiler.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from treasury_arena.contracts.decision import (
+    build_book,
+    build_genes,
+    build_params,
+    check_target,
+    clip_target,
+    wants_trade,
+)
+from treasury_arena.errors import AgentError
+from treasury_arena.simulation.kernel import Kernel
+from treasury_arena.simulation.outcome import Outcome, finish
+from treasury_arena.simulation.tables import Tables
+
+
+class Interpreter:
+    """One agent of a kernel's strategy in plain Python floats.
+
+    Args:
+        kernel: strategy, models and markets.
+        genome: (genes,).
+        cash: opening cash, USD.
+        limits: largest share per role in the order of the roles, default 1.
+        coin_limit: largest share in coin markets together.
+        start: the agent's first row.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        genome: ArrayLike,
+        *,
+        cash: float,
+        limits: ArrayLike | None = None,
+        coin_limit: float = 1.0,
+        start: int = 0,
+    ) -> None:
+        self.strategy = kernel.strategy
+        self.models = {role: kernel.models[role] for role in kernel.layout.roles}
+        self.params = {role: build_params(model, kernel.specs[role]) for role, model in self.models.items()}
+        self.coins = [kernel.specs[role].coin for role in self.models]
+        self.limits = [1.0] * len(self.models) if limits is None else [float(x) for x in np.asarray(limits)]
+        self.coin_limit = float(coin_limit)
+        self.genes = build_genes(self.strategy, np.asarray(genome, dtype=np.float64).tolist())
+        self.positions: dict[str, Any] = {role: model.state() for role, model in self.models.items()}
+        self.own: Any = self.strategy.state()
+        self.target: Any = None
+        self.shares: tuple[float, ...] = ()
+        self.pending = False
+        self.cash = self.equity = self.peak = float(cash)
+        self.inverse = self.inverse_peak = 1.0 / self.cash
+        self.start = start
+        self.failed_row = -1
+        self.trades = 0
+        self.total = self.squares = self.deepest = self.costs = self.turnover = 0.0
+        self.share_sums = [0.0] * len(self.models)
+        self.share_tops = [0.0] * len(self.models)
+
+    def values(self, rows: Mapping[str, Any]) -> list[float]:
+        """Worth of each role's position, USD."""
+        return [m.value(self.positions[r], rows[r], self.params[r]) for r, m in self.models.items()]
+
+    def step(self, row: int, rows: Mapping[str, Any], features: Any) -> None:
+        """Live through one row: settle what is pending, be valued, decide.
+
+        Args:
+            row: absolute row number.
+            rows: role -> the model's `Market` at this row.
+            features: the strategy's `Features` at this row.
+        """
+        if self.pending:
+            self._settle(rows)
+        values = self.values(rows)
+        self._mark(_total(self.cash, values), values)
+        if self.failed_row < 0:
+            self._decide(row, rows, features, values)
+
+    def accrue(self, rows: Mapping[str, Any]) -> None:
+        """Carry the positions to the next row, given that row's markets."""
+        for role, model in self.models.items():
+            if model.accrue is not None:
+                self.positions[role] = model.accrue(self.positions[role], rows[role], self.params[role])
+
+    def _mark(self, equity: float, values: list[float]) -> None:
+        gain = (equity - self.equity) * self.inverse
+        self.total += gain
+        self.squares += gain * gain
+        self.equity = equity
+        self.inverse = 1.0 / equity if equity > 0.0 else 0.0
+        if equity > self.peak:
+            self.peak, self.inverse_peak = equity, self.inverse
+        if self.drawdown > self.deepest:
+            self.deepest = self.drawdown
+        for i, value in enumerate(values):
+            share = value * self.inverse
+            self.share_sums[i] += share
+            self.share_tops[i] = share if share > self.share_tops[i] else self.share_tops[i]
+
+    @property
+    def drawdown(self) -> float:
+        """Fraction below the highest equity so far."""
+        return (self.peak - self.equity) * self.inverse_peak
+
+    def _decide(self, row: int, rows: Mapping[str, Any], features: Any, values: list[float]) -> None:
+        views = {
+            f"{role}_{name}": view(self.positions[role], rows[role], self.params[role])
+            for role, model in self.models.items()
+            for name, view in model.views.items()
+        }
+        book = build_book(
+            self.strategy,
+            equity=self.equity,
+            cash=self.cash,
+            drawdown=self.drawdown,
+            step=float(row) - float(self.start),
+            values=dict(zip(self.models, values, strict=True)),
+            views=views,
+        )
+        try:
+            self.target, self.own = self.strategy.decide(features, self.genes, book, self.own)
+        except (ArithmeticError, ValueError) as error:
+            raise AgentError(f"decide() of {self.strategy.name!r} raised {error!r} at row {row}") from error
+        if check_target(self.strategy, self.target) is not None or not math.isfinite(self.equity):
+            self.failed_row = row
+            return
+        shares = [getattr(self.target, role) for role in self.models]
+        self.shares = clip_target(shares, self.limits, self.coins, self.coin_limit)
+        self.pending = wants_trade(self.shares, values, self.equity, self.target.band)
+
+    def _settle(self, rows: Mapping[str, Any]) -> None:
+        self.pending = False
+        before = self.values(rows)
+        equity = _total(self.cash, before)
+        if not equity > 0.0:
+            return
+        cash_before, buys = self.cash, 0.0
+        goals = [share * equity for share in self.shares]
+        moves = [goal - value for goal, value in zip(goals, before, strict=True)]
+        for role, goal, move in zip(self.models, goals, moves, strict=True):
+            if move < 0.0:
+                self._trade(role, goal, rows)
+            else:
+                buys += move
+        scale = 1.0 if buys <= self.cash else (self.cash / buys if self.cash > 0.0 else 0.0)
+        for role, value, move in zip(self.models, before, moves, strict=True):
+            if move >= 0.0:
+                self._trade(role, value + move * scale, rows)
+        after = self.values(rows)
+        moved = sum(abs(new - old) for new, old in zip(after, before, strict=True))
+        self.costs += equity - _total(self.cash, after)
+        self.turnover += moved / equity
+        self.trades += moved > 0.0 or self.cash != cash_before
+
+    def _trade(self, role: str, goal: float, rows: Mapping[str, Any]) -> None:
+        model = self.models[role]
+        control = None
+        if model.control is not None:
+            control = model.control(*(getattr(self.target, f"{role}_{name}") for name in model.control._fields))
+        self.positions[role], cash = model.trade(self.positions[role], goal, rows[role], self.params[role], control)
+        self.cash += cash
+
+
+def _total(cash: float, values: list[float]) -> float:
+    for value in values:
+        cash = cash + value
+    return cash
+
+
+def interpret(
+    kernel: Kernel,
+    tables: Tables,
+    genome: ArrayLike,
+    *,
+    low: int,
+    high: int,
+    start: int | None = None,
+    cash: float,
+    limits: ArrayLike | None = None,
+    coin_limit: float = 1.0,
+    sample: int,
+) -> Outcome:
+    """One genome through rows `low` to `high` in plain Python; the same outcome, bit for bit, as `Kernel.run` with N = 1.
+
+    Raises AgentError when `decide` raises (division by zero and the like, where compiled code goes on with inf or NaN).
+    """
+    run = kernel.arguments(
+        tables,
+        np.asarray(genome, dtype=np.float64)[None, :],
+        low=low,
+        high=high,
+        starts=start,
+        cash=cash,
+        limits=None if limits is None else np.asarray(limits, dtype=np.float64)[None, :],
+        coin_limit=coin_limit,
+        sample=sample,
+    )
+    begin = int(run.starts[0])
+    agent = Interpreter(kernel, genome, cash=cash, limits=limits, coin_limit=coin_limit, start=begin)
+    columns = kernel.feature_columns(tables, genome)
+    places = dict(zip(kernel.layout.market, tables.market_columns.tolist(), strict=True))
+
+    def markets(row: int) -> dict[str, Any]:
+        line = tables.market[row].tolist()
+        return {r: m.market(*(line[places[r, k]] for k in m.market._fields)) for r, m in agent.models.items()}
+
+    curve = np.full((1, run.points), float(cash))
+    for row in range(begin, high):
+        rows = markets(row)
+        agent.step(row, rows, kernel.strategy.features(*(float(tables.features[row, c]) for c in columns)))
+        if row + 1 < high:
+            agent.accrue(markets(row + 1))
+        if (row - low) % sample == 0:
+            curve[0, (row - low) // sample] = agent.equity
+    raw = [agent.equity, agent.total, agent.squares, agent.deepest, agent.trades, agent.costs, agent.turnover]
+    raw += [agent.failed_row, *agent.share_sums, *agent.share_tops]
+    return finish(np.array([raw], dtype=np.float64), curve, run.active)

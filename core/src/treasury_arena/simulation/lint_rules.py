@@ -1,0 +1,384 @@
+"""The rules of the lint: one pass over the syntax tree of a kernel function and of the helpers it reaches.
+
+Each refusal has a reason that was measured or seen: numba compiles some of these silently wrong (a local without value on
+one path runs on garbage, `print` and `random` compile), refuses others without the author's line, or compiles them slow.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import math
+import textwrap
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+
+from treasury_arena.errors import nearest
+
+#: Vectorised, or cheap.
+MATH_FREE = frozenset({"sqrt", "fabs", "floor", "ceil", "copysign"})
+#: Allowed, bit-equal to plain Python, but 4 to 14 ns a call because they are not vectorised.
+MATH_SLOW = frozenset({"exp", "log", "log1p", "expm1", "tanh", "sin", "cos", "atan", "log2", "log10"})
+MATH_CONSTANT = frozenset({"inf", "pi", "e", "tau"})
+BUILT_IN = frozenset({"abs", "min", "max", "float", "int"})
+ITERATIONS_MAX = 1024
+
+REFUSED: dict[type[ast.AST], str] = {
+    ast.Try: "try",
+    ast.With: "with",
+    ast.Raise: "raise",
+    ast.Assert: "assert",
+    ast.Lambda: "lambda",
+    ast.Dict: "a dict",
+    ast.List: "a list",
+    ast.Set: "a set",
+    ast.ListComp: "a comprehension",
+    ast.DictComp: "a comprehension",
+    ast.SetComp: "a comprehension",
+    ast.GeneratorExp: "a generator",
+    ast.JoinedStr: "an f-string",
+    ast.Global: "global",
+    ast.Nonlocal: "nonlocal",
+    ast.Import: "import",
+    ast.ImportFrom: "import",
+    ast.Yield: "yield",
+    ast.YieldFrom: "yield",
+    ast.Await: "await",
+    ast.Starred: "*arguments",
+    ast.FunctionDef: "a nested function",
+    ast.ClassDef: "a nested class",
+    ast.Delete: "del",
+    ast.NamedExpr: "the walrus operator",
+    ast.Match: "match",
+    ast.AsyncFor: "async",
+    ast.AsyncWith: "async",
+}
+LEAVES = (ast.Return, ast.Break, ast.Continue)
+
+
+@attrs.frozen(order=True)
+class Finding:
+    """One refusal, at the author's line (from 1) and column (from 0)."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+
+class Checker(ast.NodeVisitor):
+    """Checks one function; findings go to `found`, helpers are entered once each (`seen`)."""
+
+    def __init__(
+        self, function: Callable[..., Any], params: Iterable[Any], found: list[Finding], seen: set[Callable[..., Any]]
+    ) -> None:
+        self.function, self.found, self.seen = function, found, seen
+        self.scope: dict[str, Any] = function.__globals__
+        self.path = inspect.getsourcefile(function) or "<unknown>"
+        lines, self.first = inspect.getsourcelines(function)
+        self.indent = len(lines[0]) - len(lines[0].lstrip())
+        tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
+        self.loops: list[int] = []
+        self.name = getattr(function, "__name__", "?")
+        if not isinstance(tree, ast.FunctionDef):
+            self.tree = ast.FunctionDef(self.name, ast.arguments([], [], None, [], [], None, []), [], [])
+            self.add(tree, "a kernel function is written with def", "lambda and async are not available")
+            return
+        self.tree = tree
+        names = [a.arg for a in tree.args.args]
+        given = list(params)
+        self.struct = {n: p for n, p in zip(names, given, strict=False) if _is_struct(p)}
+        stores = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
+        self.local = set(names) | stores
+        if len(names) != len(given):
+            self.add(tree, f"{self.name}() takes {len(names)} arguments, the contract passes {len(given)}")
+        if tree.args.vararg or tree.args.kwarg or tree.args.kwonlyargs or tree.args.defaults:
+            self.add(tree, f"{self.name}() may only have plain arguments without defaults")
+
+    def add(self, node: ast.AST, message: str, hint: str = "") -> None:
+        line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
+        self.found.append(Finding(self.path, self.first + line - 1, column + self.indent, message, hint))
+
+    def run(self) -> None:
+        """Check the whole function."""
+        body = self.tree.body
+        if not body:
+            return
+        for node in body:
+            if not (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                self.visit(node)
+        self._assigned(body, {a.arg for a in self.tree.args.args})
+        if not _returns(body):
+            self.add(
+                body[-1], f"{self.name}() can end without a return", "every path must return the same kind of value"
+            )
+
+    def check_results(self, count: int, what: str) -> None:
+        """Every return gives `count` values; numba would say so far from the author's line."""
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.Return):
+                continue
+            value = node.value
+            given = len(value.elts) if isinstance(value, ast.Tuple) else 1
+            opaque = isinstance(value, ast.IfExp | ast.Name) or (
+                isinstance(value, ast.Call) and not _is_struct(self.scope.get(getattr(value.func, "id", "")))
+            )
+            if given != count and not (opaque and count > 1 and given == 1):
+                self.add(
+                    node, f"{self.name}() must return {what}", f"{given} given" if value is not None else "none given"
+                )
+
+    # ---------------------------------------------------------------- values on every path
+    def _assigned(self, body: list[ast.stmt], known: set[str]) -> set[str]:
+        """Names set on every path through `body`; reports reads of locals that are not."""
+        for node in body:
+            if isinstance(node, ast.If):
+                self._reads(node.test, known)
+                then, other = self._assigned(node.body, set(known)), self._assigned(node.orelse, set(known))
+                if node.body and isinstance(node.body[-1], LEAVES):
+                    known = other
+                elif node.orelse and isinstance(node.orelse[-1], LEAVES):
+                    known = then
+                else:
+                    known = then & other
+            elif isinstance(node, ast.For):
+                inside = known | ({node.target.id} if isinstance(node.target, ast.Name) else set())
+                after = self._assigned(node.body, set(inside))
+                leaves = any(isinstance(x, ast.Break | ast.Continue) for x in ast.walk(node))
+                known = inside if leaves else after  # a constant range runs at least once
+            elif isinstance(node, ast.AugAssign):
+                self._reads(node.value, known)
+                if isinstance(node.target, ast.Name) and node.target.id not in known:
+                    self._unset(node.target)
+            else:
+                self._reads(node, known)
+                known = known | {
+                    n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+                }
+        return known
+
+    def _reads(self, node: ast.AST, known: set[str]) -> None:
+        for n in ast.walk(node):
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in self.local and n.id not in known:
+                self._unset(n)
+
+    def _unset(self, node: ast.Name) -> None:
+        self.add(node, f"{node.id!r} has no value on some path", "give it a value before the if")
+
+    # ---------------------------------------------------------------- statements and expressions
+    def visit(self, node: ast.AST) -> None:
+        if type(node) in REFUSED:
+            self.add(
+                node,
+                f"{REFUSED[type(node)]} is not available in a kernel function",
+                "plain arithmetic, if, and calls of helper functions only",
+            )
+            return
+        super().visit(node)
+
+    def visit_While(self, node: ast.While) -> None:
+        self.add(
+            node,
+            "a while loop may not end, and stops vectorisation (measured: 3.5 times slower)",
+            f"use a formula, or `for k in range(<constant>)` up to {ITERATIONS_MAX} iterations",
+        )
+
+    def visit_For(self, node: ast.For) -> None:
+        length = _constant_length(node.iter)
+        if length is None:
+            self.add(
+                node,
+                "a for loop whose length depends on data stops vectorisation (measured: 3.5 times slower)",
+                f"use a formula, or `for k in range(<constant>)` up to {ITERATIONS_MAX} iterations",
+            )
+            return
+        total = math.prod(self.loops) * length
+        if not 1 <= total <= ITERATIONS_MAX:
+            self.add(
+                node,
+                f"a loop of {total} iterations (nested ones multiplied); 1 to {ITERATIONS_MAX} are allowed",
+                "use a formula or a feature",
+            )
+        if node.orelse:
+            self.add(node, "for ... else is not available in a kernel function", "use a flag")
+        if not isinstance(node.target, ast.Name):
+            self.add(node.target, "a loop variable is one name")
+        self.loops.append(length)
+        for child in node.body:
+            self.visit(child)
+        self.loops.pop()
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        self.add(node, "a statement without effect", "kernel functions only compute and return")
+        self.visit(node.value)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self.visit(node.target)
+        if node.value is not None:
+            self.visit(node.value)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        value = node.value
+        if value is None or isinstance(value, bool | float):
+            return
+        if isinstance(value, int):
+            self.add(node, f"{value!r} is not a float", f"write {float(value)!r}")
+        else:
+            self.add(node, f"a {type(value).__name__} constant is not available in a kernel function")
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store) or node.id in self.local:
+            return
+        if node.id not in self.scope:
+            self._undefined(node, node.id)
+            return
+        value = self.scope[node.id]
+        if not isinstance(value, int | float):
+            self.add(
+                node,
+                f"module-level {node.id!r} is a {type(value).__name__}; "
+                "only numbers, NamedTuple classes and functions can be used",
+                "a table is a Choice gene or a feature column",
+            )
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        owner = node.value
+        if isinstance(owner, ast.Name) and owner.id in self.struct:
+            struct = self.struct[owner.id]
+            name = struct.__qualname__
+            if node.attr not in struct._fields:
+                self.add(node, f"{owner.id!r} ({name}) has no field {node.attr!r}", nearest(node.attr, struct._fields))
+            elif not isinstance(node.ctx, ast.Load):
+                self.add(node, f"{owner.id}.{node.attr} cannot be assigned", f"return {name}(...) with the new value")
+        elif isinstance(owner, ast.Name) and self.scope.get(owner.id) is math and owner.id not in self.local:
+            if node.attr not in MATH_FREE | MATH_SLOW | MATH_CONSTANT:
+                self.add(
+                    node,
+                    f"math.{node.attr} is not available in a kernel function",
+                    nearest(node.attr, MATH_FREE | MATH_SLOW),
+                )
+        elif isinstance(owner, ast.Name) and owner.id in self.local:
+            if not isinstance(node.ctx, ast.Load):
+                self.add(node, f"{owner.id}.{node.attr} cannot be assigned", "build a new value instead")
+        else:
+            self.add(
+                node,
+                f"{ast.unparse(node)} is not available in a kernel function",
+                "only fields of the arguments and functions of `math`",
+            )
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        if isinstance(node.op, ast.Pow):
+            self.add(
+                node, "** differs in the last bit between Python and compiled code", "write x * x, or math.sqrt(x)"
+            )
+        elif isinstance(node.op, ast.FloorDiv | ast.MatMult | ast.LShift | ast.RShift):
+            self.add(node, f"{ast.unparse(node)!r}: this operator is not available", "write math.floor(a / b)")
+        self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self.visit(ast.copy_location(ast.BinOp(_loaded(node.target), node.op, node.value), node))
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if not (isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int)):
+            self.add(
+                node,
+                "an index that is not a constant stops vectorisation (measured: 2 times slower)",
+                "use a feature with a window gene, or if-expressions",
+            )
+        self.visit(node.value)
+
+    # ---------------------------------------------------------------- calls
+    def visit_Call(self, node: ast.Call) -> None:
+        given = [*node.args, *(k.value for k in node.keywords)]
+        for argument in given:
+            self.visit(argument)
+        if not isinstance(node.func, ast.Name):
+            if isinstance(node.func, ast.Attribute):
+                self.visit(node.func)
+            else:
+                self.add(node, f"{ast.unparse(node.func)} cannot be called from a kernel function")
+            return
+        name = node.func.id
+        value: Any = self.scope.get(name)
+        if isinstance(value, types.FunctionType):
+            self._enter(node, value)
+        elif _is_struct(value):
+            if len(given) != len(value._fields):
+                listed = ", ".join(value._fields)
+                self.add(
+                    node,
+                    f"{value.__qualname__} has {len(value._fields)} fields ({listed}), {len(given)} given",
+                    "defaults are not applied in compiled code",
+                )
+            for word in node.keywords:
+                if word.arg not in value._fields:
+                    self.add(
+                        word, f"{value.__qualname__} has no field {word.arg!r}", nearest(str(word.arg), value._fields)
+                    )
+            for argument in given:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, bool):
+                    self.add(argument, f"{argument.value!r} is not a float", f"write {float(argument.value)!r}")
+        elif name not in self.scope and name not in BUILT_IN and not hasattr(builtins, name):
+            self._undefined(node, name)
+        elif name not in BUILT_IN or name in self.scope:
+            self.add(
+                node,
+                f"{name}() cannot be called from a kernel function",
+                "functions of this module, NamedTuple classes, abs, min, max, float, int, math",
+            )
+
+    def _enter(self, node: ast.Call, helper: types.FunctionType) -> None:
+        params = [self.struct.get(a.id, float) if isinstance(a, ast.Name) else float for a in node.args]
+        if helper is self.function:
+            self.add(node, f"{self.name}() calls itself, which may not end", "use a formula")
+        elif node.keywords:
+            self.add(node, f"{helper.__name__}() is given arguments by name", "pass them in order")
+        elif helper not in self.seen:
+            self.seen.add(helper)
+            Checker(helper, params, self.found, self.seen).run()
+
+    def _undefined(self, node: ast.AST, name: str) -> None:
+        known = [*self.local, *BUILT_IN, *(key for key in self.scope if not key.startswith("_"))]
+        self.add(node, f"name {name!r} is not defined", nearest(name, known))
+
+
+def _is_struct(value: Any) -> bool:
+    return isinstance(value, type) and hasattr(value, "_fields")
+
+
+def _loaded(target: ast.expr) -> ast.expr:
+    """An augmented assignment's target as a value; attributes keep their Store, so that their assignment is refused."""
+    return ast.copy_location(ast.Name(target.id, ast.Load()), target) if isinstance(target, ast.Name) else target
+
+
+def _returns(body: list[ast.stmt]) -> bool:
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and _returns(last.body) and _returns(last.orelse)
+    return isinstance(last, ast.Return)
+
+
+def _constant_length(node: ast.expr) -> int | None:
+    """Iterations of ``range(<constants>)``, or None for anything else."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
+        return None
+    values: list[int] = []
+    for argument in node.args:
+        try:
+            value = ast.literal_eval(argument)
+        except ValueError:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool):
+            return None
+        values.append(value)
+    return len(range(*values)) if 1 <= len(values) <= 3 and values[2:] != [0] and not node.keywords else None

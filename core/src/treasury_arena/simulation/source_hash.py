@@ -1,0 +1,68 @@
+"""The content hash that names a generated module: whatever could change its machine code is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import types
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+from treasury_arena.errors import PluginError
+from treasury_arena.simulation.layout import Layout
+
+FORMAT = 1
+"""Raised when `compiling.py` changes what it makes of the same text."""
+
+
+def check_importable(thing: Any, where: str) -> None:
+    """Raise PluginError unless `thing` (a function or class) is found by its own name in its own module."""
+    try:
+        found: Any = inspect.getmodule(thing)
+        for part in thing.__qualname__.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        found = None
+    if found is not thing:
+        name = f"{getattr(thing, '__module__', '?')}.{getattr(thing, '__qualname__', thing)}"
+        raise PluginError(
+            f"{where}: {name} must be defined at module level under that name, so that it can be imported"
+        )
+
+
+def sources(function: Callable[..., Any], seen: dict[str, str] | None = None) -> dict[str, str]:
+    """Qualified name -> text of a function, of the helpers it reaches, and values of the numbers and fields they read."""
+    seen = {} if seen is None else seen
+    assert isinstance(function, types.FunctionType)
+    key = f"{function.__module__}.{function.__qualname__}"
+    if key in seen:
+        return seen
+    try:
+        seen[key] = inspect.getsource(function)
+    except OSError as error:
+        raise PluginError(f"the source of {key} cannot be read, so its kernel cannot be named by content") from error
+    for name in function.__code__.co_names:
+        value: Any = function.__globals__.get(name)
+        if isinstance(value, types.FunctionType):
+            sources(value, seen)
+        elif isinstance(value, int | float):
+            seen[f"{function.__module__}.{name}"] = repr(value)
+        elif hasattr(value, "_fields"):
+            seen[f"{function.__module__}.{name}"] = repr(value._fields)
+    return seen
+
+
+def fingerprint(layout: Layout, text: str) -> str:
+    """Hexadecimal hash over the module text, plugin sources and field names of every struct.
+
+    Field names because swapping two of them changes no other text and would run stale code; numba's version because a
+    newer one compiles anew anyway. Bounds, defaults, parameters and columns are arguments and stay out.
+    """
+    digest = hashlib.sha256(f"{FORMAT}\n{version('numba')}\n{text}".encode())
+    for f in layout.functions:
+        for key, source in sorted(sources(f.function).items()):
+            digest.update(f"{key}\n{source}\n".encode())
+        fields = [getattr(p, "_fields", None) for p in (*f.params, *f.result)]
+        digest.update(repr(fields).encode())
+    return digest.hexdigest()[:20]

@@ -1,0 +1,1 @@
+"""Position models and strategies that only the kernel's tests use."""
