@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from treasury_arena.contracts.records import RecordBatch
 
+#: The score of a failed record: finite, and below every score a sound record can have.
+FAILED_SCORE = -1e9
+
 
 class FitnessFunction(ABC):
     """Scores records; higher is better. Stateless and pure."""

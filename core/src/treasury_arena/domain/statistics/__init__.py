@@ -46,7 +46,14 @@ from treasury_arena.domain.statistics.ratios import (
     sortino,
     volatility,
 )
-from treasury_arena.domain.statistics.series import DAYS_PER_YEAR, NOISE, RATIO_CAP, RETURN_MAX
+from treasury_arena.domain.statistics.series import (
+    DAYS_PER_YEAR,
+    NOISE,
+    RATIO_CAP,
+    RETURN_MAX,
+    checked_curve,
+    checked_returns,
+)
 
 __all__ = [
     "DAYS_PER_YEAR",
@@ -58,6 +65,8 @@ __all__ = [
     "annual_return",
     "block_bootstrap_mean_difference",
     "calmar",
+    "checked_curve",
+    "checked_returns",
     "curve_of",
     "cvar",
     "daily_returns",

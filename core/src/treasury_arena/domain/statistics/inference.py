@@ -95,10 +95,13 @@ def _moments(returns: ArrayLike, benchmark: ArrayLike) -> tuple[FloatArray, int,
     return sharpe(excess, periods=1.0), excess.shape[-1], skewness(excess), kurtosis(excess)
 
 
-def record_psr(returns: ArrayLike, benchmark: ArrayLike = 0.0) -> FloatArray:
-    """Probability that the record's true Sharpe ratio over the benchmark exceeds 0; 0.5 where nothing is known."""
+def record_psr(returns: ArrayLike, benchmark: ArrayLike = 0.0, sr_star: float = 0.0) -> FloatArray:
+    """Probability that the record's true DAILY Sharpe ratio over the benchmark exceeds `sr_star`.
+
+    Returns of (D,) or (N, D); with fewer than two days 0.5.
+    """
     sr, days, skew, kurt = _moments(returns, benchmark)
-    return probabilistic_sharpe(sr, 0.0, days, skew, kurt)
+    return probabilistic_sharpe(sr, sr_star, days, skew, kurt)
 
 
 def record_deflated_sharpe(

@@ -27,12 +27,14 @@ def daily_returns(curve: ArrayLike) -> FloatArray:
     Ruin is final: equity at or below 0 is a return of -1 on that day and 0 on every later one. Raises ValueError for a
     value that is not finite and for growth beyond `RETURN_MAX` in a day.
     """
-    values = np.maximum(np.minimum.accumulate(np.sign(checked_curve(curve)), axis=-1), 0.0) * curve
+    values = checked_curve(curve)
+    if (values <= 0.0).any():
+        values = np.where(np.logical_and.accumulate(values > 0.0, axis=-1), values, 0.0)
     before, after = values[..., :-1], values[..., 1:]
     alive = before > 0.0
     with np.errstate(over="ignore"):
-        returns = np.where(alive, after / np.where(alive, before, 1.0) - 1.0, 0.0)
-    return checked_returns(returns)
+        growth = np.divide(after, before, out=np.ones_like(after), where=alive)
+    return checked_returns(growth - 1.0)
 
 
 def curve_of(returns: ArrayLike, start: float = 1.0) -> FloatArray:
@@ -62,8 +64,8 @@ def max_drawdown(curve: ArrayLike) -> FloatArray:
     """The deepest fall below the highest value so far, a NEGATIVE fraction from -1 to 0, of an equity curve."""
     values = checked_curve(curve)
     peak = np.maximum.accumulate(values, axis=-1)
-    fall = np.where(peak > 0.0, values / np.where(peak > 0.0, peak, 1.0) - 1.0, 0.0)
-    return np.asarray(np.maximum(fall.min(axis=-1), -1.0), dtype=np.float64)
+    level = np.divide(values, peak, out=np.ones_like(values), where=peak > 0.0)
+    return np.asarray(np.maximum(level.min(axis=-1) - 1.0, -1.0), dtype=np.float64)
 
 
 def win_rate(returns: ArrayLike, benchmark: ArrayLike = 0.0) -> FloatArray:
