@@ -99,7 +99,9 @@ def events_page() -> str:
         parts.append("| field | type | meaning |\n|---|---|---|")
         for item in fields:
             kind = ast.unparse(item.annotation).replace("|", "\\|")
-            parts.append(f"| `{ast.unparse(item.target)}` | `{kind}` | {notes.get(item.lineno, '').replace('|', '/')} |")
+            parts.append(
+                f"| `{ast.unparse(item.target)}` | `{kind}` | {notes.get(item.lineno, '').replace('|', '/')} |"
+            )
         parts.append("")
     return "\n".join(parts)
 
@@ -118,7 +120,9 @@ def tables_page() -> str:
         kind = "projection, can be dropped and rebuilt" if name in schema.PROJECTIONS else "append-only"
         parts += [f"## {name}\n", f"Key: {', '.join(f'`{key}`' for key in table.key)} ({kind}).\n"]
         parts.append("| column | type | meaning |\n|---|---|---|")
-        start = next(number for number, line in enumerate(lines, 1) if line == f'    "{name}",' or f'Table("{name}"' in line)
+        start = next(
+            number for number, line in enumerate(lines, 1) if line == f'    "{name}",' or f'Table("{name}"' in line
+        )
         for column, of in table.columns.items():
             where = next(number for number in range(start, len(lines) + 1) if f'"{column}":' in lines[number - 1])
             parts.append(f"| `{column}` | `{of}` | {notes.get(where, '')} |")

@@ -36,7 +36,8 @@ from treasury_arena.errors import ConfigError, PluginError
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
-from treasury_arena.simulation.kernel import Kernel, compile_kernels, prepare
+from treasury_arena.simulation.kernel import Kernel, prepare
+from treasury_arena.simulation.warm import compile_kernels
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 

@@ -153,7 +153,9 @@ class ReferenceMarket(ExactMarket):
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         if target_raw < 0:
-            raise ValidationError(f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be")
+            raise ValidationError(
+                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
+            )
         held = state[0] // RAY
         move = target_raw - self.value(state, row)
         size = abs(move)
