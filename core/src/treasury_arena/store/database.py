@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from treasury_arena.errors import StoreError
 from treasury_arena.store.failures import describe
-from treasury_arena.store.schema import AMOUNT, REAL, TEXT, Table
+from treasury_arena.store.schema import AMOUNT, INT, REAL, TEXT, Table
 
 CHUNK_ROWS = 5_000
 CHECKPOINT_PAGES = 4_000  # 16 MiB of log before pages are written back: each page is then written back less often
@@ -209,7 +209,7 @@ class Database:
 def _postgres_type(kind: str) -> str:
     if kind == AMOUNT:
         return "numeric(78,0)"
-    return {REAL: "double precision", TEXT: "text"}.get(kind, "bigint")
+    return {REAL: "double precision", INT: "bigint"}.get(kind, "text")
 
 
 def _needs_immutable(path: Path) -> bool:
