@@ -259,15 +259,18 @@ def test_urls_show_no_password(fresh_postgres: Callable[[], str]) -> None:
         assert store.path is None
 
 
-def test_a_lost_server_connection_is_told(store_url: str, make: SimpleNamespace) -> None:
-    if store_url.startswith("sqlite"):
-        with open_store("sqlite://") as store:
-            assert store.append([make.opened(5)])[0].seq == 1
-            assert store.path is None
-        return
-    with open_store(store_url) as store:
+def test_a_store_in_memory(make: SimpleNamespace) -> None:
+    with open_store("sqlite://") as store:
+        assert store.append([make.opened(5)])[0].seq == 1
+        assert store.path is None
+        assert audit(store).ok
+
+
+def test_a_lost_server_connection_is_told(fresh_postgres: Callable[[], str], make: SimpleNamespace) -> None:
+    url = fresh_postgres()
+    with open_store(url) as store:
         store.append([make.opened(5)])
-        engine = sa.create_engine(store_url, isolation_level="AUTOCOMMIT")
+        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "

@@ -63,7 +63,7 @@ def encode_drafts(drafts: Sequence[Draft]) -> list[Encoded]:
     `caused_by` that points to no earlier draft.
     """
     encoded = []
-    seen = ""
+    seen: str | None = None
     for index, draft in enumerate(drafts):
         if draft.timestamp != seen:
             if not _TIMESTAMP.fullmatch(draft.timestamp):

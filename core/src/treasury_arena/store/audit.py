@@ -220,9 +220,9 @@ class _Auditor:
         touched.clear()
 
     def _projections(self) -> None:
-        expected, stored = self.replay.tables(), stored_tables(self.store, self.connection)
+        expected, held = self.replay.tables(), stored_tables(self.store, self.connection)
         self.checks["projection"] = sum(len(rows) for rows in expected.values())
-        for difference in differences(expected, stored)[:FINDINGS_MAX]:
+        for difference in differences(expected, held)[:FINDINGS_MAX]:
             self._find(difference.seq, "projection", str(difference))
 
 

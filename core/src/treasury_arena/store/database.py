@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -16,12 +17,13 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import StaticPool
 
 from treasury_arena.errors import StoreError
-from treasury_arena.store.failures import describe
-from treasury_arena.store.schema import AMOUNT, REAL, TEXT, Table
+from treasury_arena.store.failures import describe, is_lost
+from treasury_arena.store.schema import AMOUNT, INT, REAL, TEXT, Table
 
 CHUNK_ROWS = 5_000
 CHECKPOINT_PAGES = 4_000  # 16 MiB of log before pages are written back: each page is then written back less often
 CACHE_KIB = 16_384
+_POOL_LOG = "treasury_arena"
 WRITER_LOCK = 0x7472656173757279  # the key of PostgreSQL's advisory lock: one writer at a time
 
 
@@ -60,7 +62,9 @@ class Database:
     def _engine(self) -> Engine:
         if not self.sqlite:
             try:
-                engine = sa.create_engine(self.url, pool_timeout=60)
+                engine = sa.create_engine(self.url, pool_timeout=60, pool_logging_name=_POOL_LOG)
+                # A broken connection is told once, as a StoreError; the pool would print a traceback as well.
+                logging.getLogger(f"sqlalchemy.pool.impl.QueuePool.{_POOL_LOG}").setLevel(logging.CRITICAL)
             except ImportError as error:
                 raise StoreError(
                     f"store {self.label} needs the driver pg8000: pip install 'treasury-arena-core[postgresql]'"
@@ -116,6 +120,8 @@ class Database:
         try:
             yield
         except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            if not self.sqlite and is_lost(error):
+                self.engine.dispose()
             raise describe(error, self.label) from error
 
     @contextlib.contextmanager
@@ -209,7 +215,7 @@ class Database:
 def _postgres_type(kind: str) -> str:
     if kind == AMOUNT:
         return "numeric(78,0)"
-    return {REAL: "double precision", TEXT: "text"}.get(kind, "bigint")
+    return {REAL: "double precision", INT: "bigint"}.get(kind, "text")
 
 
 def _needs_immutable(path: Path) -> bool:

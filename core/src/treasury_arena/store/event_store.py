@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,7 +26,7 @@ from treasury_arena.events.postings import settle
 from treasury_arena.store import schema
 from treasury_arena.store.database import Database, parse_url
 from treasury_arena.store.migrate import prepare
-from treasury_arena.store.projections import Row, draw_state, fold_rules, needed
+from treasury_arena.store.projections import Row, draw_state, fold_rules, needed, stored, touched
 
 PAGE_ROWS = 1_000
 BUSY_TIMEOUT_MS = 10_000
@@ -120,32 +121,33 @@ class EventStore:
         if not moving:
             return
         accounts = {line.account for event in moving for transfer in event.transfers for line in transfer.lines}
-        stored = self.database.rows_of(connection, schema.ACCOUNT_BALANCES, accounts)
-        balances = {(account, asset): int(amount) for account, asset, amount, _ in stored}
-        touched: dict[tuple[str, str], int] = {}
+        held = self.database.rows_of(connection, schema.ACCOUNT_BALANCES, accounts)
+        balances = {(account, asset): int(amount) for account, asset, amount, _ in held}
+        moved: dict[tuple[str, str], int] = {}
         for event in moving:
             after = settle(balances, event.transfers)
             balances.update(after)
-            touched.update(dict.fromkeys(after, event.seq))
+            moved.update(dict.fromkeys(after, event.seq))
         entry = connection.exec_driver_sql("SELECT max(entry) FROM capital_ledger").scalar() or 0
         self.database.put(connection, schema.CAPITAL_LEDGER, ledger_rows(moving, int(entry)))
-        changed = [(*key, str(balances[key]), seq) for key, seq in sorted(touched.items())]
+        changed = [(*key, str(balances[key]), seq) for key, seq in sorted(moved.items())]
         self.database.put(connection, schema.ACCOUNT_BALANCES, changed, replace=True)
 
     def _project(self, connection: Connection, events: Sequence[Event]) -> None:
         rows: dict[str, dict[tuple[Any, ...], Row]] = {name: {} for name in schema.FOLDED}
         dirty: dict[str, set[tuple[Any, ...]]] = {name: set() for name in schema.FOLDED}
-        for name, keys in needed(events).items():
+        touches = touched(events)
+        for name, keys in needed(touches).items():
             table = schema.FOLDED[name]
             for row in self.database.rows_of(connection, table, keys):
                 rows[name][row[: table.key_columns]] = dict(zip(table.columns, row, strict=True))
-        fold_rules(rows, events, dirty)
-        for name, touched in dirty.items():
+        fold_rules(rows, touches, dirty)
+        for name, written in dirty.items():
             table = schema.FOLDED[name]
-            changed = [tuple(rows[name][key][column] for column in table.columns) for key in sorted(touched)]
+            changed = [stored(table, rows[name][key]) for key in sorted(written)]
             self.database.put(connection, table, changed, replace=True)
         state = self._state(connection, events[-1].seq)
-        self.database.put(connection, schema.ARENA_STATE, [tuple(state.values())], replace=True)
+        self.database.put(connection, schema.ARENA_STATE, [stored(schema.ARENA_STATE, state)], replace=True)
 
     def _state(self, connection: Connection, last_seq: int) -> Row:
         runs = self.database.rows_of(connection, schema.SIMULATION_RUNS, [1])
@@ -233,20 +235,8 @@ class EventStore:
         return dict(sorted(((account, asset), int(amount)) for account, asset, amount, _ in rows))
 
 
-def event_row(event: Event) -> tuple[Any, ...]:
-    """The stored columns of an event."""
-    return (
-        event.seq,
-        event.event_id,
-        event.event_type,
-        event.version,
-        event.agent_id,
-        event.timestamp,
-        event.data,
-        event.caused_by,
-        event.prev_hash,
-        event.hash,
-    )
+event_row: Callable[[Event], tuple[Any, ...]] = attrgetter(*schema.EVENTS.columns)
+"""The stored columns of an event."""
 
 
 def event_of(row: Sequence[Any]) -> Event:

@@ -34,6 +34,12 @@ _POSTGRES = {
 }
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether a server's connection broke while it was in use, so that pooled ones are not to be trusted either."""
+    invalidated = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+    return invalidated or isinstance(error, ConnectionResetError | BrokenPipeError) or "network error" in str(error)
+
+
 def describe(error: BaseException, label: str) -> StoreError:
     """Return the StoreError that says what `error` (of SQLAlchemy or a driver) means for the store called `label`."""
     origin = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
@@ -58,8 +64,8 @@ def describe(error: BaseException, label: str) -> StoreError:
         return StoreError(f"store {label} failed: {details.get('M', code)} (SQLSTATE {code})")
     if isinstance(origin, sqlite3.Error):
         return StoreError(f"store {label} failed: {origin}")
-    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+    if is_lost(error):
         return StoreError(
-            f"store {label} lost its connection; nothing of this change is certain until it is read again"
+            f"store {label} lost its connection; read again before repeating a change, it may have been made"
         )
     return StoreError(f"store {label} cannot be reached: {origin}; check host, port and that the server runs")

@@ -6,6 +6,7 @@ A rule says which rows an event touches and what each becomes. `arena_state` is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -14,8 +15,11 @@ from treasury_arena.errors import StoreError, ValidationError
 from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
+from treasury_arena.store.schema import JSON, PROJECTIONS, Table
 
 Row = dict[str, Any]
+"""Column -> value; a JSON column holds either the value or, as stored, its canonical text."""
+
 Key = tuple[Any, ...]
 Fold = Callable[[Row | None, Event, Key], Row | None]
 """(row before or None, event, key) -> row after, or None when the event does not concern a row that is not there."""
@@ -56,10 +60,10 @@ def _born(row: Row | None, event: Event, key: Key) -> Row:
         "label": "",
         "origin": born.origin,
         "replaces": born.replaces,
-        "parents": canonical_json(born.parents),
-        "genome": canonical_json(born.genome),
-        "genes": canonical_json(born.genes),
-        "training": canonical_json(born.training),
+        "parents": born.parents,
+        "genome": born.genome,
+        "genes": born.genes,
+        "training": born.training,
         "born_cycle": born.cycle,
         "born_at": event.timestamp,
         "stage_since": event.timestamp,
@@ -69,7 +73,7 @@ def _born(row: Row | None, event: Event, key: Key) -> Row:
         "failures": 0,
         "days": 0,
         "fitness": None,
-        "metrics": "{}",
+        "metrics": {},
         "pool": None,
         "allocated_raw": "0",
         "equity_raw": None,
@@ -83,7 +87,7 @@ def _performed(row: Row, event: Event) -> Row:
     return {
         "days": record.days,
         "fitness": None if fitness is None else _real(fitness),
-        "metrics": canonical_json(record.metrics),
+        "metrics": record.metrics,
         "label": record.label,
     }
 
@@ -154,7 +158,7 @@ def _trade(row: Row | None, event: Event, key: Key) -> Row:
         trade.update(status="RESERVED", value_raw=str(order.value_raw), target_raw=str(order.target_raw))
         trade.update(reserved_raw=str(order.reserved_raw))
     elif isinstance(order, c.OrderSettled):
-        trade.update(status=order.status, path=canonical_json(order.path), slippage_bps=_real(order.slippage_bps))
+        trade.update(status=order.status, path=order.path, slippage_bps=_real(order.slippage_bps))
         trade.update(notional_raw=str(order.notional_raw), cost_raw=str(order.cost_raw), cash_raw=str(order.cash_raw))
     else:
         trade.update(status="REJECTED", code=order.code, reason=order.reason, notional_raw=str(order.notional_raw))
@@ -171,11 +175,11 @@ def _opened(row: Row | None, event: Event, key: Key) -> Row:
         "name": arena.name,
         "seed": str(arena.seed),
         "profile": arena.profile,
-        "config": canonical_json(arena.config),
+        "config": arena.config,
         "config_hash": arena.config_hash,
         "base_asset": arena.base_asset,
-        "assets": canonical_json(arena.assets),
-        "plugins": canonical_json(arena.plugins),
+        "assets": arena.assets,
+        "plugins": arena.plugins,
         "data_fingerprint": arena.data_fingerprint,
         "start_date": arena.start,
         "end_date": arena.end,
@@ -202,7 +206,7 @@ def _snapshot(row: Row | None, event: Event, key: Key) -> Row:
         "trials": cycle.trials,
         "best": _real(cycle.best),
         "median": _real(cycle.median),
-        "population": canonical_json(cycle.population),
+        "population": cycle.population,
         "capital_raw": str(cycle.capital_raw),
         "agent_steps": cycle.agent_steps,
         "seq": event.seq,
@@ -257,32 +261,57 @@ RULES: dict[str, tuple[Rule, ...]] = {
 """Event name -> the rows it touches. An event without an entry touches balances and `arena_state` only."""
 
 
+Touch = tuple[Rule, Event, Iterable[Key]]
+
+
+def touched(events: Iterable[Event]) -> list[Touch]:
+    """Every (rule, event, keys of the rows concerned), in order."""
+    return [(rule, event, rule.keys(event)) for event in events for rule in RULES.get(event.event_type, ())]
+
+
+def needed(touches: Iterable[Touch]) -> dict[str, set[Any]]:
+    """First key column's values of the stored rows that folding `touches` reads, by table."""
+    wanted: dict[str, set[Any]] = {}
+    for rule, _, keys in touches:
+        if not rule.fresh:
+            inside = wanted.setdefault(rule.table, set())
+            for key in keys:
+                inside.add(key[0])
+    return wanted
+
+
 def fold_rules(
-    rows: dict[str, dict[Key, Row]], events: Iterable[Event], dirty: dict[str, set[Key]] | None = None
+    rows: dict[str, dict[Key, Row]], touches: Iterable[Touch], dirty: dict[str, set[Key]] | None = None
 ) -> None:
-    """Fold `events` into `rows` (table -> key -> row) in place; keys written are added to `dirty`.
+    """Fold `touches` into `rows` (table -> key -> row) in place; keys written are added to `dirty`.
 
     Every row that is stored and that the events touch must be in `rows`.
     """
-    for event in events:
-        for rule in RULES.get(event.event_type, ()):
-            table = rows[rule.table]
-            for key in rule.keys(event):
-                row = rule.fold(table.get(key), event, key)
-                if row is not None:
-                    table[key] = row
-                    if dirty is not None:
-                        dirty[rule.table].add(key)
+    for rule, event, keys in touches:
+        table = rows[rule.table]
+        for key in keys:
+            row = rule.fold(table.get(key), event, key)
+            if row is not None:
+                table[key] = row
+                if dirty is not None:
+                    dirty[rule.table].add(key)
 
 
-def needed(events: Iterable[Event]) -> dict[str, set[Any]]:
-    """First key column's values of the stored rows that folding `events` reads, by table."""
-    wanted: dict[str, set[Any]] = {}
-    for event in events:
-        for rule in RULES.get(event.event_type, ()):
-            if not rule.fresh:
-                wanted.setdefault(rule.table, set()).update(key[0] for key in rule.keys(event))
-    return wanted
+_values = {table.name: itemgetter(*table.columns) for table in PROJECTIONS.values()}
+_json = {
+    table.name: [index for index, kind in enumerate(table.columns.values()) if kind == JSON]
+    for table in PROJECTIONS.values()
+}
+
+
+def stored(table: Table, row: Row) -> tuple[Any, ...]:
+    """The row's values as the database holds them, in the order of the table's columns."""
+    values = list(_values[table.name](row))
+    for index in _json[table.name]:
+        value = values[index]
+        if value is not None and type(value) is not str:
+            values[index] = canonical_json(value)
+    return tuple(values)
 
 
 def draw_state(
@@ -312,10 +341,10 @@ def draw_state(
         allocated[pool] = allocated.get(pool, 0) + int(amount_raw)
     return {
         "id": 1,
-        "pools": canonical_json(pools),
-        "allocated": canonical_json({pool: str(amount) for pool, amount in allocated.items()}),
-        "available": canonical_json(available),
-        "agents": canonical_json(dict(stages)),
+        "pools": pools,
+        "allocated": {pool: str(amount) for pool, amount in allocated.items()},
+        "available": available,
+        "agents": dict(stages),
         "last_cycle": run["last_cycle"] if run else None,
         "last_seq": last_seq,
         "seq": last_seq,

@@ -15,7 +15,7 @@ from treasury_arena.events.hashing import GENESIS
 from treasury_arena.events.postings import settle
 from treasury_arena.store import schema
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
-from treasury_arena.store.projections import Row, draw_state, fold_rules
+from treasury_arena.store.projections import Row, draw_state, fold_rules, stored, touched
 
 StoredRow = tuple[Any, ...]
 
@@ -31,7 +31,7 @@ class Replay:
 
     def feed(self, event: Event) -> None:
         """Fold one event; raises what appending it would have raised."""
-        fold_rules(self._rows, (event,))
+        fold_rules(self._rows, touched((event,)))
         after = settle(self._balances, event.transfers)
         self._balances.update(after)
         for account, asset in after:
@@ -44,8 +44,7 @@ class Replay:
         rows: dict[str, Iterable[Row]] = {name: table.values() for name, table in self._rows.items()}
         rows[schema.ARENA_STATE.name] = [self._state()] if self.last_seq else []
         return {
-            name: keyed(schema.PROJECTIONS[name], (tuple(r.values()) for r in _ordered(name, rows[name])))
-            for name in rows
+            name: keyed(table, [stored(table, row) for row in rows[name]]) for name, table in schema.PROJECTIONS.items()
         }
 
     def _state(self) -> Row:
@@ -53,11 +52,6 @@ class Replay:
         funded = [(row["pool"], row["allocated_raw"]) for row in agents if row["allocated_raw"] != "0"]
         stages = Counter(row["stage"] for row in agents)
         return draw_state(self.last_seq, self._rows["simulation_runs"].get((1,)), self._balances, stages, funded)
-
-
-def _ordered(name: str, rows: Iterable[Row]) -> Iterable[Row]:
-    columns = schema.PROJECTIONS[name].columns
-    return ({column: row[column] for column in columns} for row in rows)
 
 
 def keyed(table: schema.Table, rows: Iterable[StoredRow]) -> dict[tuple[Any, ...], StoredRow]:
@@ -82,19 +76,19 @@ class Difference:
         if self.expected is None:
             return f"{where} comes from no event"
         names = schema.PROJECTIONS[self.table].columns
-        for name, stored, expected in zip(names, self.stored, self.expected, strict=True):
-            if repr(stored) != repr(expected):
-                return f"{where}: {name} is {stored!r}, the events say {expected!r}"
+        for name, have, want in zip(names, self.stored, self.expected, strict=True):
+            if repr(have) != repr(want):
+                return f"{where}: {name} is {have!r}, the events say {want!r}"
         return f"{where} differs"
 
 
 def differences(
-    expected: dict[str, dict[tuple[Any, ...], StoredRow]], stored: dict[str, dict[tuple[Any, ...], StoredRow]]
+    expected: dict[str, dict[tuple[Any, ...], StoredRow]], held: dict[str, dict[tuple[Any, ...], StoredRow]]
 ) -> list[Difference]:
     """Every row that differs, by the seq of the event that wrote it last."""
     found = []
     for name, rows in expected.items():
-        others = stored[name]
+        others = held[name]
         for key in rows.keys() | others.keys():
             want, have = rows.get(key), others.get(key)
             if repr(want) != repr(have):
@@ -147,8 +141,8 @@ def replay(store: EventStore) -> ReplayReport:
     with store.database.read(snapshot=True) as connection:
         for event in _events(store, connection):
             fresh.feed(event)
-        stored = stored_tables(store, connection)
-    return ReplayReport(fresh.last_seq, fresh.digest, tuple(differences(fresh.tables(), stored)))
+        held = stored_tables(store, connection)
+    return ReplayReport(fresh.last_seq, fresh.digest, tuple(differences(fresh.tables(), held)))
 
 
 def compare_projections(store: EventStore) -> list[Difference]:

@@ -15,12 +15,12 @@ HEAD = "0001"
 REVISIONS = ("0001",)
 """Every revision this program can bring to HEAD, oldest first."""
 
-INT, REAL, TEXT, AMOUNT = "BIGINT", "DOUBLE PRECISION", "TEXT", "AMOUNT"
+INT, REAL, TEXT, AMOUNT, JSON = "BIGINT", "DOUBLE PRECISION", "TEXT", "AMOUNT", "JSON"
 
 
 @attrs.frozen
 class Table:
-    """A table's columns (name -> INT, REAL, TEXT or AMOUNT), in stored order; the first `key_columns` are its key."""
+    """A table's columns (name -> INT, REAL, TEXT, AMOUNT or JSON), in stored order; the first `key_columns` are its key."""
 
     name: str
     columns: dict[str, str]
@@ -70,10 +70,10 @@ AGENTS = Table(
         "label": TEXT,
         "origin": TEXT,
         "replaces": TEXT,
-        "parents": TEXT,
-        "genome": TEXT,
-        "genes": TEXT,
-        "training": TEXT,
+        "parents": JSON,
+        "genome": JSON,
+        "genes": JSON,
+        "training": JSON,
         "born_cycle": INT,
         "born_at": TEXT,
         "stage_since": TEXT,
@@ -83,7 +83,7 @@ AGENTS = Table(
         "failures": INT,
         "days": INT,
         "fitness": REAL,
-        "metrics": TEXT,
+        "metrics": JSON,
         "pool": TEXT,  # the pool that funded it last
         "allocated_raw": TEXT,  # given less returned, never below 0; 0 once it has ended
         "equity_raw": TEXT,  # at its last mark
@@ -101,7 +101,7 @@ TRADES = Table(
         "status": TEXT,  # RESERVED, FINAL, REJECTED
         "code": TEXT,
         "reason": TEXT,
-        "path": TEXT,
+        "path": JSON,
         "value_raw": TEXT,
         "target_raw": TEXT,
         "reserved_raw": TEXT,
@@ -122,11 +122,11 @@ SIMULATION_RUNS = Table(
         "name": TEXT,
         "seed": TEXT,
         "profile": TEXT,
-        "config": TEXT,
+        "config": JSON,
         "config_hash": TEXT,
         "base_asset": TEXT,
-        "assets": TEXT,
-        "plugins": TEXT,
+        "assets": JSON,
+        "plugins": JSON,
         "data_fingerprint": TEXT,
         "start_date": TEXT,
         "end_date": TEXT,
@@ -145,7 +145,7 @@ SIMULATION_SNAPSHOTS = Table(
         "trials": INT,
         "best": REAL,
         "median": REAL,
-        "population": TEXT,
+        "population": JSON,
         "capital_raw": TEXT,
         "agent_steps": INT,
         "seq": INT,
@@ -166,10 +166,10 @@ ARENA_STATE = Table(
     "arena_state",
     {
         "id": INT,  # always 1
-        "pools": TEXT,  # account of pool or treasury -> asset -> balance
-        "allocated": TEXT,  # pool -> capital its living agents hold, base asset
-        "available": TEXT,  # pool -> free cash, base asset
-        "agents": TEXT,  # stage -> number of agents
+        "pools": JSON,  # account of pool or treasury -> asset -> balance
+        "allocated": JSON,  # pool -> capital its living agents hold, base asset
+        "available": JSON,  # pool -> free cash, base asset
+        "agents": JSON,  # stage -> number of agents
         "last_cycle": INT,
         "last_seq": INT,
         "seq": INT,

@@ -1,0 +1,59 @@
+"""Sentences for errors that are hard to bring about on purpose."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from sqlalchemy import exc
+
+from treasury_arena.errors import ConcurrencyError, StoreError
+from treasury_arena.store.failures import describe, is_lost
+
+
+def driver(code: str) -> exc.DBAPIError:
+    return exc.DBAPIError("SELECT 1", (), Exception({"C": code, "M": "said the server"}))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (
+            exc.TimeoutError("QueuePool limit"),
+            StoreError,
+            "store S has no connection free; too many threads use it at once",
+        ),
+        (
+            driver("53100"),
+            StoreError,
+            "store S cannot grow: the server's disk is full; nothing of this change was written",
+        ),
+        (driver("25006"), StoreError, "store S is read-only"),
+        (driver("23505"), ConcurrencyError, "store S: another writer was first; read again and retry"),
+        (driver("40001"), ConcurrencyError, "store S: another writer was first; read again and retry"),
+        (driver("XX000"), StoreError, "store S failed: said the server (SQLSTATE XX000)"),
+        (sqlite3.Error("odd"), StoreError, "store S failed: odd"),
+        (ConnectionResetError(104, "reset"), StoreError, "store S lost its connection"),
+        (OSError(113, "No route to host"), StoreError, "store S cannot be reached: [Errno 113] No route to host"),
+    ],
+)
+def test_each_failure_has_its_sentence(error: Exception, kind: type[StoreError], sentence: str) -> None:
+    told = describe(error, "S")
+    assert type(told) is kind
+    assert str(told).startswith(sentence)
+
+
+def test_a_row_that_is_there_already_is_another_writers() -> None:
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(sqlite3.IntegrityError) as caught:
+            connection.execute("INSERT INTO t VALUES (1)")
+    connection.close()
+    assert type(describe(caught.value, "S")) is ConcurrencyError
+
+
+def test_only_broken_connections_count_as_lost() -> None:
+    assert is_lost(BrokenPipeError())
+    assert not is_lost(ConnectionRefusedError())
+    assert not is_lost(driver("53100"))
