@@ -261,7 +261,8 @@ def _eth(specs: Mapping[str, MarketSpec], frame: MarketFrame) -> np.ndarray[Any,
 
 
 def _fitness(terms: tuple[Term, ...], registry: Registry) -> FitnessFunction:
-    return Composite(terms=tuple((function, weight) for weight, function in fitness_terms(terms, registry)))
+    weighted = [(function, weight) for weight, function in fitness_terms(terms, registry)]
+    return Composite(terms=tuple(weighted))
 
 
 def _arena_settings(settings: Settings, registry: Registry, threads: int) -> ArenaSettings:

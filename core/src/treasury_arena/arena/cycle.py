@@ -22,7 +22,6 @@ from treasury_arena.events import catalog
 from treasury_arena.evolution.trials import TrialStats
 from treasury_arena.trading.runner import LiveRunner
 
-
 #: The phases of a cycle in order; a listener is told on reaching each, with the cycle's number.
 PHASES = ("observe", "live", "judge", "breed", "allocate", "record", "commit", "committed")
 

@@ -134,9 +134,10 @@ def _benchmarks(
         labels |= {"hold_eth": "hold ETH", "sixty_forty": "60% ETH, 40% lent"}
     if prices is not None:
         index = controls.equal_weight_index(prices)
+        days = [series.rows.index(row) for row in series.cycle_rows if row < series.rows[-1]]
         curves["passive_mean_weight"] = controls.passive_mean_weight(mean, prices, lending, initial)
         curves["weekly_weights_index"] = controls.weekly_weights_index(
-            weight[1 :: controls.DAYS_PER_WEEK], index, lending, initial
+            [float(weight[day + 1]) for day in days], days, index, lending, initial
         )
         labels |= {
             "passive_mean_weight": f"control: {mean:.1%} coins held passively",
@@ -154,9 +155,9 @@ def _benchmarks(
     found = verdict(
         stats.daily_returns(series.managed),
         stats.daily_returns(control),
+        stats.daily_returns(lending),
+        mean,
         stream(settings.seed, 0, "verdict"),
-        coin_weight=mean,
-        lending_returns=stats.daily_returns(lending),
     )
     return out, curves, attrs.asdict(found)
 
