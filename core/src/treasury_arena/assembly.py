@@ -261,7 +261,7 @@ def _eth(specs: Mapping[str, MarketSpec], frame: MarketFrame) -> np.ndarray[Any,
 
 
 def _fitness(terms: tuple[Term, ...], registry: Registry) -> FitnessFunction:
-    weighted = [(function, weight) for weight, function in fitness_terms(terms, registry)]
+    weighted = ((function, weight) for weight, function in fitness_terms(terms, registry))
     return Composite(terms=tuple(weighted))
 
 

@@ -38,7 +38,7 @@ class Composite(FitnessFunction):
     name = "composite"
     summary = "weighted sum of fitness functions"
 
-    terms: tuple[tuple[FitnessFunction, float], ...] = attrs.field(converter=tuple, validator=_checked_terms)
+    terms: tuple[tuple[FitnessFunction, float], ...] = attrs.field(validator=_checked_terms)
 
     def score(self, records: RecordBatch) -> NDArray[np.float64]:
         """Return the (N,) weighted sums."""
