@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -69,13 +70,13 @@ def main() -> None:
         operator = cls()
         work: Callable[[], object]
         if isinstance(operator, Selection):
-            work = lambda operator=operator: operator.select(scores, 2 * n, rng)  # noqa: E731
+            work = partial(operator.select, scores, 2 * n, rng)
             note = "two parents"
         elif isinstance(operator, Crossover):
-            work = lambda operator=operator: operator.cross(first, second, space, rng)  # noqa: E731
+            work = partial(operator.cross, first, second, space, rng)
             note = ""
         else:
-            work = lambda operator=operator: operator.mutate(first, space, rng)  # noqa: E731
+            work = partial(operator.mutate, first, space, rng)
             note = ""
         print(f"  {name:<11} {median_seconds(work, options.repeats) / n * 1e6:7.3f}  {note}")
 
@@ -99,7 +100,7 @@ def main() -> None:
         assert isinstance(chosen[2], Mutation)
         team = OperatorSet(chosen[0], chosen[1], chosen[2])
         run = median_seconds(
-            lambda team=team: search(space, evaluate, settings, team, lambda p, i: stream(1, 0, p, i)),  # type: ignore[misc]
+            partial(search, space, evaluate, settings, team, partial(stream, 1, 0)),
             max(3, options.repeats // 20),
         )
         breeding = run / settings.generations - evaluation
