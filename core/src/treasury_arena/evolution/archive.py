@@ -68,7 +68,9 @@ class Tried:
         return total
 
     def add(self, genomes: FloatArray) -> None:
-        self._known = np.union1d(self._known, self._hash(genomes))
+        merged = np.concatenate([self._known, np.sort(self._hash(genomes))])
+        merged.sort(kind="stable")  # two sorted runs: one merge
+        self._known = merged
 
     def repeats(self, genomes: FloatArray) -> IntArray:
         """Rows of `genomes` that were added before or that occur earlier in `genomes`."""

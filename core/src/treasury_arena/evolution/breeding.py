@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from treasury_arena.contracts.genes import FloatArray, GeneSpace, IntArray
+from treasury_arena.contracts.genes import REAL, FloatArray, GeneSpace, IntArray
+from treasury_arena.errors import PluginError
 from treasury_arena.evolution.archive import Tried
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 
@@ -26,21 +27,51 @@ def breed(
 
     A child equal to a genome tried before, or to an earlier child, is mutated again, up to three times; in a small space
     some repeats remain.
+
+    Raises:
+        PluginError: an operator returned indices or genomes that its contract does not allow.
     """
     chosen = operators.selection.select(scores, 2 * count, rng)
+    if chosen.shape != (2 * count,) or ((chosen < 0) | (chosen >= scores.size)).any():
+        raise PluginError(
+            f"selection {operators.selection.name!r} must return {2 * count} indices below {scores.size}, "
+            f"not {chosen.size} from {chosen.min(initial=0)} to {chosen.max(initial=0)}"
+        )
     first, second = chosen[:count], chosen[count:]
     crossed = np.flatnonzero(rng.random(count) < settings.crossover_rate)
     children = genomes[first]
-    children[crossed] = operators.crossover.cross(children[crossed], genomes[second[crossed]], space, rng)
-    children = operators.mutation.mutate(children, space, rng) + 0.0
+    bred = operators.crossover.cross(children[crossed], genomes[second[crossed]], space, rng)
+    _check(bred, crossed.size, space, f"crossover {operators.crossover.name!r}")
+    children[crossed] = bred
+    children = _mutated(children, space, operators, rng)
     for _ in range(_REPEAT_MUTATIONS):
         repeats = tried.repeats(children)
         if repeats.size == 0:
             break
-        children[repeats] = operators.mutation.mutate(children[repeats], space, rng) + 0.0
+        children[repeats] = _mutated(children[repeats], space, operators, rng)
     ancestry = founders[first]
     ancestry[crossed] = joined(founders[first[crossed]], founders[second[crossed]])
     return children, ancestry
+
+
+def _mutated(genomes: FloatArray, space: GeneSpace, operators: OperatorSet, rng: np.random.Generator) -> FloatArray:
+    out = operators.mutation.mutate(genomes, space, rng) + 0.0  # no negative zeros: equal genomes have equal bits
+    _check(out, genomes.shape[0], space, f"mutation {operators.mutation.name!r}")
+    return out
+
+
+def _check(genomes: FloatArray, count: int, space: GeneSpace, source: str) -> None:
+    if genomes.shape != (count, space.size):
+        raise PluginError(f"{source} must return shape ({count}, {space.size}), not {genomes.shape}")
+    whole = space.kind != REAL
+    fits = (genomes >= space.low) & (genomes <= space.high)
+    fits[:, whole] &= genomes[:, whole] == np.rint(genomes[:, whole])
+    if not fits.all():
+        row, gene = (int(i) for i in np.argwhere(~fits)[0])
+        raise PluginError(
+            f"{source} returned {genomes[row, gene]} for gene {space.names[gene]!r}, expected a "
+            f"{'whole number' if whole[gene] else 'number'} in [{space.low[gene]:g}, {space.high[gene]:g}]"
+        )
 
 
 def joined(first: IntArray, second: IntArray) -> IntArray:
