@@ -1,8 +1,8 @@
 """Benchmarks and control rows as daily curves, and the verdict that separates skill from exposure.
 
-Curves are daily, (D + 1,), begin at the given capital (one dollar unless told) and pay no costs. `lending` is always the value of one dollar
-that lent everything, on the same days. Every function raises ValueError for input that is not finite, not positive
-where it must be, or of another length than the rest.
+Curves are daily, (D + 1,), begin at the given capital (one dollar unless told) and pay no costs. `lending` is always
+the value of one dollar that lent everything, on the same days. Every function raises ValueError for input that is not
+finite, not positive where it must be, or of another length than the rest.
 """
 
 from __future__ import annotations

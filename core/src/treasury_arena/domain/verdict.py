@@ -8,7 +8,12 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike
 
-from treasury_arena.domain.statistics import MeanDifference, annual_excess, block_bootstrap_mean_difference
+from treasury_arena.domain.statistics import (
+    MeanDifference,
+    annual_excess,
+    block_bootstrap_mean_difference,
+    checked_returns,
+)
 
 #: Below this mean share of equity in coins there is no exposure to compare with.
 NO_COINS = 0.005
@@ -22,7 +27,7 @@ class Verdict:
 
     Attributes:
         text: one or two sentences for the treasury's owner.
-        difference: mean annual difference to the control row (or lending, without coins), a fraction (0.004 is 0.4 points a year).
+        difference: mean annual difference to the control row (to lending, without coins); 0.004 is 0.4 points a year.
         low, high: bootstrap interval of the difference.
         significant: the interval leaves 0 out and the record is long enough.
         skill: significant, better, and coins were held.
@@ -73,10 +78,11 @@ def verdict(
     if not 0.0 <= coin_weight <= 1.0:
         raise ValueError(f"the mean coin weight must lie in [0, 1], not {coin_weight}")
     coins = coin_weight >= NO_COINS
-    managed = np.asarray(managed_returns, dtype=np.float64)
-    reference = control_returns if coins else lending_returns
-    known = block_bootstrap_mean_difference(managed, reference, block, draws, rng, confidence)
-    gain = float(annual_excess(managed, lending_returns))
+    managed, held, lent = (checked_returns(row) for row in (managed_returns, control_returns, lending_returns))
+    if not managed.shape == held.shape == lent.shape == (managed.size,):
+        raise ValueError(f"three records of the same days are needed, not {managed.shape}, {held.shape}, {lent.shape}")
+    known = block_bootstrap_mean_difference(managed, held if coins else lent, block, draws, rng, confidence)
+    gain = float(annual_excess(managed, lent))
     enough = managed.size >= days_min
     outside = known.low > 0.0 or known.high < 0.0
     significant = enough and outside and abs(known.difference) >= _NOTHING
@@ -98,8 +104,16 @@ def _with_coins(known: MeanDifference, control: str, gain: float, significant: b
     if not significant:
         if abs(gain) < _NOTHING:
             return f"{head}{_inside(known)}: no evidence of skill."
-        what = "the gain over lending" if gain > 0.0 else "the loss against lending"
-        return f"{head}{_inside(known)}: no evidence of skill; {what} ({_points(gain)} a year) is coin exposure."
+        what = "gain over lending" if gain > 0.0 else "loss against lending"
+        exposure = gain - known.difference
+        if exposure * gain > 0.0:
+            return (
+                f"{head}{_inside(known)}: no evidence of skill; the {what} ({_points(gain)} a year) is coin exposure."
+            )
+        return (
+            f"{head}{_inside(known)}: no evidence of skill; the {what} ({_points(gain)} a year) cannot be told from chance, "
+            f"coin exposure alone brought {_points(exposure)}."
+        )
     tail = f"Against lending everything it is {_points(gain)} a year."
     if known.difference > 0.0:
         return f"{head}{_beyond(known)}: evidence of skill beyond coin exposure. {tail}"

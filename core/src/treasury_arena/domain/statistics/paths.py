@@ -18,7 +18,7 @@ from treasury_arena.domain.statistics.series import (
     excess_returns,
 )
 
-_LOG_CAP = math.log(RATIO_CAP)
+_LOG_CAP = math.log1p(RATIO_CAP)
 
 
 def daily_returns(curve: ArrayLike) -> FloatArray:
