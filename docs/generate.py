@@ -113,7 +113,7 @@ def tables_page() -> str:
     lines = source.splitlines()
     parts = ["# Tables\n", NOTE, inspect.cleandoc(schema.__doc__ or "").split("\n", 1)[1].strip() + "\n"]
     parts.append(
-        "`INT` is a 64-bit integer, `REAL` a double, `AMOUNT` an exact integer of any size as described above. Names of accounts, "
+        "`INT` is a 64-bit integer, `REAL` a double, `AMOUNT` an exact integer of any size as described above. Accounts, "
         "and which of them may be negative, are in [money and ledger](../explanation/money-and-ledger.md).\n"
     )
     for name, table in schema.TABLES.items():

@@ -1,0 +1,178 @@
+"""The documentation says what the program does: generated pages are current, commands run, examples work."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from treasury_arena import hookspecs
+from treasury_arena.cli.main import arena, execute
+from treasury_arena.config.settings import Settings
+from treasury_arena.events import catalog
+from treasury_arena.registry.loader import load_registry
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+FENCE = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://|#|mailto:)(?P<target>[^)#\s]+)")
+FIRST = "runs/first"
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    return [match["text"] for match in FENCE.finditer(page.read_text()) if match["kind"] == kind]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Every `$ arena ...` line of the page's console blocks, without `arena`."""
+    lines = [line for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
+    split = [shlex.split(line.removeprefix("$ ")) for line in lines]
+    assert all(words[0] == "arena" for words in split), f"{name_of(page)}: a console block holds another command"
+    return [words[1:] for words in split]
+
+
+def pages_with(kind: str) -> list[Path]:
+    return [page for page in PAGES if blocks(page, kind)]
+
+
+@pytest.fixture(scope="module")
+def generator() -> Iterator[ModuleType]:
+    spec = spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.mark.parametrize("page", ["hooks", "commands", "events", "tables", "configuration"])
+def test_generated_pages_are_current(generator: ModuleType, page: str) -> None:
+    written = (ROOT / "docs" / "reference" / f"{page}.md").read_text()
+    made: str = generator.PAGES[page]()
+    assert written.rstrip("\n") == made.rstrip("\n"), "run `python docs/generate.py`"
+
+
+def test_every_hook_is_documented_with_its_signature() -> None:
+    text = (ROOT / "docs/reference/hooks.md").read_text()
+    hooks = [name for name in vars(hookspecs) if name.startswith("arena_")]
+    assert len(hooks) >= 12
+    for hook in hooks:
+        returned = str(vars(hookspecs)[hook].__annotations__["return"])
+        assert f"def {hook}() -> {returned}" in text
+
+
+def test_every_event_is_documented() -> None:
+    text = (ROOT / "docs/reference/events.md").read_text()
+    events = [
+        name for name, item in vars(catalog).items() if isinstance(item, type) and item.__module__ == catalog.__name__
+    ]
+    assert len(events) >= 20
+    for event in events:
+        assert f"## {event}\n" in text
+
+
+def test_every_key_of_the_configuration_is_documented() -> None:
+    from treasury_arena.config.keys import key_fields
+
+    text = (ROOT / "docs/reference/configuration.md").read_text()
+    keys = [key.name for key in key_fields(Settings)]
+    assert {"start", "end", "capital", "rules"} <= set(keys)
+    for key in keys:
+        assert f"`{key}`" in text or f"[{key}" in text, f"the key {key} is not in the reference"
+
+
+def test_every_command_has_help_with_an_example(generator: ModuleType) -> None:
+    text = (ROOT / "docs/reference/commands.md").read_text()
+    found = dict(generator.commands(arena, "arena"))
+    assert {"arena run", "arena resume", "arena audit", "arena config check", "arena data check"} <= set(found)
+    for path, command in found.items():
+        assert f"## {path}\n" in text
+        assert command.help, f"{path} has no help"
+        if not getattr(command, "commands", None):
+            assert f"{path} " in command.help or command.help.rstrip().endswith(path), f"{path}: no example in its help"
+
+
+def test_no_plugin_of_the_repository_is_rejected() -> None:
+    assert load_registry().warnings == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for match in LINK.finditer(page.read_text()):
+        assert (page.parent / match["target"]).exists(), f"{name_of(page)} links to {match['target']}"
+
+
+@pytest.mark.parametrize("page", pages_with("toml"), ids=name_of)
+def test_toml_blocks_can_be_read(page: Path) -> None:
+    import tomllib
+
+    for block in blocks(page, "toml"):
+        assert tomllib.loads(block)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the examples, the quickstart cut to a month and a handful of agents, and one finished run."""
+    folder = tmp_path_factory.mktemp("docs")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    quickstart = folder / "examples" / "quickstart.toml"
+    text = quickstart.read_text()
+    for pattern, value in (
+        (r"^end = .*$", 'end = "2024-02-01"'),
+        (r"^agents = \d+", "agents = 8"),
+        (r"^training_days = \d+", "training_days = 14"),
+        (r"^population = \d+", "population = 8"),
+        (r"^generations = \d+", "generations = 2"),
+    ):
+        text, count = re.subn(pattern, value, text, flags=re.MULTILINE)
+        assert count == 1, f"the quickstart has no line {pattern}"
+    quickstart.write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert execute(["run", "examples/quickstart.toml", "--out", FIRST, "--quiet"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
+def test_commands_on_the_page_run(
+    page: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(workspace, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    found = commands(page)
+    assert found
+    if any(words[0] == "run" and FIRST in words for words in found):
+        shutil.rmtree(tmp_path / FIRST)
+    for words in found:
+        code = execute(words)
+        captured = capsys.readouterr()
+        assert code == 0, f"arena {shlex.join(words)}: {captured.err}"
+        assert captured.out, f"arena {shlex.join(words)} printed nothing"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in pages_with("python") if "reference/hooks" not in str(page)], ids=name_of
+)
+def test_python_on_the_page_runs(page: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
+    for block in blocks(page, "python"):
+        included = re.fullmatch(r'--8<-- "(.*)"\n', block)
+        source = (ROOT / included[1]).read_text() if included else block
+        module = ModuleType("page")
+        monkeypatch.setitem(sys.modules, "page", module)
+        exec(compile(source, name_of(page), "exec"), vars(module))
+        for hook in (name for name in vars(module) if name.startswith("arena_")):
+            assert vars(module)[hook](), f"{hook} offers nothing"
