@@ -284,8 +284,8 @@ class Cycle:
                 {
                     "strategy": name,
                     "generation": generation.generation,
-                    "best": generation.best,
-                    "median": generation.median,
+                    "best": _known(generation.best),
+                    "median": _known(generation.median),
                     "diversity": generation.diversity,
                     "restarts": generation.restarts,
                 }
@@ -390,3 +390,8 @@ class Cycle:
 
     def _days(self, start: int, row: int) -> int:
         return (row - start) // self.keeper.day
+
+
+def _known(score: float) -> float | None:
+    """A score for the record; None when every genome of the generation had failed."""
+    return score if np.isfinite(score) else None
