@@ -59,7 +59,11 @@ def main() -> None:
     tables = kernel.tables(kernel_models.market())
     for kind, _ in CASES:
         measure(kernel, tables, 50, kind, 1)
-    print(f"{'agents':>8} {'trading':>8}" + "".join(f"{f'{kind} x{workers}':>14}" for kind, workers in CASES) + "  ns per step")
+    print(
+        f"{'agents':>8} {'trading':>8}"
+        + "".join(f"{f'{kind} x{workers}':>14}" for kind, workers in CASES)
+        + "  ns per step"
+    )
     for agents in SIZES:
         best = [float("inf")] * len(CASES)
         trading = 0.0
