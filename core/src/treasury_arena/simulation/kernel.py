@@ -87,14 +87,19 @@ class Kernel:
 
     def feature_columns(self, tables: Tables, genome: ArrayLike) -> list[int]:
         """Column of the feature table per feature, for one genome."""
-        values = np.asarray(genome, dtype=np.float64)
-        out = []
-        for i, column in enumerate(self.strategy.columns.values()):
-            place = int(tables.feature_columns[i])
-            if isinstance(column.window, str):
-                place += int(values[self.strategy.genes._fields.index(column.window)])
-            out.append(place)
-        return out
+        picks = dict(
+            zip(self.layout.gathered, self._picks(tables, np.asarray(genome)[None, :])[0].tolist(), strict=True)
+        )
+        return [picks.get(name, int(tables.feature_columns[i])) for i, name in enumerate(self.strategy.columns)]
+
+    def _picks(self, tables: Tables, genomes: FloatArray) -> IntArray:
+        """(N, gathered) column of every feature whose window is a gene."""
+        genes, columns = self.strategy.genes._fields, self.strategy.columns
+        picks = np.zeros((genomes.shape[0], len(self.layout.gathered)), dtype=np.int64)
+        for i, name in enumerate(self.layout.gathered):
+            base = tables.feature_columns[list(columns).index(name)]
+            picks[:, i] = base + genomes[:, genes.index(columns[name].window)].astype(np.int64)
+        return picks
 
     def arguments(
         self,
@@ -200,6 +205,10 @@ class Kernel:
             self._call(kind, tables, run, span, raw, curve)
 
         work(spans[0]) if parts == 1 else self._spread(work, spans)
+        idle = run.active == 0  # never entered: the kernels leave their lanes as they were
+        raw[idle] = 0.0
+        raw[idle, OUTPUT.index("EQUITY")] = run.cash[idle]
+        raw[idle, OUTPUT.index("FAILED")] = -1.0
         return finish(raw, curve, run.active)
 
     def compile(self) -> None:
@@ -219,10 +228,18 @@ class Kernel:
         entry = self._entry(kind)
         params = [value for role in self.layout.roles for value in build_params(self.models[role], self.specs[role])]
         coins = [1.0 if self.specs[role].coin else 0.0 for role in self.layout.roles]
+        picks = self._picks(tables, run.genomes)
         state, index = _scratch(len(self.layout.rows), max(1, len(self.layout.gathered)))
         arguments = (
             *(tables.market.reshape(-1), tables.market.shape[1], tables.features.reshape(-1), tables.features.shape[1]),
-            *(run.genomes, tables.market_columns, tables.feature_columns, np.array(params or [0.0]), np.array(coins)),
+            *(
+                run.genomes,
+                picks,
+                tables.market_columns,
+                tables.feature_columns,
+                np.array(params or [0.0]),
+                np.array(coins),
+            ),
             *(run.cash, run.starts, run.limits, run.coin_limit, run.low, run.high, run.sample, *span),
             *(state, index, raw, curve),
         )
@@ -251,7 +268,18 @@ def empty_arguments(roles: int, genes: int, rows: int, gathered: int) -> tuple[A
     floats, whole = np.ones(1), np.zeros(1, dtype=np.int64)
     none = np.zeros(0)
     return (
-        *(floats, 1, floats, 1, np.zeros((0, genes)), whole, whole, floats, floats),
+        *(
+            floats,
+            1,
+            floats,
+            1,
+            np.zeros((0, genes)),
+            np.zeros((0, gathered), dtype=np.int64),
+            whole,
+            whole,
+            floats,
+            floats,
+        ),
         *(none, np.zeros(0, dtype=np.int64), np.zeros((0, roles)), none, 0, 1, 1, 0, 0),
         *(*_scratch(rows, max(1, gathered)), np.zeros((0, len(OUTPUT) + 2 * roles)), np.zeros((0, 1))),
     )

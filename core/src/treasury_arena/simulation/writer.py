@@ -17,8 +17,8 @@ from treasury_arena.simulation.layout import LANES, OUTPUT, Layout
 Lines = list[str]
 Reference = Callable[[str], str]
 
-SHARED = "mk, nm, ft, nf, genome, mcol, fcol, prm, coin, cash0, starts, limits, coin_limit, low, high, sample"
-BLOCK = f"{SHARED}, first, last, st, ix, out, curve"
+SHARED = "mk, nm, ft, nf, genome, picks, mcol, fcol, prm, coin, cash0, starts, limits, coin_limit, low, high, sample"
+ARGUMENTS = f"{SHARED}, first, last, st, ix, out, curve"
 
 
 def indent(lines: Iterable[str], depth: int = 1) -> Lines:
@@ -51,12 +51,11 @@ class Writer:
         parts = [
             self._header(),
             self._opening(),
-            self._gather(),
+            *([self._gather()] if self.gathered else []),
             self._settle(),
             self._advance(),
-            self._one_block(),
-            self._one_agent(),
-            self._entries(),
+            self._run_blocked(),
+            self._run_scalar(),
         ]
         return "\n\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -133,7 +132,7 @@ class Writer:
         lines = ["@inner", "def gather(st, ix, ft, fat):"]
         for i, name in enumerate(self.gathered):
             lines += indent(["for j in range(LANES):", f"    st[F_{name} + j] = ft[fat + ix[{i} * LANES + j]]"])
-        return lines if self.gathered else [*lines, "    pass"]
+        return lines
 
     # ---------------------------------------------------------------- trades
     def _settle_lines(self, ref: Reference) -> Lines:
@@ -266,31 +265,38 @@ class Writer:
         ]
 
     # ---------------------------------------------------------------- time
-    def _one_block(self) -> Lines:
-        lanes = ["a = first + (j if j < count else 0)", f"{_lane('CASH0')} = cash0[a]", f"{_lane('START')} = starts[a]"]
+    def _run_blocked(self) -> Lines:
+        lanes = ["a = begin + (j if j < count else 0)", f"{_lane('CASH0')} = cash0[a]", f"{_lane('START')} = starts[a]"]
         lanes += [f"{_lane('COIN_LIMIT')} = coin_limit[a]"]
         lanes += [f"{_lane(f'LIMIT{i}')} = limits[a, {i}]" for i, _, _ in self.positions]
         lanes += [f"{_lane(f'G_{n}')} = genome[a, {i}]" for n, i in self.genes.items()]
-        lanes += [f"ix[{i} * LANES + j] = {self._column(n)}" for i, n in enumerate(self.gathered)]
-        lanes += ["opening(st, j)", f"{_lane('FAILED')} = -2.0"]
-        enter = ["entering = high", "for j in range(LANES):", f"    begins = int({_lane('START')})"]
-        enter += ["    if begins == row:", "        opening(st, j)", "    elif begins > row and begins < entering:"]
-        enter += ["        entering = begins"]
+        lanes += [f"ix[{i} * LANES + j] = picks[a, {i}]" for i in range(len(self.gathered))]
+        lanes += [f"{_lane('FAILED')} = -2.0", f"{_lane('PENDING')} = 0.0"]
+        enter = ["now = entering", "entering = float(high)", "for j in range(LANES):", f"    start = {_lane('START')}"]
+        enter += ["    if start == now:", "        opening(st, j)", "    elif start > now and start < entering:"]
+        enter += ["        entering = start"]
         last = ["if (row - low) % sample == 0:", "    for j in range(count):"]
-        last += [f"        waits = {_lane('FAILED')} == -2.0", "        curve[first + j, (row - low) // sample] = ("]
+        last += [f"        waits = {_lane('FAILED')} == -2.0", "        curve[begin + j, (row - low) // sample] = ("]
         last += [f"            {_lane('CASH0')} if waits else {_lane('EQUITY')}", "        )"]
-        loop = ["at = row * nm", "nx = at + nm if row + 1 < high else at", "if row == entering:", *indent(enter)]
-        loop += ["waiting = 0", "for j in range(LANES):", f"    waiting += int({_lane('PENDING')})", "if waiting != 0:"]
-        loop += ["    settle(st, mk, at, mcol, prm)", "gather(st, ix, ft, row * nf)"]
+        loop = ["at = row * nm", "nx = at + nm if row + 1 < high else at", "if float(row) == entering:", *indent(enter)]
+        loop += [
+            "waiting = False",
+            "for j in range(LANES):",
+            f"    waiting |= {_lane('PENDING')} != 0.0",
+            "if waiting:",
+        ]
+        loop += ["    settle(st, mk, at, mcol, prm)"]
+        loop += ["gather(st, ix, ft, row * nf)"] if self.gathered else []
         loop += ["advance(st, mk, at, nx, mcol, ft, row * nf, fcol, prm, coin, float(row))", *last]
-        body = ["count = min(LANES, last - first)", "for j in range(LANES):", *indent(lanes), "entering = low"]
-        body += ["for row in range(low, high):", *indent(loop), "for j in range(count):"]
-        body += indent([f"if {_lane('FAILED')} == -2.0:", "    opening(st, j)", "a = first + j", *self._output(_lane)])
-        return ["@inner", f"def one_block({BLOCK}):", *indent(body)]
-
-    def _column(self, feature: str) -> str:
-        gene = self.genes[str(self.strategy.columns[feature].window)]
-        return f"fcol[{self.features[feature]}] + int(genome[a, {gene}])"
+        body = ["count = LANES if last - begin > LANES else last - begin", "for j in range(LANES):", *indent(lanes)]
+        body += ["entering = float(low)", "for row in range(low, high):", *indent(loop), "for j in range(count):"]
+        body += indent(["a = begin + j", *self._output(_lane)])
+        return [
+            "@entry",
+            f"def run_blocked({ARGUMENTS}):",
+            "    for begin in range(first, last, LANES):",
+            *indent(body, 2),
+        ]
 
     def _output(self, ref: Reference) -> Lines:
         lines = [f"out[a, {i}] = {ref(row)}" for i, row in enumerate(OUTPUT)]
@@ -302,10 +308,10 @@ class Writer:
             ]
         return lines
 
-    def _one_agent(self) -> Lines:
+    def _run_scalar(self) -> Lines:
         body = [*self._params(), *self._coins(), "x_CASH0 = cash0[a]", "x_START = float(starts[a])"]
         body += ["x_COIN_LIMIT = coin_limit[a]", *(f"x_LIMIT{i} = limits[a, {i}]" for i, _, _ in self.positions)]
-        body += [f"ix_{n} = {self._column(n)}" for n in self.gathered]
+        body += [f"ix_{n} = picks[a, {i}]" for i, n in enumerate(self.gathered)]
         body += [
             f"g = Genes({', '.join(f'genome[a, {i}]' for i in self.genes.values())})",
             *self._opening_lines(_local),
@@ -325,18 +331,4 @@ class Writer:
         loop += [*self._decision(_local, None, feature), *self._accrual(_local)]
         loop += ["if (row - low) % sample == 0:", "    curve[a, (row - low) // sample] = x_EQUITY"]
         body += ["for row in range(starts[a], high):", *indent(loop), *self._output(_local)]
-        return ["@inner", f"def one_agent({SHARED}, a, out, curve):", *indent(body)]
-
-    def _entries(self) -> Lines:
-        return [
-            "@entry",
-            f"def run_blocked({BLOCK}):",
-            "    for block in range(first, last, LANES):",
-            f"        one_block({SHARED}, block, last, st, ix, out, curve)",
-            "",
-            "",
-            "@entry",
-            f"def run_scalar({BLOCK}):",
-            "    for a in range(first, last):",
-            f"        one_agent({SHARED}, a, out, curve)",
-        ]
+        return ["@entry", f"def run_scalar({ARGUMENTS}):", "    for a in range(first, last):", *indent(body, 2)]
