@@ -78,6 +78,7 @@ def test_scores_are_finite_whatever_happened(
 @together
 def test_a_better_record_never_scores_less(function: FitnessFunction, make_batch: MakeBatch, gift: float) -> None:
     rows = lively()
+    rows = rows - rows.mean(axis=1, keepdims=True) + 0.0012  # below lending, a smaller drawdown worsens a Calmar ratio
     worse, better = (function.score(make_batch(days, 0.0002)) for days in (rows, rows + gift))
     assert (better >= worse).all()
     if function.name != "psr":  # a probability saturates at 1
