@@ -16,9 +16,8 @@ from treasury_arena.domain import statistics as stats
 SORTINO_EXAMPLE = [0.17, 0.15, 0.23, -0.05, 0.12, 0.09, 0.13, -0.04]
 RATIOS = [stats.sharpe, stats.floored_sharpe, stats.sortino, stats.calmar]
 
-returns_of_days = st.integers(2, 60).flatmap(
-    lambda days: arrays(np.float64, days, elements=st.floats(-0.5, 0.5, width=32))
-)
+ticks = st.integers(-5000, 5000).map(lambda k: k / 10_000)
+returns_of_days = st.integers(2, 60).flatmap(lambda days: arrays(np.float64, days, elements=ticks))
 lively = returns_of_days.filter(lambda row: row.std() > 1e-4)
 
 
