@@ -55,14 +55,14 @@ class Breeder:
         low = row - days * self.keeper.day
         outcome = self.keeper.run(desk, genomes, low, row)
         batch = RecordBatch(
-            curve=outcome.curve,
+            curve=sound_curve(outcome.curve, outcome.failed),
             lending=self.keeper.lending(low, days),
             trades=outcome.trades,
             costs=outcome.costs,
             coin_share=outcome.mean_share[:, desk.coin_mask()].sum(axis=1),
-            failed=outcome.failed_row >= 0,
+            failed=outcome.failed,
         )
-        sharpes = np.asarray(stats.sharpe(batch.returns, batch.lending_returns)) / np.sqrt(stats.DAYS_PER_YEAR)
+        sharpes = np.asarray(stats.sharpe(stats.daily_returns(batch.curve), batch.lending_returns)) / np.sqrt(stats.DAYS_PER_YEAR)
         return Trained(batch.curve, self.settings.search_fitness.score(batch), sharpes, batch.failed, batch.coin_share)
 
     def seeds(self, row: int) -> list[AgentSpawned]:
@@ -158,12 +158,18 @@ class Breeder:
         return births
 
     def _pbo(self, curves: FloatArray) -> float | None:
-        """Probability of backtest overfitting among the search's best, None with fewer than two distinct ones."""
+        """Probability of backtest overfitting among the search's best; None with fewer than two distinct ones, or days
+        than blocks.
+        """
         distinct = np.unique(curves, axis=0)
-        if len(distinct) < 2:
+        if len(distinct) < 2 or distinct.shape[1] - 1 < self.settings.pbo_splits:
             return None
-        returns = distinct[:, 1:] / distinct[:, :-1] - 1.0
-        return float(stats.pbo_cscv(returns.T, self.settings.pbo_splits))
+        return float(stats.pbo_cscv(stats.daily_returns(distinct).T, self.settings.pbo_splits))
+
+
+def sound_curve(curve: FloatArray, failed: NDArray[np.bool_]) -> FloatArray:
+    """Curves with those of failed agents flat: their values may be anything and must reach no statistic."""
+    return np.where(failed[:, None], 1.0, curve)
 
 
 def same_behaviour(first: FloatArray, second: FloatArray) -> bool:

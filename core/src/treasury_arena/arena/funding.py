@@ -98,6 +98,7 @@ class Funding:
         if account is None:
             account = self.accounts[agent_id] = self._account(agent, row)
         account.cash_raw += amount_raw
+        account.fresh = old > 0
         self._flow(account, old, amount_raw)
 
     def give_back(self, account: Account, pool: str, amount_raw: int, row: int, reason: str) -> None:

@@ -21,7 +21,7 @@ def batch_metrics(records: RecordBatch, judges: Mapping[str, FitnessFunction]) -
     is above 0), ``total_return``, ``max_drawdown`` (negative), ``volatility``, ``win_rate``, ``losing_days`` (in a row,
     at the end), ``coin_share``, ``days``, and one entry per fitness function in `judges`.
     """
-    returns, lending = records.returns, records.lending_returns
+    returns, lending = stats.daily_returns(records.curve), records.lending_returns
     out: dict[str, FloatArray] = {
         "days": np.full(records.agents, float(records.days)),
         "total_return": np.asarray(records.curve[:, -1] / records.curve[:, 0] - 1.0),

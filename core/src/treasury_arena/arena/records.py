@@ -140,7 +140,7 @@ class RecordKeeper:
             if agent.stage == ARENA and agent.arena_nav:
                 parts.append(np.array(agent.arena_nav))
             out[agent.agent_id] = AgentRecord(
-                curve=chain(parts),
+                curve=np.ones_like(chain(parts)) if failed else chain(parts),
                 metrics={},
                 coin_share=float(simulated.mean_share[i][coin].sum()),
                 max_share=dict(zip(desk.role_names, simulated.max_share[i].tolist(), strict=True)),

@@ -99,15 +99,30 @@ def clip_target(
 ) -> tuple[float, ...]:
     """Shares cut to what the agent may hold: each to its limit, then the coin roles together to `coin_limit`.
 
-    All sequences run over the strategy's roles in their order.
+    What is cut goes to the first role that is not a coin's (a lender's share is lent, not left as cash); without such a role
+    it stays cash. All sequences run over the strategy's roles in their order.
     """
-    cut = [limit if share > limit else share for share, limit in zip(shares, limits, strict=True)]
-    cut = [0.0 if share < 0.0 else share for share in cut]
+    asked = [0.0 if share < 0.0 else share for share in shares]
+    cut = [limit if share > limit else share for share, limit in zip(asked, limits, strict=True)]
     total = 0.0
     for share, coin in zip(cut, coins, strict=True):
         total += share if coin else 0.0
     scale = coin_limit / total if total > coin_limit else 1.0
-    return tuple(share * scale if coin else share for share, coin in zip(cut, coins, strict=True))
+    cut = [share * scale if coin else share for share, coin in zip(cut, coins, strict=True)]
+    spare = _sum(asked) - _sum(cut)
+    for index, coin in enumerate(coins):
+        if not coin:
+            cut[index] = cut[index] + spare
+            break
+    return tuple(cut)
+
+
+def _sum(values: Sequence[float]) -> float:
+    """Left to right, as the kernels add."""
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
 
 
 def wants_trade(shares: Sequence[float], values: Sequence[float], equity: float, band: float) -> bool:

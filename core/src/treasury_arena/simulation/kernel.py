@@ -167,7 +167,7 @@ class Kernel:
 
         At each row from its start on an agent settles the target it decided at the row before (sales first, purchases
         scaled to its cash), is valued, decides, and accrues towards the next row. A decided target is cut to `limits`,
-        then its coin roles together to `coin_limit`. Results do not depend on `workers`, `kind` or the agents' order.
+        then its coin roles together to `coin_limit`; what is cut goes to the first role that is not a coin's. Results do not depend on `workers`, `kind` or the agents' order.
 
         Args:
             tables: from `tables(frame)`.
@@ -228,6 +228,8 @@ class Kernel:
         entry = self._entry(kind)
         params = [value for role in self.layout.roles for value in build_params(self.models[role], self.specs[role])]
         coins = [1.0 if self.specs[role].coin else 0.0 for role in self.layout.roles]
+        if 0.0 in coins:
+            coins[coins.index(0.0)] = -1.0  # the refuge: the first role that is not a coin's
         picks = self._picks(tables, run.genomes)
         state, index = _scratch(len(self.layout.rows), max(1, len(self.layout.gathered)))
         arguments = (

@@ -221,11 +221,13 @@ class Writer:
         checks += [f"(abs(t.{k}) <= {FLOAT_MAX!r})" for k in controls]
         lines += [f"valid = {' & '.join(checks)}"]
         for i, role, _ in self.positions:
-            lines += [f"limit = {ref(f'LIMIT{i}')}", f"w{i} = limit if t.{role} > limit else t.{role}"]
-            lines += [f"w{i} = 0.0 if w{i} < 0.0 else w{i}"]
+            lines += [f"a{i} = 0.0 if t.{role} < 0.0 else t.{role}", f"limit = {ref(f'LIMIT{i}')}"]
+            lines += [f"w{i} = limit if a{i} > limit else a{i}"]
         lines += [f"coins = {self._sum('(w{i} if k{i} else 0.0)')}", f"coin_cap = {ref('COIN_LIMIT')}"]
         lines += ["scale = coin_cap / coins if coins > coin_cap else 1.0"]
         lines += [f"w{i} = w{i} * scale if k{i} else w{i}" for i, _, _ in self.positions]
+        lines += [f"spare = ({self._sum('a{i}')}) - ({self._sum('w{i}')})"]
+        lines += [f"w{i} = w{i} + spare if r{i} else w{i}" for i, _, _ in self.positions]
         trades = f"alive & valid & (drift > t.band * equity) & (drift < {DRIFT_HIGH!r}) & (equity > 0.0)"
         lines += [
             f"drift = {self._sum('abs(w{i} * equity - v{i})')}",
@@ -246,7 +248,9 @@ class Writer:
         return lines
 
     def _coins(self) -> Lines:
-        return [f"k{i} = coin[{i}] != 0.0" for i, _, _ in self.positions]
+        """What a role is: its market a coin's (``k``), or the refuge of what is cut from others (``r``)."""
+        coins = [f"k{i} = coin[{i}] > 0.0" for i, _, _ in self.positions]
+        return [*coins, *(f"r{i} = coin[{i}] < 0.0" for i, _, _ in self.positions)]
 
     def _advance(self) -> Lines:
         shared = [n for n in self.features if n not in self.gathered]

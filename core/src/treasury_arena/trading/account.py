@@ -33,6 +33,7 @@ class Account:
         daily_raw, daily_nav: equity and nav at each day's close since the last mark.
         share_sum, share_steps: role -> summed share of equity, and steps, since the last mark.
         failed: (kind, reason) once its code failed.
+        fresh: True after new capital came in: the next decision that does not HOLD puts it to work, whatever the band.
         closing: True once it must only be sold; its strategy is not asked any more.
     """
 
@@ -65,6 +66,7 @@ class Account:
     share_steps: int = 0
     failed: tuple[str, str] | None = None
     closing: bool = False
+    fresh: bool = False
 
     @property
     def available_raw(self) -> int:
@@ -87,6 +89,7 @@ class Account:
             "orders_today": self.orders_today,
             "daily_nav": list(self.daily_nav),
             "closing": self.closing,
+            "fresh": self.fresh,
         }
 
     def restore(self, cash_raw: int, positions: dict[str, ExactState], memory: dict[str, Any]) -> None:
@@ -100,7 +103,7 @@ class Account:
         self.nav, self.base_nav, self.peak_nav = memory["nav"], memory["base_nav"], memory["peak_nav"]
         self.base_raw = int(memory["base_raw"])
         self.orders_day, self.orders_today = int(memory["orders_day"]), int(memory["orders_today"])
-        self.closing = bool(memory["closing"])
+        self.closing, self.fresh = bool(memory["closing"]), bool(memory["fresh"])
         self.start_interval()
 
     def start_interval(self) -> None:

@@ -13,7 +13,7 @@ import attrs
 from treasury_arena.contracts.decision import check_target, clip_target, wants_trade
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import ExactMarket
-from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.contracts.strategy import FORCE, HOLD, Strategy
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import LoopLimitError, Watchdog
@@ -189,5 +189,7 @@ class LiveRunner:
             [role in desk.coin_roles for role in roles],
             account.coin_limit,
         )
-        if wants_trade(shares, [known[role] for role in roles], equity, target.band):
+        band = FORCE if account.fresh and target.band != HOLD else target.band
+        if wants_trade(shares, [known[role] for role in roles], equity, band):
+            account.fresh = False
             account.target = {**target._asdict(), **dict(zip(roles, shares, strict=True))}
