@@ -51,7 +51,7 @@ def build_result(manager: ArenaManager, run_id: str, timings: Mapping[str, float
         seed=opened.seed,
         digest=manager.store.last()[1],
         start=opened.start[:10],
-        end=_date(manager, state.row),
+        end=frame.time(state.row - 1).strftime("%Y-%m-%d"),
         capital={
             "initial": base.to_text(settings.capital.total_raw),
             "final": base.to_text(pools["total"]),

@@ -13,7 +13,7 @@ class RunResult:
     """Everything a run says at its end. Money is decimal text of the base asset; shares and returns are fractions.
 
     Attributes:
-        run_id, name, profile, seed, digest, start, end: identity; dates are ``YYYY-MM-DD``.
+        run_id, name, profile, seed, digest, start, end: identity; dates are ``YYYY-MM-DD``, `end` the last whole day.
         capital: ``initial, final, reserve, proving, arena, available, allocated, costs, idle_cost`` as decimal text.
         treasury: metrics of the whole treasury: ``return, annual_return, sharpe, excess_sharpe, sortino, volatility,
             max_drawdown, win_rate`` (fractions; drawdown negative).
