@@ -1,0 +1,87 @@
+"""What the tests of all strategies share: genes by name, genes at random, and a plain walk through a market."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from treasury_arena.contracts.genes import REAL
+from treasury_arena.contracts.strategy import Strategy
+
+HOURS_PER_YEAR = 8760.0
+
+
+def _genes(strategy: Strategy, **values: float) -> Any:
+    return strategy.genes(*strategy.space.genome(values).tolist())
+
+
+def _any_genes(strategy: Strategy) -> st.SearchStrategy[Any]:
+    space = strategy.space
+    parts = [
+        st.floats(low, high) if kind == REAL else st.integers(int(low), int(high)).map(float)
+        for kind, low, high in zip(space.kind, space.low, space.high, strict=True)
+    ]
+    return st.tuples(*parts).map(lambda values: strategy.genes(*values))
+
+
+def _walk(
+    strategy: Strategy,
+    genes: Any,
+    features: Sequence[Any],
+    *,
+    prices: Mapping[str, Sequence[float]] | None = None,
+    rates: Mapping[str, Sequence[float]] | None = None,
+    equity: float = 10_000.0,
+    fee: float = 0.0,
+    gas: float = 0.0,
+) -> list[dict[str, float]]:
+    """Live through the rows: value, decide, trade at once when the drift exceeds the band, earn an hour's interest.
+
+    Roles without prices are lent at their `rates` (APR, default 0). A trade costs `fee` of what moves and `gas` USD per role.
+    Returns per row the shares held after trading by role, ``equity`` and ``traded`` (0 or 1).
+    """
+    prices, rates = prices or {}, rates or {}
+    units = dict.fromkeys(strategy.roles, 0.0)
+    cash = peak = equity
+    state = strategy.state()
+    out = []
+    for row, f in enumerate(features):
+        price = {role: prices[role][row] if role in prices else 1.0 for role in units}
+        values = {role: units[role] * price[role] for role in units}
+        equity = cash + sum(values.values())
+        peak = max(peak, equity)
+        known = {"equity": equity, "cash": cash, "drawdown": 1.0 - equity / peak, "step": float(row), **values}
+        book = strategy.book(*(known[name] for name in strategy.book._fields))
+        target, state = strategy.decide(f, genes, book, state)
+        moves = {role: getattr(target, role) * equity - values[role] for role in units}
+        traded = sum(map(abs, moves.values())) > target.band * equity
+        if traded:
+            for role, move in moves.items():
+                if abs(move) > 1.0:
+                    cost = fee * abs(move) + gas
+                    units[role] += (move - cost if move > 0.0 else move) / price[role]
+                    cash -= move if move > 0.0 else move + cost
+        equity = cash + sum(units[role] * price[role] for role in units)
+        shares = {role: units[role] * price[role] / equity for role in units}
+        out.append({**shares, "equity": equity, "traded": float(traded)})
+        for role in rates:
+            units[role] *= 1.0 + rates[role][row] / HOURS_PER_YEAR
+    return out
+
+
+@pytest.fixture(scope="session")
+def genes() -> Callable[..., Any]:
+    return _genes
+
+
+@pytest.fixture(scope="session")
+def any_genes() -> Callable[[Strategy], st.SearchStrategy[Any]]:
+    return _any_genes
+
+
+@pytest.fixture(scope="session")
+def walk() -> Callable[..., list[dict[str, float]]]:
+    return _walk
