@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 from treasury_arena.contracts.genes import REAL
+from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.simulation.kernel import Kernel, prepare
 
 HOURS_PER_YEAR = 8760.0
+ASSETS = {"eth": "WETH", "btc": "WBTC", "usdc_lending": "USDC", "usdt_lending": "USDT", "dai_lending": "DAI"}
 
 
 def _genes(strategy: Strategy, **values: float) -> Any:
@@ -70,6 +76,50 @@ def _walk(
         for role in rates:
             units[role] *= 1.0 + rates[role][row] / HOURS_PER_YEAR
     return out
+
+
+def _frame(rows: int, seed: int) -> MarketFrame:
+    """Hourly coin prices as geometric random walks, lending rates that wander between 0 and 25 %, gas near 1 USD."""
+    rng = np.random.default_rng(seed)
+    columns = {"gas.usd": np.exp(rng.normal(0.0, 0.3, rows))}
+    for asset, first in (("WETH", 2_000.0), ("WBTC", 40_000.0)):
+        columns[f"{asset}.price"] = first * np.exp(np.cumsum(rng.normal(0.0, 0.01, rows)))
+    for asset in ("USDC", "USDT", "DAI"):
+        columns[f"{asset}.lending_rate"] = 0.125 * (1.0 + np.sin(np.cumsum(rng.normal(0.0, 0.1, rows))))
+        columns[f"{asset}.price"] = 1.0 + 0.001 * np.sin(np.cumsum(rng.normal(0.0, 0.1, rows)))
+    return MarketFrame(1_700_000_000 - 1_700_000_000 % 3600, 3600, columns)
+
+
+def _kernel(strategy: Strategy, folder: Path) -> Kernel:
+    simulation = pytest.importorskip("treasury_arena_simulation.model", reason="needs treasury-arena-simulation")
+    models, specs = {}, {}
+    for name, role in strategy.roles.items():
+        asset = ASSETS[role.market]
+        model = (
+            simulation.SPOT
+            if role.kind == "spot"
+            else simulation.LENDING_PAR
+            if asset == "USDC"
+            else simulation.LENDING
+        )
+        fields = {"price": f"{asset}.price", "rate": f"{asset}.lending_rate", "gas": "gas.usd"}
+        columns = {field: fields[field] for field in model.market._fields}
+        specs[name] = MarketSpec(role.market, model.name, role.kind, asset, columns, coin=role.kind == "spot")
+        models[name] = model
+    return prepare(strategy, models, specs, cache=folder)
+
+
+@pytest.fixture(scope="session")
+def kernel(pytestconfig: pytest.Config) -> Callable[[Strategy], Kernel]:
+    """Prepares a strategy over the simulated venues; compiled kernels are kept between test runs."""
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir("kernels")
+    return lambda strategy: _kernel(strategy, folder)
+
+
+@pytest.fixture(scope="session")
+def frame() -> Callable[[int, int], MarketFrame]:
+    return _frame
 
 
 @pytest.fixture(scope="session")

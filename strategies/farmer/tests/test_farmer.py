@@ -108,9 +108,14 @@ def test_a_held_market_may_fall_by_the_threshold_below_the_minimum(genes: Make) 
     assert (left.usdc, left.band) == (0.0, MOVE_BAND)
 
 
-def test_leaving_a_market_below_the_minimum_ignores_the_cost(genes: Make) -> None:
-    left = ask(genes, (0.01, 0.0, 0.0), (0.4, 0.0, 0.0), gas=1_000.0)
-    assert (left.usdc, left.band) == (0.0, MOVE_BAND)
+@pytest.mark.parametrize(("factor", "leaves"), [(0.99, True), (1.01, False)])
+def test_a_market_below_the_minimum_is_left_when_the_shortfall_beats_the_cost(
+    genes: Make, factor: float, leaves: bool
+) -> None:
+    shortfall = 0.4 * EQUITY * (0.08 - apy(0.01)) * 30.0 / 365.0
+    left = ask(genes, (0.01, 0.0, 0.0), (0.4, 0.0, 0.0), gas=factor * shortfall)
+    assert left.usdc == 0.0
+    assert (left.band == MOVE_BAND) is leaves
 
 
 def test_the_threshold_is_the_improvement_on_the_money_that_moves(genes: Make) -> None:
@@ -170,7 +175,7 @@ def test_a_small_remainder_is_not_topped_up(genes: Make) -> None:
     assert ask(genes, (0.12, 0.0, 0.0), (0.4 - STAKE * 2.0, 0.0, 0.0)).band == MOVE_BAND
 
 
-@pytest.mark.parametrize("equity", [0.0, -5.0])
+@pytest.mark.parametrize("equity", [1.0, 5e-324, 0.0, -5.0])
 def test_without_equity_nothing_happens(genes: Make, equity: float) -> None:
     target, _ = decide(Features(0.1, 0.1, 0.1, 1.0), genes(STRATEGY), Book(equity, 0.0, 0.0, 0.0), State())
     assert target == Target(0.0, 0.0, 0.0, HOLD)

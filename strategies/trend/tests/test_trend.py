@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from treasury_arena.contracts.strategy import HOLD
 from treasury_arena_trend.plugin import arena_strategies
 from treasury_arena_trend.strategy import EXIT_BAND, STRATEGY, Book, Features, State, Target, decide
 
@@ -30,7 +31,10 @@ def ask(
 ) -> tuple[Target, State]:
     """Decide on settled trends: the smoothed distances equal the present ones."""
     target, state = decide(
-        Features(eth, btc), make(STRATEGY, **values), Book(drawdown), State(eth, btc, reference, blown)
+        Features(eth, btc, 0.0),
+        make(STRATEGY, **values),
+        Book(1e4, 100.0, 0.0, 0.0, drawdown),
+        State(eth, btc, reference, blown),
     )
     return target, state
 
@@ -40,7 +44,7 @@ def distances(prices: Sequence[float]) -> list[float]:
 
 
 def follow(walk: Make, g: Any, eth: Sequence[float]) -> list[dict[str, float]]:
-    features = [Features(d, -1.0) for d in distances(eth)]
+    features = [Features(d, -1.0, 0.0) for d in distances(eth)]
     rows: list[dict[str, float]] = walk(STRATEGY, g, features, prices={"eth": eth, "btc": [1.0] * len(eth)}, fee=0.001)
     return rows
 
@@ -84,7 +88,7 @@ def test_the_trend_is_an_exponential_average_with_the_gene_as_speed(genes: Make)
     g = genes(STRATEGY, speed=0.1)
     state = State()
     for _ in range(20):
-        _, state = decide(Features(0.08, -0.04), g, Book(0.0), state)
+        _, state = decide(Features(0.08, -0.04, 0.0), g, Book(1e4, 0.0, 0.0, 0.0, 0.0), state)
     assert state.eth == pytest.approx(0.08 * (1.0 - 0.9**20))
     assert state.btc == pytest.approx(-0.04 * (1.0 - 0.9**20))
 
@@ -147,6 +151,28 @@ def test_a_crash_is_cut_off_near_the_fuse(genes: Make, walk: Make) -> None:
     assert worst[1] < 0.85 * peak
 
 
+@pytest.mark.parametrize(("gas", "band"), [(2.0, 0.1), (6.0, 0.18), (60.0, 1.8)])
+def test_gas_widens_the_band_when_it_is_more_than_its_part_of_the_drift(genes: Make, gas: float, band: float) -> None:
+    g = genes(STRATEGY, band=0.1, gas_limit=0.01)
+    target, _ = decide(Features(0.5, 0.5, gas), g, Book(10_000.0, 0.0, 0.0, 0.0, 0.0), State(1.0, 1.0, 1.0, 0.0))
+    assert min(target[:3]) > 0.0
+    assert target.band == pytest.approx(band)
+
+
+@pytest.mark.parametrize("equity", [1.0, 5e-324, 0.0, -5.0])
+def test_without_equity_it_never_trades(genes: Make, equity: float) -> None:
+    target, _ = decide(Features(0.5, 0.5, 1.0), genes(STRATEGY), Book(equity, 0.0, 0.0, 0.0, 0.0), State())
+    assert target.band == HOLD
+
+
+def test_the_last_coins_are_sold_whatever_the_gas(genes: Make) -> None:
+    g = genes(STRATEGY, band=0.1, gas_limit=0.01)
+    holding, _ = decide(Features(-0.5, -0.5, 50.0), g, Book(1_000.0, 20.0, 0.0, 980.0, 0.0), State())
+    assert (holding[:3], holding.band) == ((0.0, 0.0, 1.0), EXIT_BAND)
+    out, _ = decide(Features(-0.5, -0.5, 50.0), g, Book(1_000.0, 0.0, 0.0, 0.0, 0.0), State())
+    assert (out[:3], out.band) == ((0.0, 0.0, 1.0), pytest.approx(5.0))
+
+
 @given(
     data=st.data(),
     f=st.tuples(*[st.floats(-20.0, 20.0)] * 2),
@@ -154,6 +180,9 @@ def test_a_crash_is_cut_off_near_the_fuse(genes: Make, walk: Make) -> None:
     drawdown=st.floats(0.0, 3.0),
     reference=st.floats(-2.0, 1.0),
     blown=st.sampled_from([0.0, 1.0]),
+    gas=st.floats(0.0, 1e4),
+    equity=st.floats(-1e3, 1e9),
+    held=st.tuples(*[st.floats(0.0, 1.0)] * 3),
 )
 def test_every_target_is_finite_and_within_the_whole(
     any_genes: Make,
@@ -163,10 +192,15 @@ def test_every_target_is_finite_and_within_the_whole(
     drawdown: float,
     reference: float,
     blown: float,
+    gas: float,
+    equity: float,
+    held: tuple[float, float, float],
 ) -> None:
     g = data.draw(any_genes(STRATEGY))
-    target, state = decide(Features(*f), g, Book(drawdown), State(*trends, reference, blown))
-    assert all(math.isfinite(x) for x in (*target, *state))
+    book = Book(equity, *(share * equity for share in held), drawdown)
+    target, state = decide(Features(*f, gas), g, book, State(*trends, reference, blown))
+    assert all(math.isfinite(x) for x in (*target[:3], *state))
+    assert target.band >= min(EXIT_BAND, g.band)
     assert all(0.0 <= share <= 1.0 for share in target[:3])
     assert target.eth + target.btc <= g.exposure + 1e-9
     assert sum(target[:3]) == pytest.approx(1.0, abs=1e-9)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from treasury_arena.contracts.strategy import HOLD
 from treasury_arena_voltarget.plugin import arena_strategies
 from treasury_arena_voltarget.strategy import EXIT_BAND, STRATEGY, Book, Features, State, Target, decide
 
@@ -18,8 +19,8 @@ Make = Callable[..., Any]
 
 
 def ask(make: Make, annual: float, distance: float = 0.0, **values: float) -> Target:
-    f = Features(annual / math.sqrt(8760.0), distance)
-    target, state = decide(f, make(STRATEGY, **values), Book(), State())
+    f = Features(annual / math.sqrt(8760.0), distance, 0.0)
+    target, state = decide(f, make(STRATEGY, **values), Book(1e4, 0.0, 0.0), State())
     assert state == State()
     assert isinstance(target, Target)
     return target
@@ -59,7 +60,12 @@ def test_without_the_filter_the_trend_does_not_matter(genes: Make) -> None:
 
 
 def test_a_whole_filter_leaves_nothing_and_no_remainder(genes: Make) -> None:
-    assert ask(genes, 0.6, -0.06, trend_filter=1.0) == Target(0.0, 1.0, EXIT_BAND)
+    g = genes(STRATEGY, trend_filter=1.0, band=0.3)
+    f = Features(0.006, -0.06, 50.0)
+    holding, _ = decide(f, g, Book(1_000.0, 20.0, 980.0), State())
+    assert holding == Target(0.0, 1.0, EXIT_BAND)
+    out, _ = decide(f, g, Book(1_000.0, 0.0, 0.0), State())
+    assert (out.usd, out.band) == (1.0, 50.0 / (1_000.0 * g.gas_limit))
 
 
 def test_the_portfolio_comes_near_its_target_volatility(genes: Make, walk: Make) -> None:
@@ -67,7 +73,7 @@ def test_the_portfolio_comes_near_its_target_volatility(genes: Make, walk: Make)
     sigma = np.repeat([0.004, 0.012, 0.007], 1000)
     changes = rng.normal(0.0, 1.0, 3000) * sigma
     prices = (2_000.0 * np.exp(np.cumsum(changes))).tolist()
-    features = [Features(float(s), 0.0) for s in sigma]
+    features = [Features(float(s), 0.0, 0.0) for s in sigma]
     g = genes(STRATEGY, target_volatility=0.3, cap=1.0, band=0.02)
     rows = walk(STRATEGY, g, features, prices={"eth": prices})
     equity = np.log([row["equity"] for row in rows])
@@ -77,7 +83,7 @@ def test_the_portfolio_comes_near_its_target_volatility(genes: Make, walk: Make)
 
 def test_volatility_that_trembles_inside_the_band_causes_no_trades(genes: Make, walk: Make) -> None:
     annual = [0.6 * (1.0 + 0.05 * (-1) ** t) for t in range(300)]
-    features = [Features(a / math.sqrt(8760.0), 0.0) for a in annual]
+    features = [Features(a / math.sqrt(8760.0), 0.0, 0.0) for a in annual]
     prices = {"eth": [2_000.0] * 300}
     trades = [
         sum(row["traded"] for row in walk(STRATEGY, genes(STRATEGY, band=band), features, prices=prices))
@@ -86,13 +92,47 @@ def test_volatility_that_trembles_inside_the_band_causes_no_trades(genes: Make, 
     assert trades == [300, 1]
 
 
-@given(data=st.data(), volatility=st.floats(0.0, 10.0), distance=st.floats(-20.0, 20.0))
+@pytest.mark.parametrize(("gas", "band"), [(4.0, 0.1), (6.0, 0.12), (60.0, 1.2)])
+def test_gas_widens_the_band_when_it_is_more_than_its_part_of_the_drift(genes: Make, gas: float, band: float) -> None:
+    g = genes(STRATEGY, band=0.1, gas_limit=0.01)
+    target, _ = decide(Features(0.006, 0.0, gas), g, Book(10_000.0, 0.0, 0.0), State())
+    assert target.band == pytest.approx(band)
+
+
+def test_only_roles_that_change_pay_gas(genes: Make) -> None:
+    g = genes(STRATEGY, cap=0.5, target_volatility=1.0, band=0.02, gas_limit=0.01)
+    target, _ = decide(Features(0.0, 0.0, 10.0), g, Book(10_000.0, 5_000.5, 2_000.0), State())
+    assert (target.eth, target.band) == (0.5, pytest.approx(0.1))
+
+
+@pytest.mark.parametrize("equity", [1.0, 5e-324, 0.0, -5.0])
+def test_without_equity_it_never_trades(genes: Make, equity: float) -> None:
+    target, _ = decide(Features(0.006, 0.0, 1.0), genes(STRATEGY), Book(equity, 0.0, 0.0), State())
+    assert target.band == HOLD
+
+
+@given(
+    data=st.data(),
+    volatility=st.floats(0.0, 10.0),
+    distance=st.floats(-20.0, 20.0),
+    gas=st.floats(0.0, 1e4),
+    equity=st.floats(-1e3, 1e9),
+    held=st.tuples(*[st.floats(0.0, 1.0)] * 2),
+)
 def test_every_target_is_finite_and_within_the_whole(
-    any_genes: Make, data: st.DataObject, volatility: float, distance: float
+    any_genes: Make,
+    data: st.DataObject,
+    volatility: float,
+    distance: float,
+    gas: float,
+    equity: float,
+    held: tuple[float, float],
 ) -> None:
     g = data.draw(any_genes(STRATEGY))
-    target, _ = decide(Features(volatility, distance), g, Book(), State())
-    assert all(math.isfinite(x) for x in target)
+    book = Book(equity, *(share * equity for share in held))
+    target, _ = decide(Features(volatility, distance, gas), g, book, State())
+    assert all(math.isfinite(x) for x in target[:2])
+    assert target.band >= min(EXIT_BAND, g.band)
     assert 0.0 <= target.eth <= g.cap
     assert target.eth + target.usd == pytest.approx(1.0, abs=1e-9)
     assert 0.0 <= target.usd <= 1.0
