@@ -122,6 +122,35 @@ def frame() -> Callable[[int, int], MarketFrame]:
     return _frame
 
 
+def _documented(strategy: Strategy, readme: Path) -> dict[str, tuple[str, tuple[float, ...], float]]:
+    """Gene -> (kind, bounds or values, default) as the table of a README states them."""
+    out = {}
+    for line in readme.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        name = cells[0].strip("`")
+        if line.startswith("|") and name in strategy.space.names and len(cells) == 6:
+            numbers = cells[2].replace(" to ", ", ").split(", ")
+            out[name] = (cells[1], tuple(map(float, numbers)), float(cells[3]))
+    return out
+
+
+def _declared(strategy: Strategy) -> dict[str, tuple[str, tuple[float, ...], float]]:
+    space = strategy.space
+    defaults = space.values(space.default)
+    return {
+        name: ("choice", tuple(space.choices[name]), defaults[name])
+        if name in space.choices
+        else ("real", (float(space.low[i]), float(space.high[i])), defaults[name])
+        for i, name in enumerate(space.names)
+    }
+
+
+@pytest.fixture(scope="session")
+def gene_tables() -> Callable[[Strategy, Path], tuple[Any, Any]]:
+    """The genes as a README documents them, and as the strategy declares them."""
+    return lambda strategy, readme: (_documented(strategy, readme), _declared(strategy))
+
+
 @pytest.fixture(scope="session")
 def genes() -> Callable[..., Any]:
     return _genes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,11 @@ def shares(target: Target) -> tuple[float, float, float]:
     return target.usdc, target.usdt, target.dai
 
 
+def test_the_readme_documents_every_gene_as_declared(gene_tables: Make) -> None:
+    documented, declared = gene_tables(STRATEGY, Path(__file__).parents[1] / "README.md")
+    assert documented == declared
+
+
 def test_the_plugin_offers_the_farmer_with_the_owners_defaults() -> None:
     (strategy,) = arena_strategies()
     assert strategy is STRATEGY
@@ -45,7 +51,7 @@ def test_the_plugin_offers_the_farmer_with_the_owners_defaults() -> None:
         "rebalance_threshold": 0.02,
         "max_share": 0.4,
         "smoothing": 24.0,
-        "horizon_days": 30.0,
+        "horizon_days": 14.0,
         "swap_cost": 0.0005,
     }
 
@@ -112,7 +118,7 @@ def test_a_held_market_may_fall_by_the_threshold_below_the_minimum(genes: Make) 
 def test_a_market_below_the_minimum_is_left_when_the_shortfall_beats_the_cost(
     genes: Make, factor: float, leaves: bool
 ) -> None:
-    shortfall = 0.4 * EQUITY * (0.08 - apy(0.01)) * 30.0 / 365.0
+    shortfall = 0.4 * EQUITY * (0.08 - apy(0.01)) * 14.0 / 365.0
     left = ask(genes, (0.01, 0.0, 0.0), (0.4, 0.0, 0.0), gas=factor * shortfall)
     assert left.usdc == 0.0
     assert (left.band == MOVE_BAND) is leaves

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,11 @@ def ask(make: Make, eth: float, btc: float, s: State = State(), **values: float)
         s,
     )
     return target, state
+
+
+def test_the_readme_documents_every_gene_as_declared(gene_tables: Make) -> None:
+    documented, declared = gene_tables(STRATEGY, Path(__file__).parents[1] / "README.md")
+    assert documented == declared
 
 
 def test_the_plugin_offers_the_trader_with_the_owners_size_and_leverage() -> None:

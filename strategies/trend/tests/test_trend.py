@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ def path(*pieces: tuple[int, float]) -> list[float]:
     """Prices from 2,000 that change by the given rate per hour for the given hours."""
     rates = np.concatenate([np.full(hours, rate) for hours, rate in pieces])
     return (2_000.0 * np.exp(np.cumsum(rates))).tolist()
+
+
+def test_the_readme_documents_every_gene_as_declared(gene_tables: Make) -> None:
+    documented, declared = gene_tables(STRATEGY, Path(__file__).parents[1] / "README.md")
+    assert documented == declared
 
 
 def test_the_plugin_offers_the_trend_follower() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ def ask(make: Make, annual: float, distance: float = 0.0, **values: float) -> Ta
     assert state == State()
     assert isinstance(target, Target)
     return target
+
+
+def test_the_readme_documents_every_gene_as_declared(gene_tables: Make) -> None:
+    documented, declared = gene_tables(STRATEGY, Path(__file__).parents[1] / "README.md")
+    assert documented == declared
 
 
 def test_the_plugin_offers_the_allocator() -> None:

@@ -26,8 +26,8 @@ class Genes(NamedTuple):
     minimum_apy: Annotated[float, Real(0.0, 0.12, 0.08, "APY")]
     rebalance_threshold: Annotated[float, Real(0.0, 0.05, 0.02, "APY")]
     max_share: Annotated[float, Real(0.25, 1.0, 0.4, "share of equity")]
-    smoothing: Annotated[float, Choice((1, 6, 24, 72, 168, 336), 2, "hours")]
-    horizon_days: Annotated[float, Real(1.0, 120.0, 30.0, "days")]
+    smoothing: Annotated[float, Choice((6, 24, 72, 168, 336), 1, "hours")]
+    horizon_days: Annotated[float, Real(1.0, 60.0, 14.0, "days")]
     swap_cost: Annotated[float, Real(0.0, 0.003, 0.0005, "share of the amount swapped")]
 
 

@@ -26,7 +26,7 @@ class Genes(NamedTuple):
     max_leverage: Annotated[float, Real(1.0, 3.0, 2.0, "times position_size")]
     smoothing: Annotated[float, Real(1.0, 168.0, 24.0, "hours")]
     band: Annotated[float, Real(0.01, 0.15, 0.05, "share of equity")]
-    gas_limit: Annotated[float, Real(0.002, 0.05, 0.01, "share of the drift")]
+    gas_limit: Annotated[float, Real(0.001, 0.02, 0.005, "share of the drift")]
 
 
 class Features(NamedTuple):

@@ -21,7 +21,7 @@ class Genes(NamedTuple):
     exposure: Annotated[float, Real(0.1, 1.0, 0.6, "share of equity")]
     eth_weight: Annotated[float, Real(0.0, 1.0, 0.5, "share of the exposure")]
     band: Annotated[float, Real(0.02, 0.3, 0.1, "share of equity")]
-    gas_limit: Annotated[float, Real(0.002, 0.05, 0.01, "share of the drift")]
+    gas_limit: Annotated[float, Real(0.001, 0.02, 0.005, "share of the drift")]
     fuse: Annotated[float, Real(0.03, 0.4, 0.15, "drawdown")]
 
 

@@ -28,7 +28,7 @@ class Genes(NamedTuple):
     window: Annotated[float, Choice((24, 72, 168, 336, 720), 2, "hours")]
     cap: Annotated[float, Real(0.1, 1.0, 0.8, "share of equity")]
     band: Annotated[float, Real(0.02, 0.3, 0.1, "share of equity")]
-    gas_limit: Annotated[float, Real(0.002, 0.05, 0.01, "share of the drift")]
+    gas_limit: Annotated[float, Real(0.001, 0.02, 0.005, "share of the drift")]
     trend_filter: Annotated[float, Real(0.0, 1.0, 0.0, "share of the position")]
     trend_window: Annotated[float, Choice((168, 336, 720, 1440), 2, "hours")]
 
