@@ -15,6 +15,7 @@ from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.simulation.kernel import Kernel, prepare
+from treasury_arena.testing.reference import ReferenceProtocol
 
 HOURS_PER_YEAR = 8760.0
 ASSETS = {"eth": "WETH", "btc": "WBTC", "usdc_lending": "USDC", "usdt_lending": "USDT", "dai_lending": "DAI"}
@@ -91,17 +92,10 @@ def _frame(rows: int, seed: int) -> MarketFrame:
 
 
 def _kernel(strategy: Strategy, folder: Path) -> Kernel:
-    simulation = pytest.importorskip("treasury_arena_simulation.model", reason="needs treasury-arena-simulation")
+    offered = {model.kind: model for model in ReferenceProtocol().models}
     models, specs = {}, {}
     for name, role in strategy.roles.items():
-        asset = ASSETS[role.market]
-        model = (
-            simulation.SPOT
-            if role.kind == "spot"
-            else simulation.LENDING_PAR
-            if asset == "USDC"
-            else simulation.LENDING
-        )
+        asset, model = ASSETS[role.market], offered[role.kind]
         fields = {"price": f"{asset}.price", "rate": f"{asset}.lending_rate", "gas": "gas.usd"}
         columns = {field: fields[field] for field in model.market._fields}
         specs[name] = MarketSpec(role.market, model.name, role.kind, asset, columns, coin=role.kind == "spot")
@@ -111,7 +105,7 @@ def _kernel(strategy: Strategy, folder: Path) -> Kernel:
 
 @pytest.fixture(scope="session")
 def kernel(pytestconfig: pytest.Config) -> Callable[[Strategy], Kernel]:
-    """Prepares a strategy over the simulated venues; compiled kernels are kept between test runs."""
+    """Prepares a strategy over the reference venues; compiled kernels are kept between test runs."""
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir("kernels")
     return lambda strategy: _kernel(strategy, folder)

@@ -165,7 +165,7 @@ def test_the_same_gas_stops_a_small_agent_and_not_a_large_one(genes: Make, equit
 
 
 def test_swapping_costs_only_where_the_base_coin_is_left(genes: Make) -> None:
-    dear = {"swap_cost": 0.003, "horizon_days": 5.0, "max_share": 1.0}
+    dear: dict[str, Any] = {"swap_cost": 0.003, "horizon_days": 5.0, "max_share": 1.0}
     assert ask(genes, (0.12, 0.0, 0.0), **dear).band == MOVE_BAND
     assert ask(genes, (0.0, 0.12, 0.0), **dear).band == HOLD
 

@@ -108,7 +108,7 @@ def test_gas_widens_the_band_when_it_is_more_than_its_part_of_the_drift(genes: M
 def test_only_roles_that_change_pay_gas(genes: Make) -> None:
     g = genes(STRATEGY, cap=0.5, target_volatility=1.0, band=0.02, gas_limit=0.01)
     target, _ = decide(Features(0.0, 0.0, 10.0), g, Book(10_000.0, 5_000.5, 2_000.0), State())
-    assert (target.eth, target.band) == (0.5, pytest.approx(0.1))
+    assert (target.eth, target.band) == pytest.approx((0.5, 0.1))
 
 
 @pytest.mark.parametrize("equity", [1.0, 5e-324, 0.0, -5.0])
