@@ -26,8 +26,8 @@ class Genes(NamedTuple):
     minimum_apy: Annotated[float, Real(0.0, 0.12, 0.08, "APY")]
     rebalance_threshold: Annotated[float, Real(0.0, 0.05, 0.02, "APY")]
     max_share: Annotated[float, Real(0.25, 1.0, 0.4, "share of equity")]
-    smoothing: Annotated[float, Choice((1, 6, 24, 72, 168, 336), 2, "hours")]
-    horizon_days: Annotated[float, Real(1.0, 120.0, 30.0, "days")]
+    smoothing: Annotated[float, Choice((6, 24, 72, 168, 336), 1, "hours")]
+    horizon_days: Annotated[float, Real(1.0, 60.0, 14.0, "days")]
     swap_cost: Annotated[float, Real(0.0, 0.003, 0.0005, "share of the amount swapped")]
 
 
@@ -90,9 +90,9 @@ def place(usable: float, better: float, most: float, held: float) -> float:
     return held if lacking >= 0.0 and lacking < STAKE else share
 
 
-def leaves(usable: float, held: float, most: float) -> bool:
-    """Whether a held market must be reduced whatever that costs."""
-    return (usable < 0.5 and held > STAKE) or held > most + CAP_SLACK
+def worth(usable: float, rate: float, minimum: float) -> float:
+    """What a market is taken to earn: below the minimum, minus what it falls short of it, so that cash is better."""
+    return rate if usable > 0.5 else rate - minimum
 
 
 def counted(change: float, equity: float) -> float:
@@ -100,8 +100,8 @@ def counted(change: float, equity: float) -> float:
 
 
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
-    """Rank the eligible markets, then move if a rule forces it or the gain over the horizon beats the cost."""
-    if book.equity <= 0.0:
+    """Rank the eligible markets, then move if the gain over the horizon beats the cost or a market outgrew its cap."""
+    if book.equity <= DUST_USD:
         return Target(0.0, 0.0, 0.0, HOLD), State()
     held_usdc = book.usdc / book.equity
     held_usdt = book.usdt / book.equity
@@ -124,16 +124,16 @@ def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
     more_dai = dai - held_dai
     bought = max(more_usdc, 0.0) + max(more_usdt, 0.0) + max(more_dai, 0.0)
     sold = max(-more_usdc, 0.0) + max(-more_usdt, 0.0) + max(-more_dai, 0.0)
-    gain = more_usdc * rate_usdc + more_usdt * rate_usdt + more_dai * rate_dai
+    gain = (
+        more_usdc * worth(usable_usdc, rate_usdc, g.minimum_apy)
+        + more_usdt * worth(usable_usdt, rate_usdt, g.minimum_apy)
+        + more_dai * worth(usable_dai, rate_dai, g.minimum_apy)
+    )
     actions = counted(more_usdc, book.equity) + counted(more_usdt, book.equity) + counted(more_dai, book.equity)
     cost = g.swap_cost * (abs(more_usdt) + abs(more_dai)) + actions * f.gas / book.equity
     worthwhile = gain > g.rebalance_threshold * max(bought, sold) and gain * (g.horizon_days / DAYS_PER_YEAR) > cost
-    forced = (
-        leaves(usable_usdc, held_usdc, g.max_share)
-        or leaves(usable_usdt, held_usdt, g.max_share)
-        or leaves(usable_dai, held_dai, g.max_share)
-    )
-    return Target(usdc, usdt, dai, MOVE_BAND if worthwhile or forced else HOLD), State()
+    overgrown = max(held_usdc, held_usdt, held_dai) > g.max_share + CAP_SLACK
+    return Target(usdc, usdt, dai, MOVE_BAND if worthwhile or overgrown else HOLD), State()
 
 
 STRATEGY = Strategy(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.strategy import Choice, Column, Real, Role, Strategy
+from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
 
 FULL_DISCOUNT = 0.2
 """How far below `buy_below` the valuation ratio has to lie for the whole of `max_leverage`."""
+DUST_USD = 1.0
 EXIT_BAND = 0.02
-"""The band while nothing but lending is wanted, so that no remainder of a coin is kept."""
+"""The band, whatever the gas, while coins are held and none are wanted."""
 
 
 class Genes(NamedTuple):
@@ -25,19 +26,26 @@ class Genes(NamedTuple):
     max_leverage: Annotated[float, Real(1.0, 3.0, 2.0, "times position_size")]
     smoothing: Annotated[float, Real(1.0, 168.0, 24.0, "hours")]
     band: Annotated[float, Real(0.01, 0.15, 0.05, "share of equity")]
+    gas_limit: Annotated[float, Real(0.001, 0.02, 0.005, "share of the drift")]
 
 
 class Features(NamedTuple):
-    """USD per token, now and on average."""
+    """USD per token, now and on average, and USD of gas per action."""
 
     eth: Annotated[float, Column("raw", 1, of="eth")]
     eth_average: Annotated[float, Column("sma", "window", of="eth")]
     btc: Annotated[float, Column("raw", 1, of="btc")]
     btc_average: Annotated[float, Column("sma", "window", of="btc")]
+    gas: Annotated[float, Column("raw", 1, of="gas.usd")]
 
 
 class Book(NamedTuple):
-    """It decides on prices alone."""
+    """USD."""
+
+    equity: float
+    eth: float
+    btc: float
+    usd: float
 
 
 class Target(NamedTuple):
@@ -82,6 +90,16 @@ def size(ratio: float, held: float, g: Genes) -> float:
     return held * (g.position_size * (1.0 + (g.max_leverage - 1.0) * conviction))
 
 
+def changes(share: float, value: float, equity: float) -> float:
+    """1 when a role is far enough from its target to be traded, and so to cost gas."""
+    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
+
+
+def dearer(band: float, gas: float, equity: float, limit: float) -> float:
+    """The band, or the drift of which `gas` USD is the share `limit` if that is more; HOLD without equity to speak of."""
+    return max(band, gas / (equity * limit)) if equity > DUST_USD else HOLD
+
+
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
     """Smooth the valuations, switch each coin in or out, and scale both to at most the whole equity."""
     eth_ratio = follow(s.eth_ratio, valuation(f.eth, f.eth_average), g.smoothing)
@@ -94,7 +112,12 @@ def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
     eth = eth * scale
     btc = btc * scale
     usd = max(1.0 - eth - btc, 0.0)
-    band = g.band if eth + btc > 0.0 else EXIT_BAND
+    actions = (
+        changes(eth, book.eth, book.equity) + changes(btc, book.btc, book.equity) + changes(usd, book.usd, book.equity)
+    )
+    band = dearer(g.band, actions * f.gas, book.equity, g.gas_limit)
+    if eth + btc <= 0.0 and book.eth + book.btc > DUST_USD:
+        band = EXIT_BAND
     return Target(eth, btc, usd, band), State(eth_ratio, btc_ratio, eth_in, btc_in)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.strategy import Choice, Column, Real, Role, Strategy
+from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
 
+DUST_USD = 1.0
 EXIT_BAND = 0.02
-"""The band while nothing but lending is wanted, so that no remainder of a coin is kept."""
+"""The band, whatever the gas, while coins are held and none are wanted."""
 
 
 class Genes(NamedTuple):
@@ -20,19 +21,25 @@ class Genes(NamedTuple):
     exposure: Annotated[float, Real(0.1, 1.0, 0.6, "share of equity")]
     eth_weight: Annotated[float, Real(0.0, 1.0, 0.5, "share of the exposure")]
     band: Annotated[float, Real(0.02, 0.3, 0.1, "share of equity")]
+    gas_limit: Annotated[float, Real(0.001, 0.02, 0.005, "share of the drift")]
     fuse: Annotated[float, Real(0.03, 0.4, 0.15, "drawdown")]
 
 
 class Features(NamedTuple):
-    """Log of price over its average."""
+    """Log of price over its average, and USD of gas per action."""
 
     eth: Annotated[float, Column("log_ratio_sma", "window", of="eth")]
     btc: Annotated[float, Column("log_ratio_sma", "window", of="btc")]
+    gas: Annotated[float, Column("raw", 1, of="gas.usd")]
 
 
 class Book(NamedTuple):
-    """`drawdown`: positive fraction below the highest equity so far."""
+    """USD, and `drawdown`: positive fraction below the highest equity so far."""
 
+    equity: float
+    eth: float
+    btc: float
+    usd: float
     drawdown: float
 
 
@@ -59,6 +66,16 @@ def score(trend: float, g: Genes) -> float:
     return min(max(g.tilt * (trend - g.hurdle), 0.0), 1.0)
 
 
+def changes(share: float, value: float, equity: float) -> float:
+    """1 when a role is far enough from its target to be traded, and so to cost gas."""
+    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
+
+
+def dearer(band: float, gas: float, equity: float, limit: float) -> float:
+    """The band, or the drift of which `gas` USD is the share `limit` if that is more; HOLD without equity to speak of."""
+    return max(band, gas / (equity * limit)) if equity > DUST_USD else HOLD
+
+
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
     """Follow both trends; a loss of `fuse` since the last re-arming sells everything until both trends have ended."""
     eth_trend = s.eth + g.speed * (f.eth - s.eth)
@@ -78,7 +95,12 @@ def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
     eth = long * (g.eth_weight * eth_score)
     btc = long * ((1.0 - g.eth_weight) * btc_score)
     usd = max(1.0 - eth - btc, 0.0)
-    band = g.band if eth + btc > 0.0 else EXIT_BAND
+    actions = (
+        changes(eth, book.eth, book.equity) + changes(btc, book.btc, book.equity) + changes(usd, book.usd, book.equity)
+    )
+    band = dearer(g.band, actions * f.gas, book.equity, g.gas_limit)
+    if eth + btc <= 0.0 and book.eth + book.btc > DUST_USD:
+        band = EXIT_BAND
     return Target(eth, btc, usd, band), State(eth_trend, btc_trend, reference, blown)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.strategy import Choice, Column, Real, Role, Strategy
+from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
 
 HOURS_PER_YEAR_ROOT = 93.59487165438072
 """sqrt(8760): from the deviation of hourly changes to a year's."""
@@ -16,8 +16,9 @@ VOLATILITY_LOW = 0.01
 """Annual volatility below which a measurement is taken as this; every target lies above it."""
 FULL_FALL = 0.05
 """Log distance below the average at which the trend filter takes its whole share."""
+DUST_USD = 1.0
 EXIT_BAND = 0.02
-"""The band while nothing but lending is wanted, so that no remainder of the coin is kept."""
+"""The band, whatever the gas, while coins are held and none are wanted."""
 
 
 class Genes(NamedTuple):
@@ -27,19 +28,25 @@ class Genes(NamedTuple):
     window: Annotated[float, Choice((24, 72, 168, 336, 720), 2, "hours")]
     cap: Annotated[float, Real(0.1, 1.0, 0.8, "share of equity")]
     band: Annotated[float, Real(0.02, 0.3, 0.1, "share of equity")]
+    gas_limit: Annotated[float, Real(0.001, 0.02, 0.005, "share of the drift")]
     trend_filter: Annotated[float, Real(0.0, 1.0, 0.0, "share of the position")]
     trend_window: Annotated[float, Choice((168, 336, 720, 1440), 2, "hours")]
 
 
 class Features(NamedTuple):
-    """Standard deviation of hourly log changes, and log of price over its average."""
+    """Standard deviation of hourly log changes, log of price over its average, and USD of gas per action."""
 
     volatility: Annotated[float, Column("volatility", "window", of="eth")]
     distance: Annotated[float, Column("log_ratio_sma", "trend_window", of="eth")]
+    gas: Annotated[float, Column("raw", 1, of="gas.usd")]
 
 
 class Book(NamedTuple):
-    """It decides on prices alone."""
+    """USD."""
+
+    equity: float
+    eth: float
+    usd: float
 
 
 class Target(NamedTuple):
@@ -54,13 +61,27 @@ class State(NamedTuple):
     """Nothing is remembered: the band alone makes it slow."""
 
 
+def changes(share: float, value: float, equity: float) -> float:
+    """1 when a role is far enough from its target to be traded, and so to cost gas."""
+    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
+
+
+def dearer(band: float, gas: float, equity: float, limit: float) -> float:
+    """The band, or the drift of which `gas` USD is the share `limit` if that is more; HOLD without equity to speak of."""
+    return max(band, gas / (equity * limit)) if equity > DUST_USD else HOLD
+
+
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
     """Scale the position to the target volatility, then let the trend filter take its part of it in a fall."""
     annual = max(f.volatility * HOURS_PER_YEAR_ROOT, VOLATILITY_LOW)
     falling = min(max(-f.distance / FULL_FALL, 0.0), 1.0)
     eth = min(g.target_volatility / annual, g.cap) * (1.0 - g.trend_filter * falling)
-    band = g.band if eth > 0.0 else EXIT_BAND
-    return Target(eth, 1.0 - eth, band), State()
+    usd = 1.0 - eth
+    actions = changes(eth, book.eth, book.equity) + changes(usd, book.usd, book.equity)
+    band = dearer(g.band, actions * f.gas, book.equity, g.gas_limit)
+    if eth <= 0.0 and book.eth > DUST_USD:
+        band = EXIT_BAND
+    return Target(eth, usd, band), State()
 
 
 STRATEGY = Strategy(
