@@ -49,7 +49,9 @@ class Bench:
         return self.engine.equity_raw(account, row, {"coin": "coin", "usd": "usd", "weth": "coin_lending"})
 
     def trade(self, account: Account, role: str, target_usd: float, row: int = 0, **more: Any) -> Any:
-        return self.engine.trade(account, self.intent(account, role, target_usd, row, **more), self.equity(account, row))
+        return self.engine.trade(
+            account, self.intent(account, role, target_usd, row, **more), self.equity(account, row)
+        )
 
 
 @pytest.fixture(scope="session")

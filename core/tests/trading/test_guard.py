@@ -71,13 +71,17 @@ def test_the_guard_works_again_after_an_interruption(watchdog: Watchdog) -> None
 
 
 def test_a_nested_call_shares_the_outer_limit(watchdog: Watchdog) -> None:
-    inner_left = False
-    with pytest.raises(LoopLimitError), watchdog:
+    left: list[str] = []
+
+    def outer() -> None:
         with watchdog:
             spin(0.001)
-        inner_left = True
+        left.append("inner")
         spin_for_ever()
-    assert inner_left
+
+    with pytest.raises(LoopLimitError), watchdog:
+        outer()
+    assert left == ["inner"]
 
 
 def test_a_nested_endless_loop_is_interrupted_and_leaves_nothing_behind(watchdog: Watchdog) -> None:
