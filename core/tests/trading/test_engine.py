@@ -62,7 +62,7 @@ def test_settle_posts_the_legs_of_the_fill(bench: Any) -> None:
     assert settled.path == ["PLANNED", "NONCED", "SIGNED", "SENT", "INCLUDED", "FINAL"]
     assert (settled.status, settled.cash_raw, settled.cost_raw) == ("FINAL", -4_000 * USD, fill.cost_raw)
     assert ledger.balance(accounts.fee("coin"), "USDC") == 4 * USD + 1  # the float 0.001 is a little more, rounded up
-    assert ledger.balance(accounts.GAS, "USDC") == 50_000  # 0.05 USD
+    assert ledger.balance(accounts.GAS, "USDC") == 50_001  # 0.05 USD, likewise
     held = ledger.balance(accounts.agent_position(account.agent_id, "coin"), "WETH")
     assert bench.engine.market("coin").holdings(account.positions["coin"]) == {"WETH": held}
     assert ledger.balance(accounts.world("coin"), "WETH") == -held

@@ -243,6 +243,7 @@ def test_a_restored_account_goes_on_as_if_never_stopped(runner_of: Callable[...,
     assert stopped.target is not None
     again = Account("a-0001", "holder", "proving", GENOME, {"coin": 1.0, "usd": 1.0}, 1.0, row=0, first_row=0)
     again.restore(stopped.cash_raw, stopped.positions, stopped.memory())
+    account.start_interval()
     for row in range(6, 12):
         runner.step(account, row)
         other_runner.step(again, row)
