@@ -178,7 +178,7 @@ def small_settings(**overrides: Any) -> ArenaSettings:
         if not homes:
             raise TypeError(f"{name!r} is no setting of an arena")
         groups[homes[-1]][name] = value
-    capital = {
+    capital: dict[str, Any] = {
         "reserve_raw": 1_000 * MILLION,
         "proving_raw": 1_000 * MILLION,
         "arena_raw": 8_000 * MILLION,
@@ -188,13 +188,13 @@ def small_settings(**overrides: Any) -> ArenaSettings:
         "idle_market": "usd",
     } | groups["capital"]
     capital.setdefault("total_raw", capital["reserve_raw"] + capital["proving_raw"] + capital["arena_raw"])
-    rules = {
+    rules: dict[str, Any] = {
         "simulation_age_days_min": 7,
         "arena_age_days_min": 7,
         "retirement_age_days": 365,
         "transfer_cost_max": 0.01,
     } | groups["rules"]
-    search = {"population": 12, "generations": 2, "elites": 1, "archive": 12} | groups["search"]
+    search: dict[str, Any] = {"population": 12, "generations": 2, "elites": 1, "archive": 12} | groups["search"]
     plain: dict[str, Any] = {
         "arena_id": "small",
         "name": "small",
