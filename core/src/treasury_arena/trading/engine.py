@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -52,6 +52,7 @@ class TradingEngine:
         journal: receives the events.
         limits: the configured limits.
         validators: asked in order after the built-in ones.
+        record_stop: writes an emergency stop or its release at once; the journal unless given.
         mode: ``simulation``; ``paper`` and ``live`` need an execution layer that is not part of this engine.
 
     Raises ValidationError for an unknown mode.
@@ -65,6 +66,7 @@ class TradingEngine:
         limits: Limits | None = None,
         validators: Sequence[Validator] = (),
         mode: str = "simulation",
+        record_stop: Callable[[EmergencyStopEngaged | EmergencyStopReleased], None] | None = None,
     ) -> None:
         if mode != "simulation":
             raise ValidationError(
@@ -76,6 +78,7 @@ class TradingEngine:
         self.journal = journal
         self.limits = limits or Limits()
         self.stop_level = "OFF"
+        self._record_stop = record_stop or journal.post
         self._validators = (*BUILT_IN, *validators)
         self._lock = threading.RLock()
         self._open: dict[str, Order] = {}
@@ -161,7 +164,7 @@ class TradingEngine:
         """Validate an intent and reserve its worst case (C1).
 
         Returns the intent id, or None when there is nothing to do (below dust) or the order was refused
-        (an OrderRejected event says why). The same intent again returns its id without a second order.
+        (an OrderRejected event says why). The same intent again, open or settled, returns its id without a second order.
 
         Raises ValidationError when an equal intent id was used for another action.
         """
@@ -170,7 +173,7 @@ class TradingEngine:
             body = intent.body()
             if self._bodies.get(intent_id, body) != body:
                 raise ValidationError(f"intent {intent_id} was already used for another action")
-            if intent_id in self._open:
+            if intent_id in self._bodies:
                 return intent_id
             market = self.market(intent.market)
             held = self.accrue(account, intent.role, market, intent.row)
@@ -182,7 +185,7 @@ class TradingEngine:
                 return None
             if fill is None:
                 return None
-            refusal = self.validate_trade(account, intent, fill, value, equity_raw)
+            refusal = self._busy(intent) or self.validate_trade(account, intent, fill, value, equity_raw)
             if refusal is not None:
                 self._reject(account, intent, intent_id, fill.notional_raw, refusal)
                 return None
@@ -229,7 +232,7 @@ class TradingEngine:
                 raise ValidationError(f"no open order has the intent id {intent_id}")
             if self.stop_level == "HARD":
                 raise EmergencyStopError("the emergency stop is engaged (HARD): nothing is executed")
-            order.state = move_intent(order.state, IntentState.EXECUTING)
+            executing = move_intent(order.state, IntentState.EXECUTING)
             account, intent, fill = order.account, order.intent, order.fill
             market = self.market(intent.market)
             agent = account.agent_id
@@ -258,7 +261,7 @@ class TradingEngine:
             account.accrued_row[intent.role] = intent.row
             account.orders += 1
             account.costs_raw += fill.cost_raw
-            order.state = move_intent(order.state, IntentState.SETTLED)
+            order.state = move_intent(executing, IntentState.SETTLED)
             del self._open[intent_id]
             self._counts["executed"] += 1
             self._counts["cost_raw"] += fill.cost_raw
@@ -266,9 +269,10 @@ class TradingEngine:
             return fill
 
     def trade(self, account: Account, intent: Intent, equity_raw: int) -> Fill | None:
-        """Submit and execute; None when refused or below dust."""
-        intent_id = self.submit_trade(account, intent, equity_raw)
-        return None if intent_id is None else self.execute_trade(intent_id)
+        """Submit and execute as one; None when refused, below dust, or when this very intent was settled before."""
+        with self._lock:
+            intent_id = self.submit_trade(account, intent, equity_raw)
+            return self.execute_trade(intent_id) if intent_id in self._open else None
 
     def get_execution_stats(self) -> dict[str, int]:
         """Counts since this engine was made: submitted, executed, rejected, open, notional_raw, cost_raw."""
@@ -277,20 +281,33 @@ class TradingEngine:
             return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
 
     def emergency_stop(self, reason: str, operator: str = "owner", level: str = "HARD") -> None:
-        """Engage the stop: SOFT refuses new risk, HARD refuses everything. Persisted as an event."""
+        """Engage the stop: SOFT refuses new risk, HARD refuses everything. Persisted as an event.
+
+        Raises ValidationError for another level, or without reason or operator.
+        """
         if level not in ("SOFT", "HARD"):
             raise ValidationError(f"the emergency stop has levels SOFT and HARD, not {level!r}")
+        _need(reason, operator)
         with self._lock:
             self.stop_level = level
-            self.journal.post(EmergencyStopEngaged(level, reason, operator))
+        self._record_stop(EmergencyStopEngaged(level, reason, operator))
 
     def emergency_resume(self, reason: str, operator: str = "owner") -> None:
-        """Release the stop; needs a reason. Persisted as an event."""
-        if not reason.strip():
-            raise ValidationError("releasing the emergency stop needs a reason")
+        """Release the stop; needs a reason. Persisted as an event, before anything is allowed again.
+
+        Raises ValidationError without reason or operator.
+        """
+        _need(reason, operator)
+        self._record_stop(EmergencyStopReleased(reason, operator))
         with self._lock:
-            self.journal.post(EmergencyStopReleased(reason, operator))
             self.stop_level = "OFF"
+
+    def _busy(self, intent: Intent) -> str | None:
+        """A position has one order under way at a time: a second one would be quoted on a state about to change."""
+        for order in self._open.values():
+            if (order.intent.agent_id, order.intent.role) == (intent.agent_id, intent.role):
+                return f"position_busy: order {order.intent_id[:12]} for {intent.role!r} is still open"
+        return None
 
     def _reject(self, account: Account, intent: Intent, intent_id: str, notional_raw: int, refusal: str) -> None:
         code, reason = refusal.split(": ", 1)
@@ -299,6 +316,11 @@ class TradingEngine:
             OrderRejected(intent_id, intent.market, intent.role, intent.row, code, reason, notional_raw),
             account.agent_id,
         )
+
+
+def _need(reason: str, operator: str) -> None:
+    if not reason.strip() or not operator.strip():
+        raise ValidationError("an emergency stop, and its release, needs a reason and the name of its operator")
 
 
 def _lines(legs: Sequence[Leg], agent_id: str, role: str, market: ExactMarket, cash: str) -> tuple[Line, ...]:

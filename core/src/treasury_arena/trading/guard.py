@@ -11,15 +11,15 @@ import threading
 from types import TracebackType
 
 from treasury_arena.clock import Stopwatch
-from treasury_arena.errors import AgentError
+from treasury_arena.errors import ValidationError
 
 
-class LoopLimitError(AgentError):
-    """Raised inside a call that ran beyond its limit."""
+class LoopLimitError(BaseException):
+    """Raised inside a call that ran beyond its limit. Not an Exception, so that ``except Exception`` does not swallow it."""
 
 
 class Watchdog:
-    """Guards one call at a time on the thread that enters it.
+    """Guards the calls of one thread at a time; a call guarded inside another shares the outer one's limit.
 
     Used as a context manager around each call: entering and leaving cost about a microsecond, because one thread
     looks at the clock every `poll` seconds instead of a timer being set for each call.
@@ -31,15 +31,23 @@ class Watchdog:
         self._clock = Stopwatch()
         self._lock = threading.Lock()
         self._since: float | None = None
+        self._depth = 0
+        self._fired = False
         self._thread_id = 0
         self._closed = threading.Event()
         self._watcher: threading.Thread | None = None
 
     def __enter__(self) -> Watchdog:
+        if self._depth and self._thread_id != threading.get_ident():
+            raise ValidationError("a watchdog guards one thread at a time; give every thread its own")
+        self._depth += 1
+        if self._depth > 1:
+            return self
         if self._watcher is None:
+            self._closed.clear()
             self._watcher = threading.Thread(target=self._watch, name="arena-watchdog", daemon=True)
             self._watcher.start()
-        self._thread_id = threading.get_ident()
+        self._thread_id, self._fired = threading.get_ident(), False
         self._since = self._clock.seconds()
         return self
 
@@ -47,7 +55,13 @@ class Watchdog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            self._since = None
+            self._depth = max(0, self._depth - 1)
+            if not self._depth:
+                self._since = None
+            if self._fired:
+                # One that was sent and has not arrived must not arrive later, in code that is not guarded.
+                self._fired = False
+                _send(self._thread_id, None)
 
     def close(self) -> None:
         """End the watching thread."""
@@ -59,9 +73,14 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._closed.wait(self._poll):
             with self._lock:
-                since = self._since
-                if since is not None and self._clock.seconds() - since > self.limit_seconds:
-                    self._since = None
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(self._thread_id), ctypes.py_object(LoopLimitError)
-                    )
+                if self._since is not None and self._clock.seconds() - self._since > self.limit_seconds:
+                    # Everything is settled before the exception is on its way: it may interrupt __exit__ itself.
+                    self._since, self._depth, self._fired = None, 0, True
+                    _send(self._thread_id, LoopLimitError)
+
+
+def _send(thread_id: int, error: type[BaseException] | None) -> None:
+    """Raise `error` inside a thread at its next bytecode, or take back one that has not arrived."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), None if error is None else ctypes.py_object(error)
+    )

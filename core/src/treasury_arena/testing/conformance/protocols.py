@@ -1,0 +1,317 @@
+"""What every protocol must do: exact integer laws, and agreement of model and exact."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from treasury_arena.contracts.decision import build_params
+from treasury_arena.contracts.position import MarketSpec, PositionModel
+from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg, Protocol
+from treasury_arena.domain.assets import Asset, AssetTable
+from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.errors import ValidationError
+
+CASES = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+)
+TRADERS = ("cash", "position", "fee", "gas", "world")
+
+
+@attrs.frozen(eq=False)
+class ProtocolCase:
+    """What the protocol suite needs.
+
+    Attributes:
+        frame: market data all `specs` are bound to, at least 10 rows.
+        specs: one market or more per model.
+        largest_usd: largest position tried, in units of the base asset; keep it inside every market's depth.
+        bound: tolerated difference of model and exact, as a share of what moves.
+        control: controls given to every trade, in the order of the model's Control.
+    """
+
+    protocol: Protocol
+    frame: MarketFrame
+    specs: tuple[MarketSpec, ...]
+    assets: AssetTable
+    base: Asset
+    largest_usd: int = 100_000
+    bound: float = 1e-6
+    control: tuple[float, ...] = ()
+
+    def model(self, spec: MarketSpec) -> PositionModel:
+        """The model that prices a market."""
+        return {model.name: model for model in self.protocol.models}[spec.model]
+
+    def market(self, spec: MarketSpec) -> ExactMarket:
+        """A fresh exact market."""
+        return self.protocol.exact(spec, self.frame, self.assets, self.base)
+
+
+class ProtocolConformance:
+    """Laws of a protocol's models and exact markets. Subclasses define the fixture ``case``."""
+
+    @pytest.fixture
+    def case(self) -> ProtocolCase:
+        """What to test."""
+        raise NotImplementedError("define the fixture `case` in your subclass")
+
+    @staticmethod
+    def _draw(data: st.DataObject, case: ProtocolCase) -> tuple[ExactMarket, MarketSpec, int, int]:
+        spec = data.draw(st.sampled_from(case.specs))
+        row = data.draw(st.integers(0, case.frame.rows - 1))
+        target = data.draw(st.integers(0, case.largest_usd * case.base.unit))
+        return case.market(spec), spec, row, target
+
+    def _held(self, data: st.DataObject, case: ProtocolCase, market: ExactMarket, row: int) -> ExactState:
+        first = data.draw(st.integers(0, case.largest_usd * case.base.unit))
+        fill = market.trade(market.open(), first, row, case.control)
+        return market.open() if fill is None else fill.state
+
+    def test_names_are_full_and_distinct(self, case: ProtocolCase) -> None:
+        names = [model.name for model in case.protocol.models]
+        assert len(set(names)) == len(names) > 0
+        assert all(name.startswith(f"{case.protocol.name}.") for name in names)
+
+    def test_every_model_opens_empty_with_default_parameters(self, case: ProtocolCase) -> None:
+        for model in case.protocol.models:
+            assert all(math.isfinite(value) for value in model.state())
+            assert set(model.state._field_defaults) == set(model.state._fields)
+
+    def test_an_empty_position_is_worth_nothing(self, case: ProtocolCase) -> None:
+        for spec in case.specs:
+            market = case.market(spec)
+            assert market.value(market.open(), 0) == 0
+            assert not any(market.holdings(market.open()).values())
+
+    @CASES
+    @given(data=st.data())
+    def test_legs_of_a_fill_sum_to_zero(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, _, row, target = self._draw(data, case)
+        fill = market.trade(self._held(data, case, market, row), target, row, case.control)
+        if fill is not None:
+            _balanced(fill.legs)
+            assert {leg.asset for leg in fill.legs if leg.account in ("cash", "fee", "gas")} <= {case.base.symbol}
+
+    @CASES
+    @given(data=st.data())
+    def test_a_purchase_takes_exactly_the_difference(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, _, row, target = self._draw(data, case)
+        held = self._held(data, case, market, row)
+        move = target - market.value(held, row)
+        fill = market.trade(held, target, row, case.control)
+        if fill is not None and move > 0:
+            assert fill.cash_raw == -move
+            assert market.value(fill.state, row) <= target
+        if fill is not None and move < 0:
+            assert 0 <= fill.cash_raw <= -move
+        assert fill is None or fill.notional_raw == abs(move)
+
+    @CASES
+    @given(data=st.data())
+    def test_costs_and_slippage_are_never_negative(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, _, row, target = self._draw(data, case)
+        held = self._held(data, case, market, row)
+        fill = market.trade(held, target, row, case.control)
+        if fill is not None:
+            assert fill.cost_raw >= 0
+            assert fill.slippage_bps >= 0.0
+            assert sum(leg.amount for leg in fill.legs if leg.account in ("fee", "gas")) <= fill.cost_raw
+
+    @CASES
+    @given(data=st.data())
+    def test_a_trade_never_makes_anybody_richer(self, case: ProtocolCase, data: st.DataObject) -> None:
+        """Cash and position together lose at least the cost told, and hardly more (whole tokens round down)."""
+        market, _, row, target = self._draw(data, case)
+        held = self._held(data, case, market, row)
+        fill = market.trade(held, target, row, case.control)
+        if fill is not None:
+            lost = market.value(held, row) - market.value(fill.state, row) - fill.cash_raw
+            token = _worth_of_one(market, row)
+            assert fill.cost_raw <= lost <= fill.cost_raw + token + 2
+
+    @CASES
+    @given(data=st.data())
+    def test_a_round_trip_never_gains(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, _, row, target = self._draw(data, case)
+        there = market.trade(market.open(), target, row, case.control)
+        if there is not None:
+            back = market.trade(there.state, 0, row, case.control)
+            if back is not None:
+                assert there.cash_raw + back.cash_raw <= 0
+                assert market.value(back.state, row) == 0
+
+    @CASES
+    @given(data=st.data())
+    def test_a_negative_target_is_refused(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, _, row, target = self._draw(data, case)
+        with pytest.raises(ValidationError):
+            market.trade(self._held(data, case, market, row), -target - 1, row, case.control)
+
+    @CASES
+    @given(data=st.data())
+    def test_dust_does_nothing(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, _, row, _ = self._draw(data, case)
+        held = self._held(data, case, market, row)
+        value = market.value(held, row)
+        assert market.trade(held, value, row, case.control) is None
+        if value:
+            assert market.trade(held, value - 1, row, case.control) is None
+        assert market.trade(held, value + 1, row, case.control) is None
+
+    @CASES
+    @given(data=st.data())
+    def test_splitting_an_interval_changes_nothing(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, _, _, _ = self._draw(data, case)
+        low, middle, high = sorted(data.draw(st.integers(0, case.frame.rows - 1)) for _ in range(3))
+        held = self._held(data, case, market, low)
+        whole, legs = market.accrue(held, low, high)
+        part, first = market.accrue(held, low, middle)
+        rest, second = market.accrue(part, middle, high)
+        assert rest == whole
+        assert _sums((*first, *second)) == _sums(legs)
+        assert market.accrue(held, low, low) == (held, ())
+
+    @CASES
+    @given(data=st.data())
+    def test_postings_carry_the_holdings(self, case: ProtocolCase, data: st.DataObject) -> None:
+        """What legs put on the position account is what `holdings` says, after trades and accruals alike."""
+        market, _, row, target = self._draw(data, case)
+        booked: dict[str, int] = {}
+        state = market.open()
+        for goal in (target, target // 3, target // 2, 0):
+            fill = market.trade(state, goal, row, case.control)
+            if fill is not None:
+                state = fill.state
+                _book(booked, fill.legs)
+            later = min(case.frame.rows - 1, row + 3)
+            state, legs = market.accrue(state, row, later)
+            _balanced(legs)
+            _book(booked, legs)
+            row = later
+            assert booked == {asset: amount for asset, amount in market.holdings(state).items() if amount}
+
+    @CASES
+    @given(data=st.data())
+    def test_the_same_question_has_the_same_answer(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, spec, row, target = self._draw(data, case)
+        again = case.market(spec)
+        held = self._held(data, case, market, row)
+        assert market.trade(held, target, row, case.control) == again.trade(held, target, row, case.control)
+        assert market.value(held, row) == again.value(held, row)
+        assert market.views(held, row) == again.views(held, row)
+
+    @CASES
+    @given(data=st.data())
+    def test_the_future_is_not_read(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, spec, row, target = self._draw(data, case)
+        past = case.protocol.exact(spec, case.frame.until(row), case.assets, case.base)
+        held = self._held(data, case, market, row)
+        assert past.trade(held, target, row, case.control) == market.trade(held, target, row, case.control)
+        assert past.value(held, row) == market.value(held, row)
+        low = data.draw(st.integers(0, row))
+        assert past.accrue(held, low, row) == market.accrue(held, low, row)
+
+    @CASES
+    @given(data=st.data())
+    def test_model_and_exact_agree_within_the_bound(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, spec, row, target = self._draw(data, case)
+        held = self._held(data, case, market, row)
+        model, unit = case.model(spec), case.base.unit
+        fill: Fill | None = market.trade(held, target, row, case.control)
+        state = model.state()
+        line = model.market(*(float(case.frame[spec.columns[field]][row]) for field in model.market._fields))
+        params = build_params(model, spec)
+        control = None if model.control is None else model.control(*case.control)
+        start = market.value(held, row) / unit
+        if not _reached(model, start, line, params, control, case.bound):
+            return
+        if start:
+            # The float state whose value is the exact one's: bought without dust, then corrected for its cost.
+            state = _state_worth(model, start, line, params, control)
+            assert model.value(state, line, params) == pytest.approx(start, rel=case.bound)
+        after, cash = model.trade(state, target / unit, line, params, control)
+        size = max(abs(target / unit - start), start, 1.0)
+        if fill is None:
+            assert abs(cash) <= 2.0 * _threshold(spec, params, line)
+        elif cash == 0.0:
+            assert fill.notional_raw / unit <= 2.0 * _threshold(spec, params, line)
+        else:
+            assert cash == pytest.approx(fill.cash_raw / unit, abs=case.bound * size + 3.0 / unit)
+            assert model.value(after, line, params) == pytest.approx(
+                market.value(fill.state, row) / unit,
+                abs=case.bound * size + 3.0 / unit + _worth_of_one(market, row) / unit,
+            )
+        if fill is not None and cash != 0.0 and row + 1 < case.frame.rows and model.accrue is not None:
+            later = min(case.frame.rows - 1, row + 5)
+            grown, _ = market.accrue(fill.state, row, later)
+            for now in range(row + 1, later + 1):
+                line = model.market(*(float(case.frame[spec.columns[field]][now]) for field in model.market._fields))
+                after = model.accrue(after, line, params)
+            assert model.value(after, line, params) == pytest.approx(
+                market.value(grown, later) / unit,
+                abs=case.bound * size + 3.0 / unit + _worth_of_one(market, later) / unit,
+            )
+
+
+def _sums(legs: tuple[Leg, ...]) -> dict[tuple[str, str], int]:
+    sums: dict[tuple[str, str], int] = {}
+    for leg in legs:
+        sums[leg.account, leg.asset] = sums.get((leg.account, leg.asset), 0) + leg.amount
+    return {key: amount for key, amount in sums.items() if amount}
+
+
+def _balanced(legs: tuple[Leg, ...]) -> None:
+    assets: dict[str, int] = {}
+    for leg in legs:
+        assert leg.account in TRADERS
+        assert type(leg.amount) is int
+        assets[leg.asset] = assets.get(leg.asset, 0) + leg.amount
+    assert not any(assets.values()), f"legs do not sum to zero: {assets}"
+
+
+def _book(booked: dict[str, int], legs: tuple[Leg, ...]) -> None:
+    for leg in legs:
+        if leg.account == "position":
+            booked[leg.asset] = booked.get(leg.asset, 0) + leg.amount
+            if not booked[leg.asset]:
+                del booked[leg.asset]
+
+
+def _worth_of_one(market: ExactMarket, row: int) -> int:
+    """Base units that one base unit of the asset is worth, rounded up: what rounding to whole tokens may cost."""
+    probe = market.trade(market.open(), 1_000 * market.base.unit, row)
+    if probe is None:
+        return 0
+    tokens = max(1, sum(market.holdings(probe.state).values()))
+    return -(-market.value(probe.state, row) // tokens)
+
+
+def _threshold(spec: MarketSpec, params: Any, line: Any) -> float:
+    """USD up to which one side may call a move dust that the other makes."""
+    known = {**params._asdict(), **line._asdict()}
+    return float(max(known.get("dust", 0.0), known.get("gas", 0.0) * max(1.0, known.get("actions", 1.0)))) * 1.1 + 1e-6
+
+
+def _state_worth(model: PositionModel, value: float, line: Any, params: Any, control: Any) -> Any:
+    state, aim = model.state(), value
+    for _ in range(60):
+        state, _ = model.trade(model.state(), aim, line, params, control)
+        aim += value - model.value(state, line, params)
+    return state
+
+
+def _reached(model: PositionModel, value: float, line: Any, params: Any, control: Any, bound: float) -> bool:
+    if not value:
+        return True
+    state = _state_worth(model, value, line, params, control)
+    return abs(float(model.value(state, line, params)) / value - 1.0) <= bound
