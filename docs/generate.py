@@ -33,7 +33,7 @@ def hooks_page() -> str:
         "# Hooks\n",
         NOTE,
         "A plugin is a module named by an entry point of the group `treasury_arena`. It implements the hooks it needs, with "
-        "`from treasury_arena.markers import hookimpl`. A hook only registers objects: no money, array or market datum crosses "
+        "`from treasury_arena import hookimpl`. A hook only registers objects: no money, array or market datum crosses "
         "it, and none is called while trading. Bodies should import lazily, so that listing plugins stays fast.\n",
         "The class named by each signature is the real contract; its methods are in the [Python API](python-api.md).\n",
     ]
