@@ -90,6 +90,8 @@ def events_page() -> str:
         "Everything an arena does is one of these, appended to the table `events` in the order in which it happened. Names and "
         "fields are public: a change of meaning is a new version with an upcaster. Fields that end in `_raw` are whole base "
         "units of the base asset; `row` is a row of the market data.\n",
+        "The column `data` holds `payload`, these fields, and `transfers`, the ledger lines it posts. There, base units are "
+        "decimal text, because JSON readers lose digits beyond 2^53.\n",
     ]
     for node in ast.parse(source).body:
         if not isinstance(node, ast.ClassDef):
@@ -113,8 +115,8 @@ def tables_page() -> str:
     lines = source.splitlines()
     parts = ["# Tables\n", NOTE, inspect.cleandoc(schema.__doc__ or "").split("\n", 1)[1].strip() + "\n"]
     parts.append(
-        "`INT` is a 64-bit integer, `REAL` a double, `AMOUNT` an exact integer of any size as described above. Accounts, "
-        "and which of them may be negative, are in [money and ledger](../explanation/money-and-ledger.md).\n"
+        "`AMOUNT` is an exact integer of any size as described above. Accounts, and which of them may be negative, are in "
+        "[money and ledger](../explanation/money-and-ledger.md). A store holds one run.\n"
     )
     for name, table in schema.TABLES.items():
         kind = "projection, can be dropped and rebuilt" if name in schema.PROJECTIONS else "append-only"
