@@ -33,7 +33,7 @@ def hooks_page() -> str:
         "# Hooks\n",
         NOTE,
         "A plugin is a module named by an entry point of the group `treasury_arena`. It implements the hooks it needs, with "
-        "`from treasury_arena.markers import hookimpl`. A hook only registers objects: no money, array or market datum crosses "
+        "`from treasury_arena import hookimpl`. A hook only registers objects: no money, array or market datum crosses "
         "it, and none is called while trading. Bodies should import lazily, so that listing plugins stays fast.\n",
         "The class named by each signature is the real contract; its methods are in the [Python API](python-api.md).\n",
     ]
@@ -90,6 +90,8 @@ def events_page() -> str:
         "Everything an arena does is one of these, appended to the table `events` in the order in which it happened. Names and "
         "fields are public: a change of meaning is a new version with an upcaster. Fields that end in `_raw` are whole base "
         "units of the base asset; `row` is a row of the market data.\n",
+        "The column `data` holds `payload`, these fields, and `transfers`, the ledger lines it posts. There, base units are "
+        "decimal text, because JSON readers lose digits beyond 2^53.\n",
     ]
     for node in ast.parse(source).body:
         if not isinstance(node, ast.ClassDef):
@@ -113,8 +115,8 @@ def tables_page() -> str:
     lines = source.splitlines()
     parts = ["# Tables\n", NOTE, inspect.cleandoc(schema.__doc__ or "").split("\n", 1)[1].strip() + "\n"]
     parts.append(
-        "`INT` is a 64-bit integer, `REAL` a double, `AMOUNT` an exact integer of any size as described above. Accounts, "
-        "and which of them may be negative, are in [money and ledger](../explanation/money-and-ledger.md).\n"
+        "`AMOUNT` is an exact integer of any size as described above. Accounts, and which of them may be negative, are in "
+        "[money and ledger](../explanation/money-and-ledger.md). A store holds one run.\n"
     )
     for name, table in schema.TABLES.items():
         kind = "projection, can be dropped and rebuilt" if name in schema.PROJECTIONS else "append-only"

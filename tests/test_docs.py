@@ -160,7 +160,8 @@ def test_commands_on_the_page_run(
         code = execute(words)
         captured = capsys.readouterr()
         assert code == 0, f"arena {shlex.join(words)}: {captured.err}"
-        assert captured.out, f"arena {shlex.join(words)} printed nothing"
+        if not {"--type", "--stage"} & set(words):  # a short run may hold none of these
+            assert captured.out, f"arena {shlex.join(words)} printed nothing"
 
 
 @pytest.mark.parametrize(

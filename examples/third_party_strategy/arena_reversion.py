@@ -5,8 +5,8 @@ The whole plugin is this module. Its distribution names it in the entry-point gr
 
 from typing import Annotated, NamedTuple
 
+from treasury_arena import hookimpl
 from treasury_arena.contracts.strategy import Choice, Column, Real, Role, Strategy
-from treasury_arena.markers import hookimpl
 
 
 class Genes(NamedTuple):

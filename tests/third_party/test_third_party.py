@@ -46,15 +46,15 @@ def test_it_is_listed_beside_its_hook() -> None:
 
 def test_it_is_bred_by_the_search(run: Path) -> None:
     born = arena("events", run, "--type", "AgentSpawned")
-    assert {event["data"]["strategy"] for event in born} == {"reversion"}
-    assert {event["data"]["origin"] for event in born} >= {"search"}
+    assert {event["data"]["payload"]["strategy"] for event in born} == {"reversion"}
+    assert {event["data"]["payload"]["origin"] for event in born} >= {"search"}
 
 
 def test_it_is_funded_in_proving_and_then_in_the_arena(run: Path) -> None:
     funded = arena("events", run, "--type", "CapitalAllocated")
-    assert {event["data"]["pool"] for event in funded} >= {"proving", "arena"}
+    assert {event["data"]["payload"]["pool"] for event in funded} >= {"proving", "arena"}
     assert all(event["agent_id"].startswith("reversion") for event in funded)
-    assert all(event["data"]["amount_raw"] > 0 for event in funded)
+    assert all(int(event["data"]["payload"]["amount_raw"]) > 0 for event in funded)
 
 
 def test_its_books_are_whole(run: Path) -> None:
