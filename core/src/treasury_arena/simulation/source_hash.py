@@ -7,13 +7,14 @@ import inspect
 import types
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from treasury_arena.errors import PluginError
 from treasury_arena.simulation.layout import Layout
 
-FORMAT = 1
-"""Raised when `compiling.py` changes what it makes of the same text."""
+COMPILING = Path(__file__).with_name("compiling.py")
+"""Decides what becomes of a module's text; read, not imported, as it imports numba."""
 
 
 def check_importable(thing: Any, where: str) -> None:
@@ -59,7 +60,7 @@ def fingerprint(layout: Layout, text: str) -> str:
     Field names because swapping two of them changes no other text and would run stale code; numba's version because a
     newer one compiles anew anyway. Bounds, defaults, parameters and columns are arguments and stay out.
     """
-    digest = hashlib.sha256(f"{FORMAT}\n{version('numba')}\n{text}".encode())
+    digest = hashlib.sha256(f"{version('numba')}\n{COMPILING.read_text()}\n{text}".encode())
     for f in layout.functions:
         for key, source in sorted(sources(f.function).items()):
             digest.update(f"{key}\n{source}\n".encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kernel_plugins import lending, spot, span
+from kernel_plugins import lending, span, spot
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.frame import MarketFrame
