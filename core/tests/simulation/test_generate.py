@@ -179,7 +179,6 @@ def test_several_kernels_compile_in_processes_of_their_own(tmp_path: Path, monke
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     assert compile_kernels(kernels) == []
     monkeypatch.undo()
-    sys.path.insert(0, str(SUPPORT.parent))
     assert sorted(compile_kernels(kernels)) == sorted(kernel.generated.name for kernel in kernels)
     assert all(kernel.generated.compiled for kernel in kernels)
     assert compile_kernels(kernels) == []

@@ -136,7 +136,7 @@ def test_interest_accrues_from_the_row_after_the_deposit(kernel: Kernel) -> None
 
 
 def test_sales_come_first_and_purchases_are_scaled_to_the_cash(kernel: Kernel) -> None:
-    # at row 1 all in; at row 3 the coin has doubled, at row 4 its excess is sold (costing 1 % and gas) before lending gets the rest
+    # at row 1 all in; at row 3 the coin has doubled, at row 4 the excess is sold (1 % and gas) before lending
     price = np.full(ROWS, 100.0)
     price[3:] = 200.0
     out = run(kernel, frame(price), [0.5, 0.0, 0.5, 0.1, NEVER])
