@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -107,6 +108,10 @@ def test_strategies_that_do_not_fit(tmp_path: Path, change: dict[str, Any], mess
             {**FARMER_SPECS, "eth": attrs.evolve(ETH, params={"fees": 0.1})},
             "market 'eth': test.spot has no parameter 'fees': did you mean 'fee'?",
         ),
+        (
+            {**FARMER_SPECS, "eth": attrs.evolve(ETH, params={"fee": float("nan")})},
+            "market 'eth': parameter 'fee' of test.spot is nan; it must be finite",
+        ),
     ],
 )
 def test_markets_that_do_not_fit(tmp_path: Path, specs: dict[str, MarketSpec], message: str) -> None:
@@ -120,6 +125,27 @@ def test_a_model_of_another_kind(tmp_path: Path) -> None:
     assert "role 'eth' has no position model" in refused(
         farmer.STRATEGY, {"usd": models["usd"]}, FARMER_SPECS, tmp_path
     )
+
+
+def test_views_are_names(tmp_path: Path) -> None:
+    spot = attrs.evolve(build.MODELS["spot"], views={"in side": build.MODELS["spot"].value})
+    told = refused(farmer.STRATEGY, {**FARMER_MODELS, "eth": spot}, FARMER_SPECS, tmp_path)
+    assert "a view must be a name like 'inside', not 'in side'" in told
+
+
+@pytest.mark.parametrize("function", [functools.wraps(farmer.decide)(lambda *a: farmer.decide(*a)), len, print])
+def test_only_plain_functions_are_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
+    monkeypatch.setattr(farmer, "decide", function)
+    strategy = attrs.evolve(farmer.STRATEGY, decide=function)
+    assert "must be a plain function written with def" in refused(strategy, FARMER_MODELS, FARMER_SPECS, tmp_path)
+
+
+def test_functions_without_source_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope: dict[str, Any] = {"__name__": farmer.__name__}
+    exec("def made(f, g, book, s):\n    return 0.0", scope)
+    monkeypatch.setattr(farmer, "made", scope["made"], raising=False)
+    strategy = attrs.evolve(farmer.STRATEGY, decide=scope["made"])
+    assert "cannot be read; define it in a file" in refused(strategy, FARMER_MODELS, FARMER_SPECS, tmp_path)
 
 
 def test_a_missing_control(tmp_path: Path) -> None:

@@ -32,6 +32,18 @@ def check_importable(thing: Any, where: str) -> None:
         )
 
 
+def check_plain(function: Any, where: str) -> None:
+    """Raise PluginError unless `function` is an undecorated module-level function whose source can be read."""
+    check_importable(function, where)
+    name = f"{function.__module__}.{function.__qualname__}"
+    if not isinstance(function, types.FunctionType) or function.__closure__ or hasattr(function, "__wrapped__"):
+        raise PluginError(f"{where}: {name} must be a plain function written with def, without decorators")
+    try:
+        inspect.getsource(function)
+    except OSError as error:
+        raise PluginError(f"{where}: the source of {name} cannot be read; define it in a file") from error
+
+
 def sources(function: Callable[..., Any], seen: dict[str, str] | None = None) -> dict[str, str]:
     """Qualified name -> text of a function, of the helpers it reaches, and values of the numbers and fields they read."""
     seen = {} if seen is None else seen
@@ -39,10 +51,7 @@ def sources(function: Callable[..., Any], seen: dict[str, str] | None = None) ->
     key = f"{function.__module__}.{function.__qualname__}"
     if key in seen:
         return seen
-    try:
-        seen[key] = inspect.getsource(function)
-    except OSError as error:
-        raise PluginError(f"the source of {key} cannot be read, so its kernel cannot be named by content") from error
+    seen[key] = inspect.getsource(function)
     for name in function.__code__.co_names:
         value: Any = function.__globals__.get(name)
         if isinstance(value, types.FunctionType):
