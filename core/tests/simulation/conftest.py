@@ -13,6 +13,7 @@ if SUPPORT not in sys.path:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A kernel cache that is cold for the session."""
-    return tmp_path_factory.mktemp("kernels")
+def cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled kernels, kept between sessions: their names are hashes of everything they are made of."""
+    kept = getattr(request.config, "cache", None)
+    return Path(kept.mkdir("arena_kernels")) if kept else tmp_path_factory.mktemp("kernels")

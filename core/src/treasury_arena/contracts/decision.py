@@ -41,7 +41,11 @@ def build_params(model: PositionModel, spec: MarketSpec) -> Any:
             raise PluginError(
                 f"market {spec.name!r}: parameter {name!r} of {model.name} has no default and is not given"
             )
-    return model.params(*(float(spec.params.get(n, defaults.get(n))) for n in model.params._fields))
+    values = {name: float(spec.params.get(name, defaults.get(name))) for name in model.params._fields}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise PluginError(f"market {spec.name!r}: parameter {name!r} of {model.name} is {value}; it must be finite")
+    return model.params(**values)
 
 
 def build_book(

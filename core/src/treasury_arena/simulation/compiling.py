@@ -63,7 +63,7 @@ def type_of(param: Any) -> Any:
         return nb.float64
     if param is None:
         return nb.none
-    return nb.NamedTuple([nb.float64] * len(param._fields), param) if param._fields else nb.NamedTuple((), param)
+    return nb.BaseTuple.from_types([nb.float64] * len(param._fields), param)
 
 
 def result_type(result: tuple[Any, ...]) -> Any:

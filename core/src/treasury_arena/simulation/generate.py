@@ -5,7 +5,7 @@ Only a flat importable module hits numba's cache on disk in a new process (0.4 s
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -16,6 +16,7 @@ from types import ModuleType
 
 import attrs
 
+from treasury_arena.errors import PluginError
 from treasury_arena.simulation.layout import Layout
 from treasury_arena.simulation.source_hash import fingerprint
 from treasury_arena.simulation.writer import Writer
@@ -44,11 +45,20 @@ class Generated:
         return any((self.folder / "__pycache__").glob(f"{self.name}.run_blocked-*.nbi"))
 
     def load(self) -> ModuleType:
-        """Import it (this imports numba)."""
-        if str(self.folder) not in sys.path:
-            sys.path.append(str(self.folder))
-        importlib.invalidate_caches()
-        return importlib.import_module(self.name)
+        """Import it from its own folder (this imports numba). An equal name loaded before is the same content."""
+        if self.name in sys.modules:
+            return sys.modules[self.name]
+        spec = importlib.util.spec_from_file_location(self.name, self.path)
+        if spec is None or spec.loader is None:
+            raise PluginError(f"the kernel module {self.path} cannot be imported")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[self.name] = module  # numba's cache refers to it by name
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[self.name]
+            raise
+        return module
 
 
 def cache_folder() -> Path:

@@ -7,13 +7,14 @@ import inspect
 import types
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from treasury_arena.errors import PluginError
 from treasury_arena.simulation.layout import Layout
 
-FORMAT = 1
-"""Raised when `compiling.py` changes what it makes of the same text."""
+COMPILING = Path(__file__).with_name("compiling.py")
+"""Decides what becomes of a module's text; read, not imported, as it imports numba."""
 
 
 def check_importable(thing: Any, where: str) -> None:
@@ -31,6 +32,18 @@ def check_importable(thing: Any, where: str) -> None:
         )
 
 
+def check_plain(function: Any, where: str) -> None:
+    """Raise PluginError unless `function` is an undecorated module-level function whose source can be read."""
+    check_importable(function, where)
+    name = f"{function.__module__}.{function.__qualname__}"
+    if not isinstance(function, types.FunctionType) or function.__closure__ or hasattr(function, "__wrapped__"):
+        raise PluginError(f"{where}: {name} must be a plain function written with def, without decorators")
+    try:
+        inspect.getsource(function)
+    except OSError as error:
+        raise PluginError(f"{where}: the source of {name} cannot be read; define it in a file") from error
+
+
 def sources(function: Callable[..., Any], seen: dict[str, str] | None = None) -> dict[str, str]:
     """Qualified name -> text of a function, of the helpers it reaches, and values of the numbers and fields they read."""
     seen = {} if seen is None else seen
@@ -38,10 +51,7 @@ def sources(function: Callable[..., Any], seen: dict[str, str] | None = None) ->
     key = f"{function.__module__}.{function.__qualname__}"
     if key in seen:
         return seen
-    try:
-        seen[key] = inspect.getsource(function)
-    except OSError as error:
-        raise PluginError(f"the source of {key} cannot be read, so its kernel cannot be named by content") from error
+    seen[key] = inspect.getsource(function)
     for name in function.__code__.co_names:
         value: Any = function.__globals__.get(name)
         if isinstance(value, types.FunctionType):
@@ -59,7 +69,7 @@ def fingerprint(layout: Layout, text: str) -> str:
     Field names because swapping two of them changes no other text and would run stale code; numba's version because a
     newer one compiles anew anyway. Bounds, defaults, parameters and columns are arguments and stay out.
     """
-    digest = hashlib.sha256(f"{FORMAT}\n{version('numba')}\n{text}".encode())
+    digest = hashlib.sha256(f"{version('numba')}\n{COMPILING.read_text()}\n{text}".encode())
     for f in layout.functions:
         for key, source in sorted(sources(f.function).items()):
             digest.update(f"{key}\n{source}\n".encode())

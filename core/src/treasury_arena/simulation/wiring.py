@@ -10,7 +10,7 @@ from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.errors import PluginError, nearest
 from treasury_arena.simulation.features import feature_function
 from treasury_arena.simulation.layout import Layout
-from treasury_arena.simulation.source_hash import check_importable
+from treasury_arena.simulation.source_hash import check_importable, check_plain
 
 BOOK_FACTS = ("equity", "cash", "drawdown", "step")
 
@@ -43,7 +43,7 @@ def check_wiring(strategy: Strategy, models: Mapping[str, PositionModel], specs:
     _check_features(strategy, specs)
     layout = Layout(strategy, models)
     for f in layout.functions:
-        check_importable(f.function, where)
+        check_plain(f.function, where)
         for struct in (*f.params, *f.result):
             if struct is not None and struct is not float:
                 check_importable(struct, where)
@@ -69,6 +69,10 @@ def _check_fields(strategy: Strategy, models: Mapping[str, PositionModel]) -> No
     layout = Layout(strategy, models)
     controls = [f"{role}_{name}" for role in strategy.roles for name in layout.controls(role)]
     views = [f"{role}_{name}" for role in strategy.roles for name in models[role].views]
+    for model in models.values():
+        for name in model.views:
+            if not name.isidentifier():
+                raise PluginError(f"position model {model.name!r}: a view must be a name like 'inside', not {name!r}")
     where = f"strategy {strategy.name!r}"
     _check_known(f"{where}: its Target", strategy.target._fields, (*strategy.roles, *controls, "band"))
     for name in controls:

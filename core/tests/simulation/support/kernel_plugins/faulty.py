@@ -6,10 +6,10 @@ from treasury_arena.contracts.strategy import Column, Integer, Real, Role, Strat
 
 
 class Genes(NamedTuple):
-    eth: Annotated[float, Real(-0.5, 1.5)]
-    btc: Annotated[float, Real(-0.5, 1.5)]
+    eth: Annotated[float, Real(0.1, 0.8)]
+    btc: Annotated[float, Real(0.0, 0.3)]
     fault: Annotated[float, Integer(0, 4)]
-    at: Annotated[float, Integer(0, 400)]
+    at: Annotated[float, Integer(0, 300)]
 
 
 class Features(NamedTuple):

@@ -1,0 +1,289 @@
+"""What a plugin author is told: file, line, column, reason, way out, before numba is even imported."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+from kernel_plugins import build, farmer, faulty, six, tactical
+
+from treasury_arena.errors import PluginCodeError
+from treasury_arena.simulation.layout import Layout
+from treasury_arena.simulation.lint import advise, check_functions, compile_alone, find
+
+SOURCE = '''"""A strategy with one mistake."""
+
+import math
+import random
+from typing import Annotated, NamedTuple
+
+import numpy as np
+
+from treasury_arena.contracts.strategy import HOLD, Column, Real, Role, Strategy
+
+LEVELS = (0.1, 0.2)
+LIMIT = 0.9
+
+
+class Genes(NamedTuple):
+    fast: Annotated[float, Real(0.0, 1.0)]
+
+
+class Features(NamedTuple):
+    price: Annotated[float, Column("log_price", 1, "eth")]
+
+
+class Book(NamedTuple):
+    cash: float
+
+
+class Target(NamedTuple):
+    eth: float
+    band: float
+
+
+class State(NamedTuple):
+    a: float = 0.0
+
+
+def unit(x: float) -> float:
+    return min(max(x, 0.0), LIMIT)
+
+
+def helper(x: float) -> float:
+    return @helper@
+
+
+def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
+    w = helper(f.price)
+    @body@
+    return Target(w, g.fast), State(s.a)
+
+
+STRATEGY = Strategy("mistaken", {"eth": Role("spot", "eth")}, Genes, Features, Book, Target, State, decide)
+'''
+
+# (body, line of the finding within it, the piece the caret points at, message, hint)
+CASES = [
+    ("w = f.prise", 0, "f.prise", "'f' (Features) has no field 'prise'", "did you mean 'price'?"),
+    ("w = g.fsat", 0, "g.fsat", "'g' (Genes) has no field 'fsat'", "did you mean 'fast'?"),
+    ("w = unti(w)", 0, "unti(w)", "name 'unti' is not defined", "did you mean 'unit'?"),
+    ("w = LIMITS", 0, "LIMITS", "name 'LIMITS' is not defined", "did you mean 'LIMIT'?"),
+    ("if w > 1.0:\n        return Target(w, 0.1), State(0)", 1, "0)", "0 is not a float", "write 0.0"),
+    ("w = w + 1", 0, "1", "1 is not a float", "write 1.0"),
+    ("if w > 1.0:\n        return Target(w, 0.1), State(True)", 1, "True", "True is not a float", "write 1.0"),
+    ("if w > 1.0:\n        return Target(w, 0.1)", 1, "return", "decide() must return two values", "1 given"),
+    (
+        "if w > 1.0:\n        return Target(w), State(w)",
+        1,
+        "Target(w)",
+        "Target has 2 fields (eth, band), 1 given",
+        "defaults",
+    ),
+    (
+        "if w > 1.0:\n        return Target(w, bnd=w), State(w)",
+        1,
+        "bnd",
+        "Target has no field 'bnd'",
+        "did you mean 'band'?",
+    ),
+    (
+        "if w > 1.0:\n        v = 1.0\n    w = v",
+        2,
+        "v",
+        "'v' has no value on some path",
+        "give it a value before the if",
+    ),
+    (
+        "for k in range(3):\n        if w > 1.0:\n            break\n        v = 1.0\n    w = v",
+        4,
+        "v",
+        "'v' has no value",
+        "give",
+    ),
+    ("v += w", 0, "v", "'v' has no value on some path", "give it a value before the if"),
+    ("s.a = w", 0, "s.a", "s.a cannot be assigned", "return State(...) with the new value"),
+    ("s.a += w", 0, "s.a", "s.a cannot be assigned", "return State(...) with the new value"),
+    ("w = sum([w, w])", 0, "[w, w]", "a list is not available", "plain arithmetic"),
+    ("w = w if f.price else {}", 0, "{}", "a dict is not available", "plain arithmetic"),
+    ('v = "text"', 0, '"text"', "a str constant is not available", ""),
+    ("print(w)", 0, "print(w)", "print() cannot be called from a kernel function", "functions of this module"),
+    (
+        "w = np.sign(w)",
+        0,
+        "np.sign",
+        "np.sign is not available",
+        "only fields of the arguments and functions of `math`",
+    ),
+    ("w = random.random()", 0, "random.random", "random.random is not available", "only fields"),
+    ("w = math.gamma(w)", 0, "math.gamma", "math.gamma is not available", "known:"),
+    ("w = LEVELS[0]", 0, "LEVELS", "module-level 'LEVELS' is a tuple", "a table is a Choice gene or a feature column"),
+    ("w = f[int(g.fast)]", 0, "f[int", "an index that is not a constant stops vectorisation", "window gene"),
+    ("while w > 1.0:\n        w = w - 1.0", 0, "while", "a while loop may not end", "range(<constant>)"),
+    (
+        "for k in range(int(w)):\n        w = w - 1.0",
+        0,
+        "for",
+        "a for loop whose length depends on data",
+        "range(<constant>)",
+    ),
+    ("for k in range(1025):\n        w = w - 1.0", 0, "for", "a loop of 1025 iterations", "use a formula or a feature"),
+    ("for k in range(0):\n        w = w - 1.0", 0, "for", "a loop of 0 iterations", "use a formula or a feature"),
+    (
+        "for k in range(33):\n        for i in range(32):\n            w = w - 1.0",
+        1,
+        "for",
+        "a loop of 1056 iterations (nested ones multiplied)",
+        "use a formula",
+    ),
+    ("w = w ** 2.0", 0, "w ** 2.0", "** differs in the last bit", "write x * x, or math.sqrt(x)"),
+    ("w **= 2.0", 0, "w **= 2.0", "** differs in the last bit", "write x * x, or math.sqrt(x)"),
+    ("w = w // 2.0", 0, "w // 2.0", "this operator is not available", "math.floor(a / b)"),
+    (
+        "try:\n        w = 1.0\n    except ValueError:\n        w = 2.0",
+        0,
+        "try",
+        "try is not available",
+        "plain arithmetic",
+    ),
+    ("v = lambda x: x", 0, "lambda", "lambda is not available", "plain arithmetic"),
+    ("v = decide(f, g, book, s)", 0, "decide(", "decide() calls itself, which may not end", "use a formula"),
+    ("w = unit(x=w)", 0, "unit(x=w)", "unit() is given arguments by name", "pass them in order"),
+    ("unit(w)", 0, "unit(w)", "a statement without effect", "only compute and return"),
+]
+LEGAL = [
+    "w = unit(w) if w > 0.5 else -w",
+    "for k in range(1024):\n        w = w * 0.999",
+    "for k in range(32):\n        for i in range(32):\n            w = w * 0.999",
+    "for k in range(2, 8, 2):\n        w = w + 0.1 * k\n        if w > 1.0:\n            break",
+    "if w > 1.0:\n        v = 1.0\n    else:\n        v = 2.0\n    w = v",
+    "if w > 1.0:\n        return Target(w, HOLD), State(a=w)",
+    "a, b = w, 2.0\n    w = a % b + math.floor(a)",
+    "w += math.inf if (w > 1.0) & (s.a < 1.0) else math.sqrt(abs(w))",
+]
+
+
+def mistaken(folder: Path, name: str, body: str, helper: str = "unit(x)") -> object:
+    (folder / f"{name}.py").write_text(SOURCE.replace("@body@", body).replace("@helper@", helper))
+    importlib.invalidate_caches()
+    return importlib.import_module(name).STRATEGY
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda n: CASES[n][0].split("\n")[0])
+def test_every_mistake_is_told_with_file_line_column_and_hint(number: int, folder: Path) -> None:
+    body, offset, piece, message, hint = CASES[number]
+    strategy = mistaken(folder, f"mistake_{number}", body)
+    lines = (folder / f"mistake_{number}.py").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("    w = helper")) + 1
+    line = lines[start + offset]
+    column = line.index(piece)
+    with pytest.raises(PluginCodeError) as raised:
+        build.kernel(strategy, folder / "cache")  # type: ignore[arg-type]
+    told = str(raised.value)
+    place = f"{folder / f'mistake_{number}.py'}:{start + offset + 1}:{column + 1}: "
+    entry = next((part for part in told.split(str(folder)) if message in part), None)
+    assert entry is not None, told
+    assert f"{folder}{entry}".startswith(place), told
+    assert f"\n    {line}\n    {' ' * column}^" in entry
+    assert hint in entry.partition("hint: ")[2]
+    assert not list((folder / "cache").glob("*"))
+
+
+@pytest.mark.parametrize("number", range(len(LEGAL)), ids=lambda n: LEGAL[n].split("\n")[0])
+def test_legal_constructs_pass_and_compile(number: int, folder: Path) -> None:
+    strategy = mistaken(folder, f"legal_{number}", LEGAL[number])
+    kernel = build.kernel(strategy, folder / "cache")  # type: ignore[arg-type]
+    compile_alone(kernel.layout.functions[0])
+    assert kernel.generated.path.exists()
+
+
+def test_mistakes_in_helpers_are_found_in_the_helper(folder: Path) -> None:
+    strategy = mistaken(folder, "mistake_helper", "w = unit(w)", helper="x ** 2.0")
+    with pytest.raises(PluginCodeError, match=r"mistake_helper\.py:41:12: \*\* differs"):
+        build.kernel(strategy, folder)  # type: ignore[arg-type]
+
+
+def test_a_path_without_return_is_refused_at_the_last_statement(folder: Path) -> None:
+    body = (
+        "if w > 1.0:\n        return Target(w, 0.1), State(w)\n\n\ndef other(w: float, g: Genes, s: State) -> object:"
+    )
+    strategy = mistaken(folder, "mistake_return", body)
+    with pytest.raises(PluginCodeError, match=r"mistake_return\.py:46:5: decide\(\) can end without a return"):
+        build.kernel(strategy, folder)  # type: ignore[arg-type]
+
+
+def test_a_function_with_other_arguments_than_the_contract_is_refused(cache: Path) -> None:
+    strategy = attrs.evolve(farmer.STRATEGY, decide=farmer.follow)
+    with pytest.raises(PluginCodeError, match=r"follow\(\) takes 3 arguments, the contract passes 4"):
+        build.kernel(strategy, cache)
+
+
+def test_all_mistakes_are_told_at_once_in_line_order(folder: Path) -> None:
+    strategy = mistaken(folder, "mistake_many", "w = w ** 2.0\n    w = f.prise\n    print(w)")
+    with pytest.raises(PluginCodeError) as raised:
+        build.kernel(strategy, folder)  # type: ignore[arg-type]
+    told = str(raised.value)
+    assert told.index("differs in the last bit") < told.index("no field 'prise'") < told.index("print() cannot")
+
+
+@pytest.mark.parametrize("module", [farmer, tactical, faulty, six], ids=lambda m: m.__name__)
+def test_good_strategies_have_no_findings(module: object, cache: Path) -> None:
+    kernel = build.kernel(module.STRATEGY, cache)  # type: ignore[attr-defined]
+    assert find(kernel.layout.functions) == []
+
+
+def test_refusal_comes_before_numba(folder: Path) -> None:
+    mistaken(folder, "mistake_early", "w = f.prise")
+    script = (
+        "import sys; sys.path[:0] = sys.argv[1:3]\n"
+        "import mistake_early\nfrom pathlib import Path\nfrom kernel_plugins import build, farmer\n"
+        "from treasury_arena.errors import PluginCodeError\n"
+        "build.kernel(farmer.STRATEGY, Path(sys.argv[1]))\n"
+        "try:\n    build.kernel(mistake_early.STRATEGY, Path(sys.argv[1]))\n"
+        "except PluginCodeError:\n    print('refused', 'numba' in sys.modules)\n"
+    )
+    support = str(Path(build.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder), support], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["refused", "False"]
+
+
+def test_second_net_names_the_line_numba_refuses(folder: Path) -> None:
+    strategy = mistaken(folder, "mistake_net", "w = f[7]")
+    functions = build.kernel(strategy, folder).layout.functions  # type: ignore[arg-type]
+    check_functions(functions)
+    with pytest.raises(PluginCodeError, match=r"mistake_net\.py:46:5: "):
+        compile_alone(functions[0])
+
+
+def test_second_net_refuses_a_result_of_another_type(folder: Path) -> None:
+    strategy = mistaken(folder, "mistake_type", "if w > 1.0:\n        w = 0.5", helper="x > 0.0")
+    layout = build.kernel(strategy, folder).layout  # type: ignore[arg-type]
+    function = attrs.evolve(layout.functions[0], result=(strategy.state, strategy.target))  # type: ignore[attr-defined]
+    with pytest.raises(PluginCodeError, match=r"decide\(\) gives .* the contract expects \(State, Target\)"):
+        compile_alone(function)
+
+
+def test_running_a_kernel_that_does_not_compile_points_at_the_author(folder: Path) -> None:
+    strategy = mistaken(folder, "mistake_run", "w = f[7]")
+    kernel = build.kernel(strategy, folder)  # type: ignore[arg-type]
+    tables = kernel.tables(build.frame(20))
+    with pytest.raises(PluginCodeError, match=r"mistake_run\.py:46:5: "):
+        kernel.run(tables, [[0.5]], low=0, high=20, cash=1.0, sample=5)
+
+
+def test_slow_functions_are_advised_against(folder: Path) -> None:
+    strategy = mistaken(folder, "slow", "w = math.exp(w) + math.sqrt(w) + math.tanh(w)")
+    assert advise(strategy.decide) == ["exp", "tanh"]  # type: ignore[attr-defined]
+    assert isinstance(Layout(strategy, {"eth": build.MODELS["spot"]}).functions, list)  # type: ignore[arg-type]
