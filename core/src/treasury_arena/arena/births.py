@@ -62,7 +62,9 @@ class Breeder:
             coin_share=outcome.mean_share[:, desk.coin_mask()].sum(axis=1),
             failed=outcome.failed,
         )
-        sharpes = np.asarray(stats.sharpe(stats.daily_returns(batch.curve), batch.lending_returns)) / np.sqrt(stats.DAYS_PER_YEAR)
+        sharpes = np.asarray(stats.sharpe(stats.daily_returns(batch.curve), batch.lending_returns)) / np.sqrt(
+            stats.DAYS_PER_YEAR
+        )
         return Trained(batch.curve, self.settings.search_fitness.score(batch), sharpes, batch.failed, batch.coin_share)
 
     def seeds(self, row: int) -> list[AgentSpawned]:

@@ -116,7 +116,7 @@ class Kernel:
     ) -> Run:
         """Check and shape a run's arguments (see `run`); raises ValidationError."""
         space = self.strategy.space
-        genes = np.ascontiguousarray(genomes, dtype=np.float64)
+        genes = np.array(genomes, dtype=np.float64, order="C")  # a copy: numba compiles again for a read-only array
         where = f"strategy {self.strategy.name!r}"
         if genes.ndim != 2 or genes.shape[1] != space.size:
             raise ValidationError(f"{where}: genomes have shape {genes.shape}, expected (N, {space.size})")
