@@ -14,12 +14,15 @@ Every repetition times both, one after the other; the ratio is that of the best 
 
 from __future__ import annotations
 
+import importlib
 import warnings
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 import kernel_models
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from treasury_arena.clock import Stopwatch
 from treasury_arena.contracts.position import MarketSpec, PositionModel
@@ -92,7 +95,7 @@ SPEC = MarketSpec("coin", MODEL.name, "spot", "WETH", {"price": "WETH.price"}, c
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    import vectorbt as vbt
+    vbt = importlib.import_module("vectorbt")
 
     frame = kernel_models.market()
     kernel = prepare(STRATEGY, {"coin": MODEL}, {"coin": SPEC})
@@ -105,21 +108,24 @@ def main() -> None:
     price = pd.Series(frame["WETH.price"], index=index)
     entries, exits = pd.DataFrame(previous, index=index), pd.DataFrame(~previous, index=index)
 
-    def peer(statistics: bool) -> np.ndarray:
+    def peer(statistics: bool) -> NDArray[np.float64]:
         portfolio = vbt.Portfolio.from_signals(price, entries, exits, fees=FEE, init_cash=CASH, freq="1h")
         if statistics:
-            portfolio.total_return(), portfolio.sharpe_ratio(), portfolio.max_drawdown()
-        return portfolio.final_value().to_numpy()
+            for name in ("total_return", "sharpe_ratio", "max_drawdown"):
+                getattr(portfolio, name)()
+        return np.asarray(portfolio.final_value(), dtype=np.float64)
 
-    def ours(workers: int = 1) -> np.ndarray:
+    def ours(workers: int = 1) -> NDArray[np.float64]:
         outcome = kernel.run(tables, genomes, low=0, high=frame.rows, cash=CASH, sample=24, workers=workers)
-        outcome.final / CASH - 1.0, outcome.mean / np.maximum(outcome.deviation, 1e-12) * np.sqrt(YEAR_HOURS)
+        sharpe = outcome.mean / np.maximum(outcome.deviation, 1e-12) * np.sqrt(YEAR_HOURS)
+        assert np.isfinite(sharpe).all()
+        assert np.isfinite(outcome.max_drawdown).all()
         return outcome.final
 
     difference = float(np.abs(peer(True) - ours()).max())
     assert difference < 5e-7, f"final equity differs by {difference}"
     print(f"{len(genomes)} pairs, {frame.rows} rows: largest difference in final equity {difference:.1e} of {CASH:.0f}")
-    cases = {
+    cases: dict[str, Callable[[], NDArray[np.float64]]] = {
         "kernel, 1 thread": lambda: ours(),
         "kernel, 2 threads": lambda: ours(2),
         "vectorbt, simulation and final value": lambda: peer(False),

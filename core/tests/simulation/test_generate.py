@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from kernel_plugins import build, farmer, six, tactical
+from kernel_plugins import build, farmer, minimal, six, tactical
 
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.errors import PluginError
@@ -172,7 +172,7 @@ def test_a_new_process_finds_the_compiled_kernel(cache: Path) -> None:
 
 
 def test_several_kernels_compile_in_processes_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels = [build.kernel(strategy, tmp_path) for strategy in (farmer.STRATEGY, six.STRATEGY)]
+    kernels = [build.kernel(strategy, tmp_path) for strategy in (minimal.COIN, minimal.LENT)]
     assert compile_kernels(kernels[:1]) == []
     assert compile_kernels(kernels, processes=1) == []
     assert not any(kernel.generated.compiled for kernel in kernels)
