@@ -60,14 +60,24 @@ def test_clipped_shares_respect_every_limit(
     out = clip_target(shares, [limit] * len(shares), coins, coin_limit)
     assert all(0.0 <= share <= limit for share in out)
     assert sum(s for s, coin in zip(out, coins, strict=True) if coin) <= coin_limit * (1 + 1e-12) + 1e-300
-    for before, after, coin in zip(shares, out, coins, strict=True):
-        assert after <= max(before, 0.0)
-        if not coin:
+    refuge = coins.index(False) if False in coins else None
+    for index, (before, after, coin) in enumerate(zip(shares, out, coins, strict=True)):
+        if index == refuge:
+            assert after >= min(max(before, 0.0), limit)
+        else:
+            assert after <= max(before, 0.0)
+        if not coin and index != refuge:
             assert after == min(max(before, 0.0), limit)
 
 
+def test_what_is_cut_goes_to_the_first_role_that_is_no_coin() -> None:
+    assert clip_target([0.5, 0.2, 0.3], [0.0, 1.0, 1.0], [True, False, False], 1.0) == pytest.approx((0.0, 0.7, 0.3))
+    assert clip_target([0.5, 0.2], [0.0, 0.4], [True, False], 1.0) == pytest.approx((0.0, 0.4))
+    assert clip_target([0.5, 0.5], [0.1, 0.1], [True, True], 1.0) == (0.1, 0.1)
+
+
 def test_coins_keep_their_proportions_when_scaled() -> None:
-    assert clip_target([0.4, 0.2, 0.4], [1.0] * 3, [True, True, False], 0.3) == pytest.approx((0.2, 0.1, 0.4))
+    assert clip_target([0.4, 0.2, 0.4], [1.0] * 3, [True, True, False], 0.3) == pytest.approx((0.2, 0.1, 0.7))
     assert clip_target([0.2, 0.1, 0.4], [1.0] * 3, [True, True, False], 0.5) == (0.2, 0.1, 0.4)
 
 

@@ -183,8 +183,8 @@ def test_limits_cap_each_role_then_the_coins_together(kernel: Kernel) -> None:
     assert shares() == pytest.approx([0.495 / 0.995, 0.3 / 0.995, 0.2 / 0.995])
     assert shares(limits=[[0.1, 1.0, 0.05]]) == pytest.approx([0.099 / 0.999, 0.3 / 0.999, 0.05 / 0.999])
     halved = shares(coin_limit=0.4)
-    assert halved == pytest.approx([0.2475 / 0.9975, 0.15 / 0.9975, 0.2 / 0.9975])
-    assert shares(limits=[[0.1, 1.0, 1.0]], coin_limit=0.4) == pytest.approx([0.099 / 0.999, 0.3 / 0.999, 0.2 / 0.999])
+    assert halved == pytest.approx([0.2475 / 0.9975, 0.15 / 0.9975, 0.6 / 0.9975])
+    assert shares(limits=[[0.1, 1.0, 1.0]], coin_limit=0.4) == pytest.approx([0.099 / 0.999, 0.3 / 0.999, 0.6 / 0.999])
     assert shares(coin_limit=0.0)[:2] == [0.0, 0.0]
 
 

@@ -103,8 +103,8 @@ def clip_target(
 ) -> tuple[float, ...]:
     """Shares cut to what the agent may hold: each to its limit, then the coin roles together to `coin_limit`.
 
-    What is cut goes to the first role that is not a coin's (a lender's share is lent, not left as cash); without such a role
-    it stays cash. All sequences run over the strategy's roles in their order.
+    What is cut goes to the first role that is not a coin's, within its limit (a lender's share is lent, not left as cash);
+    without such a role it stays cash. All sequences run over the strategy's roles in their order.
     """
     asked = [0.0 if share < 0.0 else share for share in shares]
     cut = [limit if share > limit else share for share, limit in zip(asked, limits, strict=True)]
@@ -116,7 +116,8 @@ def clip_target(
     spare = _sum(asked) - _sum(cut)
     for index, coin in enumerate(coins):
         if not coin:
-            cut[index] = cut[index] + spare
+            more = cut[index] + spare
+            cut[index] = limits[index] if more > limits[index] else more
             break
     return tuple(cut)
 

@@ -167,7 +167,8 @@ class Kernel:
 
         At each row from its start on an agent settles the target it decided at the row before (sales first, purchases
         scaled to its cash), is valued, decides, and accrues towards the next row. A decided target is cut to `limits`,
-        then its coin roles together to `coin_limit`; what is cut goes to the first role that is not a coin's. Results do not depend on `workers`, `kind` or the agents' order.
+        then its coin roles together to `coin_limit`; what is cut goes to the first role that is not a coin's. Results do not
+        depend on `workers`, `kind` or the agents' order.
 
         Args:
             tables: from `tables(frame)`.

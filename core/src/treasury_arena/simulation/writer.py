@@ -227,7 +227,9 @@ class Writer:
         lines += ["scale = coin_cap / coins if coins > coin_cap else 1.0"]
         lines += [f"w{i} = w{i} * scale if k{i} else w{i}" for i, _, _ in self.positions]
         lines += [f"spare = ({self._sum('a{i}')}) - ({self._sum('w{i}')})"]
-        lines += [f"w{i} = w{i} + spare if r{i} else w{i}" for i, _, _ in self.positions]
+        for i, _, _ in self.positions:
+            lines += [f"limit = {ref(f'LIMIT{i}')}", f"more = w{i} + spare"]
+            lines += [f"w{i} = (limit if more > limit else more) if r{i} else w{i}"]
         trades = f"alive & valid & (drift > t.band * equity) & (drift < {DRIFT_HIGH!r}) & (equity > 0.0)"
         lines += [
             f"drift = {self._sum('abs(w{i} * equity - v{i})')}",
