@@ -18,7 +18,7 @@ from treasury_arena.testing.conformance.operators import (
 from treasury_arena.testing.conformance.protocols import ProtocolCase, ProtocolConformance
 from treasury_arena.testing.conformance.reporters import ReporterConformance, sample_result
 from treasury_arena.testing.conformance.sources import SourceConformance
-from treasury_arena.testing.conformance.strategies import StrategyCase, StrategyConformance
+from treasury_arena.testing.conformance.strategies import StrategyCase, StrategyConformance, reference_case
 
 __all__ = [
     "CrossoverConformance",
@@ -32,6 +32,7 @@ __all__ = [
     "StrategyCase",
     "StrategyConformance",
     "mixed_space",
+    "reference_case",
     "sample_records",
     "sample_result",
 ]

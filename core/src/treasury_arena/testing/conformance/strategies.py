@@ -19,6 +19,8 @@ from treasury_arena.randomness import stream
 from treasury_arena.simulation.interpret import interpret
 from treasury_arena.simulation.kernel import Kernel, prepare
 from treasury_arena.simulation.lint import find, show
+from treasury_arena.testing.frames import stepped, synthetic_frame
+from treasury_arena.testing.reference import LENDING, SPOT
 
 
 @attrs.frozen(eq=False)
@@ -132,3 +134,25 @@ class StrategyConformance:
         whole = kernel.run(kernel.tables(frame), genomes, low=0, high=frame.rows, cash=case.cash, sample=1)
         part = kernel.run(kernel.tables(frame.slice(0, cut)), genomes, low=0, high=cut, cash=case.cash, sample=1)
         assert part.curve.tobytes() == np.ascontiguousarray(whole.curve[:, :cut]).tobytes()
+
+
+def reference_case(strategy: Strategy, days: int = 45, step_seconds: int = 3600) -> StrategyCase:
+    """A case over synthetic data in which every market of the strategy is a reference market of its role's kind.
+
+    Each spot market has a price path of its own, each lending market a rate of its own.
+
+    Raises KeyError for a role of a kind that the reference protocol does not offer.
+    """
+    models = {"spot": SPOT, "lending": LENDING}
+    columns: dict[str, Any] = {}
+    specs: dict[str, MarketSpec] = {}
+    for index, (role, bound) in enumerate(strategy.roles.items()):
+        name = bound.market
+        path = synthetic_frame(days, step_seconds=step_seconds, seed=index, volatility=0.006, rate=0.03 + 0.02 * index)
+        columns[f"{name}.price"] = path["WETH.price"] if bound.kind == "spot" else 1.0
+        columns[f"{name}.rate"] = path["USDC.lending_rate"]
+        fields = {field: f"{name}.{field}" for field in models[bound.kind].market._fields if field != "gas"}
+        spec = MarketSpec(name, models[bound.kind].name, bound.kind, "WETH", fields | {"gas": "gas.usd"})
+        specs[role] = stepped(attrs.evolve(spec, coin=bound.kind == "spot"), step_seconds)
+    frame = synthetic_frame(days, step_seconds=step_seconds, columns=columns)
+    return StrategyCase(strategy, {role: models[b.kind] for role, b in strategy.roles.items()}, specs, frame)

@@ -1,0 +1,61 @@
+"""The simulation protocol and its source pass the core's conformance suites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.source import DataSource
+from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
+from treasury_arena.domain.frame import Window
+from treasury_arena.testing.conformance import ProtocolCase, ProtocolConformance, SourceConformance
+from treasury_arena.testing.frames import synthetic_frame
+from treasury_arena_simulation.config import SimulatedSection
+from treasury_arena_simulation.protocol import SimulationProtocol
+from treasury_arena_simulation.source import SimulatedSource
+
+ASSETS = AssetTable(KNOWN_ASSETS)
+FRAME = synthetic_frame(20, step_seconds=3600, columns={"WETH.depth": 8_000_000.0, "WBTC.price": 43_210.5})
+GAS = {"gas": "gas.usd"}
+SPECS = (
+    MarketSpec("eth", "simulation.spot", "spot", "WETH", {"price": "WETH.price", **GAS}, coin=True),
+    MarketSpec("btc", "simulation.spot", "spot", "WBTC", {"price": "WBTC.price", **GAS}, coin=True),
+    MarketSpec(
+        "deep",
+        "simulation.spot_depth",
+        "spot",
+        "WETH",
+        {"price": "WETH.price", "depth": "WETH.depth", **GAS},
+        coin=True,
+    ),
+    MarketSpec(
+        "dai", "simulation.lending", "lending", "DAI", {"rate": "USDC.lending_rate", "price": "USDC.price", **GAS}
+    ),
+    MarketSpec("usdc", "simulation.lending_par", "lending", "USDC", {"rate": "USDC.lending_rate", **GAS}),
+)
+
+
+class TestProtocol(ProtocolConformance):
+    @pytest.fixture
+    def case(self) -> ProtocolCase:
+        return ProtocolCase(SimulationProtocol(), FRAME, SPECS, ASSETS, ASSETS["USDC"])
+
+
+class Context:
+    """What a source factory is given."""
+
+    data = cache = None
+    seed = 7
+    step_seconds = 3600
+
+
+class TestSource(SourceConformance):
+    @pytest.fixture
+    def make(self) -> Callable[[], DataSource]:
+        return lambda: SimulatedSource(SimulatedSection(), Context())  # type: ignore[arg-type]
+
+    @pytest.fixture
+    def window(self) -> Window:
+        return Window(1_704_067_200, 1_704_067_200 + 20 * 86_400)
