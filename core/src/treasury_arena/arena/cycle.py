@@ -109,7 +109,7 @@ class Cycle:
                 if account.row < now:
                     self.runner.step(account, now)
         for account in accounts:
-            if account.failed is not None:
+            if account.failed is not None and self.state.agents[account.agent_id].alive:
                 kind, reason = account.failed
                 self.journal.post(catalog.AgentFailed(kind, reason), account.agent_id)
 
@@ -229,6 +229,7 @@ class Cycle:
     def _graduate(self, agent: AgentState, record: AgentRecord, to: str, label: str) -> None:
         desk = self.world.desks[agent.strategy]
         limits = judging.record_limits(record.max_share, desk.coin_roles, label, self.settings.rules)
+        limits = {role: min(limit, agent.limits.get(role, 1.0)) for role, limit in limits.items()}
         self.journal.post(
             catalog.AgentGraduated(
                 from_stage=agent.stage,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from treasury_arena.arena.allocation import target_capital, validate_capital_change, worth_moving
 from treasury_arena.arena.desk import Desk, World
 from treasury_arena.arena.journal import CycleJournal
@@ -55,7 +57,7 @@ class Funding:
         return Account(
             agent_id=agent.agent_id,
             strategy=agent.strategy,
-            stage=agent.stage,
+            stage=agent.funded_stage,
             genome=agent.genome,
             limits={role: agent.limits.get(role, 1.0) for role in self._desk(agent).role_names},
             coin_limit=self.settings.rules.coin_cap,
@@ -79,7 +81,8 @@ class Funding:
         agent = self.journal.state.agents[agent_id]
         account = self.accounts.get(agent_id)
         old = self.equity_raw(account, row) if account is not None else 0
-        validate_capital_change(old, old + amount_raw, self.settings.rules.growth_max)
+        rules = self.settings.rules
+        validate_capital_change(old, old + amount_raw, rules.growth_max if rules.ramp else math.inf)
         self.treasury.provide(pool, amount_raw, row)
         base = self.settings.base.symbol
         self.journal.post(

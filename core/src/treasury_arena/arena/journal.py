@@ -19,6 +19,7 @@ class CycleJournal:
         state: folded forward with every posted payload.
         now: the present time in its stored form.
         after_commit: told about committed events (observers).
+        seq: of the last event folded into `state`, the store's last unless given; a later one in the store is a conflict.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class CycleJournal:
         state: ArenaState,
         now: Callable[[], str],
         after_commit: Callable[[list[Event]], None] | None = None,
+        seq: int | None = None,
     ) -> None:
         self.store = store
         self.state = state
@@ -34,7 +36,7 @@ class CycleJournal:
         self._after_commit = after_commit
         self._drafts: list[Draft] = []
         self._lock = threading.RLock()
-        self._seq = store.last()[0]
+        self._seq = store.last()[0] if seq is None else seq
 
     @property
     def pending(self) -> int:

@@ -18,7 +18,7 @@ from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, RESERVE, Treasury, cash_account
-from treasury_arena.clock import iso
+from treasury_arena.clock import VirtualClock, iso
 from treasury_arena.contracts.validation import Validator
 from treasury_arena.errors import (
     CapitalConservationError,
@@ -75,10 +75,15 @@ class ArenaManager:
 
     def reload(self) -> None:
         """Fold the whole store again and take every account up from its mark."""
-        state = self.replay_events()
-        self.journal = CycleJournal(self.store, state, self._now, self._after_commit)
+        state, seq = self._fold()
+        self.journal = CycleJournal(self.store, state, self._now, self._after_commit, seq)
         self.engine = TradingEngine(
-            self.settings.arena_id, self.world.markets, self.journal, self.limits, self._validators
+            self.settings.arena_id,
+            self.world.markets,
+            self.journal,
+            self.limits,
+            self._validators,
+            record_stop=self._record_stop,
         )
         self.engine.stop_level = stop.level(self.store)
         plan = self.settings.capital
@@ -97,6 +102,20 @@ class ArenaManager:
         )
         self.cycle = Cycle(self.settings, self.world, self.journal, self.treasury, self.funding, runner, self._listener)
         self.funding.restore()
+
+    def _record_stop(self, payload: catalog.EmergencyStopEngaged | catalog.EmergencyStopReleased) -> None:
+        """Store a stop or its release at once. A cycle under way finds out at its commit, and is run again under it."""
+        clock = VirtualClock(self.world.frame.time(self.row))
+        if isinstance(payload, catalog.EmergencyStopEngaged):
+            stop.engage(self.store, payload.level, payload.reason, payload.operator, clock)
+        else:
+            stop.release(self.store, payload.reason, payload.operator, clock)
+        if self._lock.acquire(blocking=False):
+            try:
+                if not self.journal.pending:
+                    self.reload()
+            finally:
+                self._lock.release()
 
     @property
     def state(self) -> ArenaState:
@@ -346,7 +365,12 @@ class ArenaManager:
 
     def replay_events(self) -> ArenaState:
         """Fold all stored events into a fresh state."""
-        state = ArenaState()
+        return self._fold()[0]
+
+    def _fold(self) -> tuple[ArenaState, int]:
+        """The state that the stored events add up to, and the seq of the last one folded."""
+        state, seq = ArenaState(), 0
         for event in self.store.read():
             state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
-        return state
+            seq = event.seq
+        return state, seq

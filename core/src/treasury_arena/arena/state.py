@@ -67,6 +67,11 @@ class AgentState:
     def funded(self) -> bool:
         return self.stage in FUNDED
 
+    @property
+    def funded_stage(self) -> str:
+        """The stage whose pool its capital belongs to; of a dead agent that still holds something, the last one."""
+        return self.stage if self.alive else (PROVING if self.arena_row is None else ARENA)
+
 
 @attrs.define
 class PoolState:
