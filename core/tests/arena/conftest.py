@@ -50,7 +50,7 @@ def deciding(world: World, strategy: str, decide: Callable[..., Any]) -> World:
             known = super().live()
             return attrs.evolve(known, strategy=attrs.evolve(known.strategy, decide=decide))
 
-    other = Live(**{field.name: getattr(desk, field.name) for field in attrs.fields(type(desk)) if field.init})
+    other = Live(**{field.alias: getattr(desk, field.name) for field in attrs.fields(type(desk)) if field.init})
     return attrs.evolve(world, desks={**world.desks, strategy: other})
 
 

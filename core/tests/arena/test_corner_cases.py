@@ -389,3 +389,44 @@ def test_segments_of_a_record_chain(make_arena: Make) -> None:
         assert len(curve) == (arena.row - agent.born_row) // 4 + 1
         assert curve[0] == 1.0
         assert curve[-1] / curve[-len(agent.arena_nav)] == pytest.approx(agent.arena_nav[-1] / agent.arena_nav[0])
+
+
+def test_fitness_is_calculated_before_it_is_recorded(make_arena: Make) -> None:
+    """Historic defect, the arena's side: a judgement covers every day up to now, the newest days of live trading too."""
+    arena = make_arena()
+    while arena.run_evolution_cycle() is not None:
+        for agent in arena.state.living():
+            assert agent.metrics.get("days", 0.0) in (0.0, (arena.row - agent.born_row) // 4)
+    members = arena.state.living(ARENA)
+    assert members
+    for agent in members:
+        lived = agent.arena_nav[-1] / agent.arena_nav[0]
+        record = arena.cycle.keeper.records([agent], arena.row)[agent.agent_id]
+        assert agent.metrics["total_return"] == pytest.approx(record.curve[-1] - 1.0)
+        assert lived != 1.0
+
+
+def test_capital_changes_are_validated(arena: ArenaManager) -> None:
+    """Historic defect, the arena's side: an unvalidated change of capital is refused before anything moved."""
+    name = arena.spawn_agent("lender")
+    arena.allocate_capital(name, 100 * USD)
+    before = arena.store.last()
+    for amount in (901 * USD, 8_000 * USD, -5, 0):
+        with pytest.raises((ValidationError, AllocationError)):
+            arena.allocate_capital(name, amount)
+    assert arena.store.last() == before
+    arena.allocate_capital(name, 900 * USD)
+
+
+def test_capital_of_the_dead_returns_to_the_pool_it_came_from(make_arena: Make) -> None:
+    arena = make_arena(retirement_age_days=7, simulation_age_days_min=300, lend_idle=False, agents=2)
+    arena.run_evolution_cycle()
+    name = arena.state.living()[0].agent_id
+    arena.allocate_capital(name, 500 * USD, "arena")
+    assert arena.get_capital_allocation_breakdown()["arena"]["allocated"] == 500 * USD
+    run(arena, 2)
+    breakdown = arena.get_capital_allocation_breakdown()
+    assert name not in breakdown["agents"]
+    assert breakdown["proving"]["cash"] == 1_000 * USD
+    assert breakdown["arena"]["cash"] == pytest.approx(8_000 * USD, abs=10 * USD)
+    sound(arena)

@@ -13,7 +13,7 @@ from treasury_arena.trading.guard import LoopLimitError, Watchdog
 
 
 def spin(seconds: float) -> int:
-    watch, turns = Stopwatch(), 0
+    watch, turns = Stopwatch(), 1  # a busy machine may let the whole time pass before the first look
     while watch.seconds() < seconds:
         turns += 1
     return turns

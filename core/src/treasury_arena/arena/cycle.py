@@ -116,7 +116,8 @@ class Cycle:
     def judge(self, cycle: int, row: int, *, promotions: bool) -> dict[str, AgentRecord]:
         """Records and fitness, then deaths, retirements and graduations by pure rules."""
         living = self.state.living()
-        records = self.keeper.records(living, row)
+        lived = {name: account.daily_nav for name, account in self.funding.accounts.items()}
+        records = self.keeper.records(living, row, lived)
         for agent in living:
             record = records[agent.agent_id]
             days = self._days(agent.born_row, row)
@@ -255,7 +256,7 @@ class Cycle:
             trials = trials.merge(known)
         return float(
             stats.record_deflated_sharpe(
-                returns - (lending[1:] / lending[:-1] - 1.0), trials=self.state.trials, variance=trials.variance
+                returns - (lending[1:] / lending[:-1] - 1.0), trials=max(1, self.state.trials), variance=trials.variance
             )
         )
 
@@ -301,8 +302,7 @@ class Cycle:
         for agent_id, account in sorted(self.funding.accounts.items()):
             agent = self.state.agents[agent_id]
             if not agent.alive:
-                pool = ARENA_POOL if account.stage == ARENA else PROVING_POOL
-                self.funding.close(account, pool, row, agent.reason or agent.stage)
+                self.funding.close(account, self.funding.pool_of(account), row, agent.reason or agent.stage)
         if not last:
             arena = ranked(self.state.living(ARENA))
             if arena:
@@ -331,7 +331,7 @@ class Cycle:
             self.funding.mark(account, cycle, row)
             equity = self.funding.equity_raw(account, row)
             capital += equity
-            pools[ARENA_POOL if account.stage == ARENA else PROVING_POOL] += equity
+            pools[self.funding.pool_of(account)] += equity
         self.check_conservation(cycle, pools)
         fitness = [records[a.agent_id].metrics["fitness"] for a in self.state.living() if a.agent_id in records]
         best, median = (max(fitness), float(np.median(fitness))) if fitness else (0.0, 0.0)

@@ -72,6 +72,10 @@ class Funding:
         """Cash and positions of an account at `row`."""
         return self.engine.equity_raw(account, row, self._desk(account).roles)
 
+    def pool_of(self, account: Account) -> str:
+        """The pool that an account's capital came from, and goes back to."""
+        return self.journal.state.agents[account.agent_id].pool
+
     def allocate(self, agent_id: str, pool: str, amount_raw: int, row: int, reason: str) -> None:
         """Give `amount_raw` of a pool's capital to an agent.
 

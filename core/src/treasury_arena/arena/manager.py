@@ -16,7 +16,7 @@ from treasury_arena.arena.desk import World
 from treasury_arena.arena.funding import Funding
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.settings import ArenaSettings
-from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState
+from treasury_arena.arena.state import PROVING, SIMULATION, AgentState, ArenaState
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, RESERVE, Treasury, cash_account
 from treasury_arena.clock import VirtualClock, iso
 from treasury_arena.contracts.validation import Validator
@@ -289,8 +289,7 @@ class ArenaManager:
                     self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
                     account = self.funding.accounts.get(agent.agent_id)
                     if account is not None:
-                        pool = ARENA_POOL if account.stage == ARENA else PROVING_POOL
-                        self.funding.close(account, pool, self.row, end.text)
+                        self.funding.close(account, self.funding.pool_of(account), self.row, end.text)
                     killed.append(agent.agent_id)
             return killed
 
@@ -350,8 +349,8 @@ class ArenaManager:
         }
         out: dict[str, Any] = {"agents": agents}
         for pool in POOLS:
-            stage = {PROVING_POOL: PROVING, ARENA_POOL: ARENA}.get(pool)
-            allocated = sum(agents[name] for name, account in self.funding.accounts.items() if account.stage == stage)
+            held = [name for name, account in self.funding.accounts.items() if self.funding.pool_of(account) == pool]
+            allocated = sum(agents[name] for name in held)
             cash, lent = self.treasury.cash_raw(pool), self.treasury.lent_raw(pool, row)
             out[pool] = {"cash": cash, "lent": lent, "allocated": allocated, "total": cash + lent + allocated}
         out["total"] = sum(out[pool]["total"] for pool in POOLS)

@@ -8,7 +8,7 @@ by net asset value.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -62,13 +62,18 @@ class RecordKeeper:
         rows = self.world.lending[low : low + days * self.day + 1 : self.day]
         return np.asarray(rows / rows[0], dtype=np.float64)
 
-    def records(self, agents: Sequence[AgentState], row: int) -> dict[str, AgentRecord]:
-        """Records of `agents` at `row`, by id. Agents born at `row` have a record of no days."""
+    def records(
+        self, agents: Sequence[AgentState], row: int, lived: Mapping[str, Sequence[float]] | None = None
+    ) -> dict[str, AgentRecord]:
+        """Records of `agents` at `row`, by id. Agents born at `row` have a record of no days.
+
+        `lived`: id -> net asset value at each day's close since the agent's newest mark, so that the newest days are judged.
+        """
         pieces: dict[str, AgentRecord] = {}
         for name, desk in self.world.desks.items():
             mine = [agent for agent in agents if agent.strategy == name]
             if mine:
-                pieces.update(self._of_strategy(desk, mine, row))
+                pieces.update(self._of_strategy(desk, mine, row, lived or {}))
         return self._with_metrics(pieces, row)
 
     def run(
@@ -107,7 +112,9 @@ class RecordKeeper:
         raw = plan.judge_raw if self.settings.rules.judge_at_arena_scale else plan.proving_slot_raw
         return self.settings.base.to_float(raw)
 
-    def _of_strategy(self, desk: Desk, agents: list[AgentState], row: int) -> dict[str, AgentRecord]:
+    def _of_strategy(
+        self, desk: Desk, agents: list[AgentState], row: int, lived: Mapping[str, Sequence[float]]
+    ) -> dict[str, AgentRecord]:
         genomes = np.array([agent.genome for agent in agents])
         born = np.array([agent.born_row for agent in agents])
         low = int(born.min())
@@ -138,7 +145,7 @@ class RecordKeeper:
                 if agent.stage == PROVING:
                     fidelity = float(slot.final[j] / slot_cash - 1.0)
             if agent.stage == ARENA and agent.arena_nav:
-                parts.append(np.array(agent.arena_nav))
+                parts.append(np.array([*agent.arena_nav, *lived.get(agent.agent_id, ())]))
             out[agent.agent_id] = AgentRecord(
                 curve=np.ones_like(chain(parts)) if failed else chain(parts),
                 metrics={},

@@ -30,7 +30,8 @@ class AgentState:
         metrics: newest record.
         arena_nav: net asset value at its promotion to the arena, then at each day's close since: its live record.
         mark: its newest AgentMarked, None while unfunded.
-        pool_raw: capital received less returned, per pool.
+        funded_raw: capital received less returned.
+        pool: the pool its capital came from, and goes back to.
     """
 
     agent_id: str
@@ -58,6 +59,7 @@ class AgentState:
     ended_at: str | None = None
     reason: str = ""
     funded_raw: int = 0
+    pool: str = ""
 
     @property
     def alive(self) -> bool:
@@ -185,7 +187,9 @@ def _failed(state: ArenaState, payload: catalog.AgentFailed, agent_id: str | Non
 
 
 def _allocated(state: ArenaState, payload: catalog.CapitalAllocated, agent_id: str | None, timestamp: str) -> None:
-    state.agents[agent_id or ""].funded_raw += payload.amount_raw
+    agent = state.agents[agent_id or ""]
+    agent.funded_raw += payload.amount_raw
+    agent.pool = payload.pool
 
 
 def _returned(state: ArenaState, payload: catalog.CapitalReturned, agent_id: str | None, timestamp: str) -> None:
