@@ -1,13 +1,7 @@
-"""A real PostgreSQL for the tests of the store, and one empty store per test on each database."""
+"""One empty store per test on each database; the server is the root conftest's."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,95 +10,15 @@ import sqlalchemy as sa
 
 from treasury_arena.store import open_store, schema
 
-PASSWORD = "correct-horse"
-
-
-def _binary(name: str) -> str:
-    listed = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]), reverse=True
-    )
-    found = str(listed[0]) if listed else shutil.which(name)
-    if found is None:
-        pytest.fail(
-            f"{name} was found neither under /usr/lib/postgresql nor in PATH; the store's tests need PostgreSQL 15"
-        )
-    return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _identity() -> tuple[int, int] | None:
-    if os.geteuid() != 0:
-        return None
-    try:
-        entry = pwd.getpwnam("postgres")
-    except KeyError:
-        pytest.fail(
-            "PostgreSQL refuses to run as root and there is no user `postgres`; create it or run the tests as a user"
-        )
-    return entry.pw_uid, entry.pw_gid
-
-
-def _run(command: list[str], folder: Path) -> None:
-    who = _identity()
-    kwargs = {} if who is None else {"user": who[0], "group": who[1], "extra_groups": []}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, **kwargs)  # type: ignore[call-overload]
-    assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
-
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """URL (without database) of a cluster of this session's own on a free loopback port; fails when there is no PostgreSQL."""
-    initdb, control = _binary("initdb"), _binary("pg_ctl")
-    # Not pytest's own temporary folder: the server's user may not enter it.
-    folder = Path(tempfile.mkdtemp(prefix="arena-postgres-"))
-    secret = folder / "secret"
-    secret.write_text(PASSWORD)
-    who = _identity()
-    if who is not None:
-        os.chown(folder, *who)
-        os.chown(secret, *who)
-    data, port = folder / "data", _free_port()
-    _run(
-        [initdb, "-D", str(data), "-U", "arena", "-A", "password", f"--pwfile={secret}", "-E", "UTF8", "-N"],
-        folder,
-    )
-    settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=''", "fsync=off", "password_encryption=md5")
-    options = " ".join([f"-p {port}", *(f"-c {setting}" for setting in settings)])
-    try:
-        _run([control, "-D", str(data), "-l", str(folder / "log"), "-w", "-o", options, "start"], folder)
-        yield f"postgresql+pg8000://arena:{PASSWORD}@127.0.0.1:{port}"
-    finally:
-        _run([control, "-D", str(data), "-m", "immediate", "-w", "stop"], folder)
-        shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
-def postgres_database(postgres_server: str) -> Iterator[sa.Engine]:
+def postgres_database(fresh_postgres: Callable[[], str]) -> Iterator[sa.Engine]:
     """One database with every table, emptied before each test that uses it: faster than one database per test."""
-    url = _create(postgres_server, "arena")
+    url = fresh_postgres()
     open_store(url).close()
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     yield engine
     engine.dispose()
-
-
-def _create(server: str, name: str) -> str:
-    engine = sa.create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    return f"{server}/{name}"
-
-
-@pytest.fixture
-def fresh_postgres(postgres_server: str) -> Callable[[], str]:
-    """Makes an empty database and returns its URL."""
-    return lambda: _create(postgres_server, f"arena_{os.urandom(6).hex()}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

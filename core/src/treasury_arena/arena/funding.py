@@ -251,8 +251,10 @@ class Funding:
     def _values(self, account: Account, row: int) -> dict[str, int]:
         desk = self._desk(account)
         values: dict[str, int] = {}
-        for role in account.positions:
-            market = self.engine.market(desk.roles[role])
+        for role, market_name in desk.roles.items():  # never the order of positions: a resumed account has another
+            if role not in account.positions:
+                continue
+            market = self.engine.market(market_name)
             values[role] = market.value(self.engine.accrue(account, role, market, row), row)
         return values
 
