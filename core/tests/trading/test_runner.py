@@ -115,7 +115,7 @@ def test_shares_are_cut_to_limits_and_coin_cap(runner_of: Callable[..., Any]) ->
         runner.step(account, 0)
         assert account.target is not None
         assert account.target["coin"] == pytest.approx(share)
-        assert account.target["usd"] == 0.1
+        assert account.target["usd"] == pytest.approx(1.0 - share)
 
 
 @pytest.mark.parametrize("band", [HOLD, 0.6])
