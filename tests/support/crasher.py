@@ -3,7 +3,8 @@
     crasher.py < jobs.json > outcomes.json
 
 A job is a list of attempts, each ``{"arguments": [...], "kill": [POINT, NUMBER] or null}``, made one after the other; the
-point "seconds" kills from outside after NUMBER seconds. The market and the kernels are prepared once; every attempt is a fork of its own, so that nothing survives it but the disk.
+point "seconds" kills from outside after NUMBER seconds. The market and the kernels are prepared once; every attempt is
+a fork of its own, so that nothing survives it but the disk.
 """
 
 from __future__ import annotations
