@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -17,16 +18,28 @@ import sqlalchemy as sa
 PASSWORD = "correct-horse"
 
 
-def _binary(name: str) -> str:
+def _installed(name: str) -> str | None:
+    """A program of an installed PostgreSQL, the newest first."""
     listed = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]), reverse=True
     )
-    found = str(listed[0]) if listed else shutil.which(name)
-    if found is None:
-        pytest.fail(
-            f"{name} was found neither under /usr/lib/postgresql nor in PATH; the store's tests need PostgreSQL 15"
-        )
-    return found
+    return str(listed[0]) if listed else shutil.which(name)
+
+
+def _programs(folder: Path) -> tuple[str, str]:
+    """initdb and pg_ctl: the machine's own, else those of the wheel `pgserver`, copied to where their user may read."""
+    initdb, control = _installed("initdb"), _installed("pg_ctl")
+    if initdb is not None and control is not None:
+        return initdb, control
+    wheel = importlib.util.find_spec("pgserver")
+    if wheel is None or wheel.origin is None:
+        pytest.fail("no PostgreSQL: neither /usr/lib/postgresql, nor initdb and pg_ctl in PATH, nor the wheel pgserver")
+    home = Path(wheel.origin).parent
+    shutil.copytree(home / "pginstall", folder / "pgserver" / "pginstall")
+    if (home.parent / "pgserver.libs").exists():
+        shutil.copytree(home.parent / "pgserver.libs", folder / "pgserver.libs")
+    programs = folder / "pgserver" / "pginstall" / "bin"
+    return str(programs / "initdb"), str(programs / "pg_ctl")
 
 
 def _free_port() -> int:
@@ -38,12 +51,8 @@ def _free_port() -> int:
 def _identity() -> tuple[int, int] | None:
     if os.geteuid() != 0:
         return None
-    try:
-        entry = pwd.getpwnam("postgres")
-    except KeyError:
-        pytest.fail(
-            "PostgreSQL refuses to run as root and there is no user `postgres`; create it or run the tests as a user"
-        )
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    entry = pwd.getpwnam("postgres" if "postgres" in names else "nobody")  # PostgreSQL refuses to run as root
     return entry.pw_uid, entry.pw_gid
 
 
@@ -57,9 +66,9 @@ def _run(command: list[str], folder: Path) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """URL (without database) of a cluster of this session's own on a free loopback port; fails when there is no PostgreSQL."""
-    initdb, control = _binary("initdb"), _binary("pg_ctl")
     # Not pytest's own temporary folder: the server's user may not enter it.
     folder = Path(tempfile.mkdtemp(prefix="arena-postgres-"))
+    initdb, control = _programs(folder)
     secret = folder / "secret"
     secret.write_text(PASSWORD)
     who = _identity()

@@ -29,7 +29,7 @@ def test_a_dollar_lent_for_a_year_compounds_every_hour() -> None:
     assert index[-1] == pytest.approx((1 + 0.08 / 8760) ** 8760)
 
 
-def test_a_rate_is_earned_from_its_row_to_the_next() -> None:
+def test_a_rate_is_earned_over_the_step_that_ends_at_its_row() -> None:
     index = controls.lending_index([0.365, 0.73, 99.0], 86_400)
     assert index.tolist() == pytest.approx([1.0, 1.001, 1.001 * 1.002])
 
@@ -44,7 +44,7 @@ def test_lending_of_one_row_is_one_dollar() -> None:
         ([0.1, math.nan], HOUR, r"at \(1,\)"),
         ([], HOUR, "shape"),
         ([0.1, 0.1], 0, "step"),
-        ([-9000.0, 0.1], HOUR, "row 0"),
+        ([0.1, -9000.0], HOUR, "row 1"),
     ],
 )
 def test_lending_refuses_what_it_cannot_compound(rates: list[float], step: int, words: str) -> None:

@@ -37,7 +37,7 @@ def lending_index(rates: ArrayLike, step_seconds: int) -> FloatArray:
     """Value of one dollar lent from row 0 on, compounded every step; (T,) rates to (T,) values, the first 1.
 
     Args:
-        rates: (T,) APR as a fraction a year (linear, 365 days), each earned from its row to the next one.
+        rates: (T,) APR as a fraction a year (linear, 365 days), each earned over the step that ends at its row (as lending markets accrue); the first is not used.
         step_seconds: seconds between rows.
 
     Raises ValueError for rates that are not finite or lose everything within one step, and for a step that is not positive.
@@ -45,9 +45,9 @@ def lending_index(rates: ArrayLike, step_seconds: int) -> FloatArray:
     values = checked_curve(rates)
     if values.ndim != 1 or step_seconds <= 0:
         raise ValueError(f"lending needs (T,) rates and a positive step, not {values.shape} and {step_seconds} s")
-    growth = 1.0 + values[:-1] * (step_seconds / SECONDS_PER_YEAR)
+    growth = 1.0 + values[1:] * (step_seconds / SECONDS_PER_YEAR)
     if (growth <= 0.0).any():
-        row = int(np.flatnonzero(growth <= 0.0)[0])
+        row = int(np.flatnonzero(growth <= 0.0)[0]) + 1
         raise ValueError(f"the lending rate {values[row]} at row {row} loses everything within one step")
     return np.concatenate([[1.0], np.cumprod(growth)])
 
