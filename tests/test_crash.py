@@ -167,9 +167,7 @@ def test_the_files_of_a_resumed_run_are_those_of_an_uninterrupted_one(
     assert {path.name for path in folder.iterdir()} == {path.name for path in finished.iterdir()} - {"stdout.json"}
 
 
-def test_kills_at_random_moments(
-    house: Any, small_config: Path, finished_json: dict[str, Any], tmp_path: Path
-) -> None:
+def test_kills_at_random_moments(house: Any, small_config: Path, finished_json: dict[str, Any], tmp_path: Path) -> None:
     # A fork with everything prepared takes one or two seconds; moments after its end find the run complete.
     moments = random.Random(20)
     jobs = []

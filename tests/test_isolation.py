@@ -138,9 +138,7 @@ def told(events: list[Event], without: str) -> list[tuple[str | None, str, str]]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_it_fails_dies_and_gives_its_capital_back(
-    misbehaved: dict[str, list[Event]], victim: str, fault: str
-) -> None:
+def test_it_fails_dies_and_gives_its_capital_back(misbehaved: dict[str, list[Event]], victim: str, fault: str) -> None:
     events = [event for event in misbehaved[fault] if event.agent_id == victim]
     _, kind, reason = FAULTS[fault]
     (failed,) = [event for event in events if event.event_type == "AgentFailed"]
