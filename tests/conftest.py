@@ -17,7 +17,12 @@ from typing import Any
 import attrs
 import pytest
 
+from treasury_arena.assembly import assemble
+from treasury_arena.cli.folder import RunFolder
 from treasury_arena.cli.main import execute
+from treasury_arena.config.load import load_config
+from treasury_arena.registry.loader import load_registry
+from treasury_arena.store import open_store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,6 +110,7 @@ class House:
     """The command line, and configurations to feed it with."""
 
     root = ROOT
+    done = Done
     small = SMALL
 
     def arena(self, *arguments: object) -> Done:
@@ -175,6 +181,28 @@ def finished_json(finished: Path) -> dict[str, Any]:
     """What `run --json` printed for it."""
     document: dict[str, Any] = json.loads((finished / "stdout.json").read_text())
     return document
+
+
+@pytest.fixture(scope="session")
+def interrupted(small_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the small run after three cycles; for reading only."""
+    folder = RunFolder(tmp_path_factory.mktemp("interrupted") / "run")
+    folder.begin(small_config.read_text(), {"run_id": "run", "data": None, "db": None, "seed": 5, "workers": 1})
+    registry = load_registry()
+    assembled = assemble(load_config(small_config, registry, {}), registry)
+    with open_store(folder.store_url()) as store:
+        manager = assembled.manager(store)
+        for _ in range(3):
+            manager.run_evolution_cycle()
+        manager.close()
+    assembled.close()
+    return folder.path
+
+
+@pytest.fixture
+def copy_of_interrupted(interrupted: Path, tmp_path: Path) -> Callable[[], Path]:
+    """Makes a copy of the interrupted run's folder that a test may spoil and resume."""
+    return lambda: Path(shutil.copytree(interrupted, tmp_path / f"begun{len(list(tmp_path.iterdir()))}"))
 
 
 @pytest.fixture

@@ -139,7 +139,13 @@ def _go(
     paths: list[Path] = []
     for name in names:
         reporter = registry.require("reporters", name)
-        paths.extend(reporter.write(result, folder.path))
+        try:
+            paths.extend(reporter.write(result, folder.path))
+        except OSError as error:
+            raise ConfigError(
+                f"the reporter {name!r} cannot write to {folder.path}: {error.strerror or error}; the run itself is complete, "
+                f"`arena resume {folder.path}` reports it again"
+            ) from error
         if not as_json:
             click.echo(reporter.table(result))
     if as_json:

@@ -26,7 +26,8 @@ class RunReporter(Reporter):
     def write(self, result: RunResult, folder: Path) -> list[Path]:
         """Write `report.html` and `results.json` into `folder` (made if missing) and return their paths.
 
-        Both texts are ready before either file is opened, so a refused result leaves nothing behind.
+        Both texts are ready before either file is opened, so a refused result leaves nothing behind; a file that cannot be
+        written whole (OSError) leaves the one before.
         Raises ValidationError for a result that cannot be reported, such as one with NaN.
         """
         from treasury_arena_reports.files import results_json
@@ -36,7 +37,12 @@ class RunReporter(Reporter):
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / "report.html", folder / "results.json"]
         for path, text in zip(paths, (page, data), strict=True):
-            path.write_text(text, encoding="utf-8", newline="\n")
+            part = path.with_name(f"{path.name}.part")
+            try:
+                part.write_text(text, encoding="utf-8", newline="\n")
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
         return paths
 
 
