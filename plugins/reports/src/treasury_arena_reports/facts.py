@@ -130,8 +130,12 @@ def interval_sentence(result: RunResult) -> str:
     words = f"Managed capital against the control row: {percent(verdict['difference'], sign=True)} a year"
     if verdict.get("low") is not None and verdict.get("high") is not None:
         words += f" (interval {percent(verdict['low'], sign=True)} to {percent(verdict['high'], sign=True)})"
-    if verdict.get("significant") is not None:
-        words += ", larger than its uncertainty" if verdict["significant"] else ", within its uncertainty"
+        if verdict.get("significant"):
+            words += ", larger than its uncertainty"
+        elif verdict["low"] <= 0.0 <= verdict["high"]:
+            words += ", within its uncertainty"
+        else:
+            words += ", too small or too short a record to count"
     return words + "."
 
 

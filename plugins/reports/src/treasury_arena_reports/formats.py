@@ -35,6 +35,14 @@ def number(value: Any, digits: int = 2) -> str:
     return f"{abs(rounded) if rounded == 0 else rounded:,f}"
 
 
+def ratio(value: Any) -> str:
+    """A Sharpe-like ratio; beyond a thousand it says no more than that there was next to nothing to divide by."""
+    exact = decimal(value)
+    if exact is not None and abs(exact) >= 1000:
+        return ">999" if exact > 0 else "<-999"
+    return number(exact)
+
+
 def usd(value: Any, cents: bool = True) -> str:
     """Dollars without a sign of the currency, which the column or the sentence gives."""
     return number(value, 2 if cents else 0)

@@ -13,7 +13,7 @@ from treasury_arena_reports import facts
 from treasury_arena_reports.charts import Chart, draw
 from treasury_arena_reports.checks import check, cleaned
 from treasury_arena_reports.family import NODES
-from treasury_arena_reports.formats import NOTHING, count, decimal, number, percent, usd
+from treasury_arena_reports.formats import NOTHING, count, decimal, number, percent, ratio, usd
 from treasury_arena_reports.lineage import descents, families
 from treasury_arena_reports.palette import DARK, LIGHT
 from treasury_arena_reports.winners import winners
@@ -109,8 +109,8 @@ def _cards(result: RunResult) -> list[tuple[str, str, str]]:
         ("Managed capital", percent(managed.get("return")), "return, without the reserve"),
         (
             "Sharpe ratio",
-            number(treasury.get("sharpe")),
-            f"over lending everything {number(treasury.get('excess_sharpe'))}",
+            ratio(treasury.get("sharpe")),
+            f"over lending everything {ratio(treasury.get('excess_sharpe'))}",
         ),
         ("Costs", usd(result.capital.get("costs")), "USD of fees, spread, impact and gas"),
         ("Trials", count(result.trials), "genomes evaluated"),
@@ -133,7 +133,7 @@ def _champion(agent: dict[str, Any]) -> list[Cell]:
         _word(get("strategy")),
         _word(get("stage")),
         _cell(get("total_return"), percent(get("total_return"))),
-        _cell(get("sharpe"), number(get("sharpe"))),
+        _cell(get("sharpe"), ratio(get("sharpe"))),
         _cell(get("deflated_sharpe"), number(get("deflated_sharpe"))),
         _cell(get("pbo"), percent(get("pbo"), 0)),
         _cell(get("max_drawdown"), percent(get("max_drawdown"))),
@@ -155,7 +155,7 @@ def _agent(agent: dict[str, Any]) -> list[Cell]:
         _word(get("reason")),
         _cell(get("fitness"), number(get("fitness"))),
         _cell(get("total_return"), percent(get("total_return"))),
-        _cell(get("sharpe"), number(get("sharpe"))),
+        _cell(get("sharpe"), ratio(get("sharpe"))),
         _cell(get("max_drawdown"), percent(get("max_drawdown"))),
         _cell(get("coin_share"), percent(get("coin_share"), 1)),
         _cell(get("capital"), usd(get("capital"), cents=False)),

@@ -26,7 +26,7 @@ from treasury_arena_reports.facts import (
     life_sentence,
     trials_sentence,
 )
-from treasury_arena_reports.formats import NOTHING, count, number, percent, strategy_of, usd
+from treasury_arena_reports.formats import NOTHING, count, number, percent, ratio, strategy_of, usd
 
 NARROWEST = 48
 NARROW = 100
@@ -89,9 +89,9 @@ def _comparison(result: RunResult, width: int) -> Table:
         ("Final USD", lambda row: usd(row.final, cents)),
         ("Return", lambda row: percent(row.total_return)),
         ("Annual", lambda row: percent(row.annual_return)),
-        ("Sharpe", lambda row: number(row.sharpe)),
-        ("Excess", lambda row: number(row.excess_sharpe)),
-        ("Sortino", lambda row: number(row.sortino)),
+        ("Sharpe", lambda row: ratio(row.sharpe)),
+        ("Excess", lambda row: ratio(row.excess_sharpe)),
+        ("Sortino", lambda row: ratio(row.sortino)),
         ("Drawdown", lambda row: percent(row.max_drawdown)),
         ("Costs", lambda row: usd(row.costs, cents)),
     ]
@@ -127,7 +127,7 @@ def _champions(console: Console, result: RunResult, width: int) -> None:
         ("Strategy", strategy_of, 60),
         ("Stage", lambda agent: str(agent.get("stage") or NOTHING), 0),
         ("Return", lambda agent: percent(agent.get("total_return")), 0),
-        ("Sharpe", lambda agent: number(agent.get("sharpe")), 0),
+        ("Sharpe", lambda agent: ratio(agent.get("sharpe")), 0),
         ("Deflated", lambda agent: number(agent.get("deflated_sharpe")), 70),
         ("PBO", lambda agent: percent(agent.get("pbo"), 0), 80),
         ("Gap bps", lambda agent: number(agent.get("fidelity_bps")), 90),
