@@ -94,6 +94,7 @@ def execute(arguments: list[str]) -> int:
         return _fail("interrupted; nothing is lost: `arena resume` goes on from the last cycle", INTERRUPTED, arguments)
     except click.ClickException as error:
         error.show(sys.stderr)
+        _document(error.format_message(), error.exit_code, arguments)
         return error.exit_code
     except TreasuryArenaError as error:
         return _fail(str(error), error.exit_code, arguments)
@@ -104,6 +105,10 @@ def execute(arguments: list[str]) -> int:
 
 def _fail(sentence: str, code: int, arguments: list[str]) -> int:
     click.echo(f"arena: {sentence}", err=True)
+    _document(sentence, code, arguments)
+    return code
+
+
+def _document(sentence: str, code: int, arguments: list[str]) -> None:
     if "--json" in arguments:
         click.echo(json.dumps({"error": sentence, "exit_code": code}))
-    return code

@@ -56,7 +56,12 @@ def load_section(path: Path) -> Loaded:
 
 @click.group()
 def data() -> None:
-    """Look at market data."""
+    """Look at market data.
+
+    \b
+    Example:
+      arena data check examples/history.toml --data DATA
+    """
 
 
 @data.command()
@@ -72,7 +77,9 @@ def check(config: Path, folder: Path | None, start: datetime | None, end: dateti
 
     Exit code 0: usable (there may be warnings), 1: something is wrong, 2: usage or configuration.
 
-    Example: arena data check examples/history.toml --data ../shared/data
+    \b
+    Example:
+      arena data check examples/history.toml --data DATA
     """
     try:
         document = run_check(load_section(config), folder, start, end)

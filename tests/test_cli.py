@@ -1,0 +1,245 @@
+"""The command line as scripts see it: help with examples, one JSON document on stdout, exit codes that mean something."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from treasury_arena.cli.main import BUILT_IN, arena
+from treasury_arena.events import catalog
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Every command's words, groups' commands included."""
+    found: list[tuple[str, ...]] = []
+
+    def walk(group: click.Group, words: tuple[str, ...]) -> None:
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            if isinstance(command, click.Group):
+                walk(command, (*words, name))
+            else:
+                found.append((*words, name))
+
+    walk(arena, ())
+    return found
+
+
+COMMANDS = commands()
+
+
+def test_the_commands_of_the_house_are_all_there() -> None:
+    assert {words[0] for words in COMMANDS} >= {*BUILT_IN, "data"}
+    assert {words for words in COMMANDS if words[0] == "config"} == {
+        ("config", "check"),
+        ("config", "schema"),
+        ("config", "show"),
+    }
+    assert ("data", "check") in COMMANDS
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_has_an_example_that_the_command_understands(
+    house: Any, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(house.root)
+    done = house.arena(*words, "--help").ok()
+    assert "--json" in done.out
+    example = re.search(r"Example:\n\s+arena (.+)", done.out)
+    assert example is not None
+    arguments = shlex.split(example.group(1).split(" > ")[0])
+    assert tuple(arguments[: len(words)]) == words
+    command: click.Command = arena
+    context = click.Context(arena)
+    for word in words:
+        assert isinstance(command, click.Group)
+        found = command.get_command(context, word)
+        assert found is not None
+        command = found
+    command.make_context(words[-1], arguments[len(words) :])
+
+
+@pytest.mark.parametrize("words", [(), ("config",), ("data",)])
+def test_groups_have_an_example_too(house: Any, words: tuple[str, ...]) -> None:
+    assert "Example:" in house.arena(*words, "--help").ok().out
+
+
+def looking(finished: Path, config: Path) -> dict[str, list[object]]:
+    """A command line of every command that only looks."""
+    return {
+        "status": ["status", finished],
+        "agents": ["agents", finished],
+        "events": ["events", finished],
+        "audit": ["audit", finished],
+        "replay": ["replay", finished],
+        "plugins": ["plugins"],
+        "config check": ["config", "check", config],
+        "config schema": ["config", "schema"],
+        "config show": ["config", "show", config],
+    }
+
+
+LOOKING = ("status", "agents", "events", "audit", "replay", "plugins", "config check", "config schema", "config show")
+
+
+@pytest.mark.parametrize("name", LOOKING)
+def test_json_is_one_document_and_nothing_else(house: Any, finished: Path, small_config: Path, name: str) -> None:
+    arguments = looking(finished, small_config)[name]
+    done = house.arena(*arguments, "--json").ok()
+    json.loads(done.out)
+    text = house.arena(*arguments).ok()
+    assert text.out.strip()
+
+
+def test_every_command_is_covered_here(finished: Path, small_config: Path) -> None:
+    covered = set(looking(finished, small_config)) | {"run", "resume", "backtest", "evolve", "stop", "release"}
+    assert {" ".join(words) for words in COMMANDS if words[0] != "data"} == covered
+
+
+def test_what_run_prints(finished_json: dict[str, Any], finished: Path) -> None:
+    assert {"digest", "run_id", "capital", "benchmarks", "agents", "trials", "timings"} <= set(finished_json)
+    assert re.fullmatch("[0-9a-f]{64}", finished_json["digest"])
+    assert finished_json["run_id"] == finished.name
+    assert finished_json["timings"]["agent_steps_per_second"] > 0
+    assert finished_json["trials"] > 0
+    assert float(finished_json["capital"]["initial"]) == 373_261.0
+    assert float(finished_json["capital"]["final"]) > 0
+    for row in ("lend_everything", "hold_eth", "sixty_forty", "passive_mean_weight", "weekly_weights_index"):
+        assert float(finished_json["benchmarks"][row]["final"]) > 0
+    for agent in finished_json["agents"]:
+        assert {"id", "strategy", "stage", "born", "parents", "genome", "fitness"} <= set(agent)
+    assert {Path(path).name for path in finished_json["files"]} == {"report.html", "results.json"}
+
+
+def test_a_run_shows_its_progress_on_stderr_and_its_table_on_stdout(
+    house: Any, small_config: Path, finished_json: dict[str, Any], tmp_path: Path
+) -> None:
+    done = house.process("run", small_config, "--out", tmp_path / "run").ok()
+    assert "cycle 9/9" in done.err
+    assert "agent-steps/s" in done.err
+    for word in ("alive", "capital", "ETA"):
+        assert word in done.err
+    assert finished_json["digest"][:12] in done.out
+    assert str(finished_json["trials"]) in done.out
+    assert "report.html" in done.out
+
+
+def test_the_state_of_a_run(house: Any, finished: Path, finished_json: dict[str, Any]) -> None:
+    status = house.arena("status", finished, "--json").json
+    assert status["digest"] == finished_json["digest"]
+    assert status["completed"]
+    assert status["trials"] == finished_json["trials"]
+    assert status["capital"] == finished_json["capital"]["final"]
+    agents = house.arena("agents", finished, "--json").json
+    assert [agent["id"] for agent in agents] == [agent["id"] for agent in finished_json["agents"]]
+    dead = house.arena("agents", finished, "--stage", "dead", "--json").json
+    assert {agent["stage"] for agent in dead} == {"dead"}
+    assert len(dead) == finished_json["counts"]["deaths"]
+
+
+def test_events_by_tail_type_and_agent(house: Any, finished: Path) -> None:
+    events = house.arena("events", finished, "--json").json
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert house.arena("events", finished, "--tail", 3, "--json").json == events[-3:]
+    spawned = [event for event in events if event["type"] == "AgentSpawned"]
+    assert house.arena("events", finished, "--type", "AgentSpawned", "--json").json == spawned
+    agent = spawned[1]["agent_id"]
+    assert house.arena("events", finished, "--agent", agent, "--json").json == [
+        event for event in events if event["agent_id"] == agent
+    ]
+    both = house.arena("events", finished, "--agent", agent, "--type", "AgentSpawned", "--tail", 1, "--json").json
+    assert both == [spawned[1]]
+    assert len(house.arena("events", finished, "--tail", 3).out.splitlines()) == 3
+    unknown = house.arena("events", finished, "--type", "AgentSpwaned")
+    assert unknown.code == 2
+    assert "did you mean 'AgentSpawned'?" in unknown.err
+    assert {event["type"] for event in events} <= {name for name in dir(catalog) if name[0].isupper()}
+
+
+def test_runs_are_found_by_the_newest_folder(
+    house: Any, finished: Path, finished_json: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    empty = house.arena("status")
+    assert empty.code == 2
+    assert "no run found under runs/" in empty.err
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").symlink_to(finished)
+    assert house.arena("status", "--json").ok().json["digest"] == finished_json["digest"]
+    assert house.arena("status", "--out", "runs/mine", "--json").ok().json["digest"] == finished_json["digest"]
+    assert house.arena("status", "runs/mine", "--out", "runs/other").code == 2
+    missing = house.arena("status", "runs/other")
+    assert missing.code == 2
+    assert "is not a run's folder" in missing.err
+
+
+def test_what_evolve_prints_run_accepts(house: Any, small_config: Path, tmp_path: Path) -> None:
+    found = house.arena("evolve", small_config, "--best", 2, "--json").ok().json
+    assert {entry["strategy"] for entry in found["agents"]} == {"tactical", "trend"}
+    assert found["trials"] > 0
+    text = house.arena("evolve", small_config, "--best", 2).ok().out
+    house.arena("evolve", small_config, "--best", 2, "--out", tmp_path / "best.toml").ok()
+    assert (tmp_path / "best.toml").read_text().strip() == text.strip()
+    config = house.write(tmp_path / "seeded.toml", {"end": "2024-01-16"})
+    config.write_text(config.read_text() + "\n" + text)
+    done = house.arena("run", config, "--out", tmp_path / "run", "--json", "--quiet").ok()
+    spawned = house.arena("events", tmp_path / "run", "--type", "AgentSpawned", "--json").json
+    seeds = [event["data"]["payload"] for event in spawned if event["data"]["payload"]["origin"] == "seed"]
+    assert [seed["genes"] for seed in seeds] == [entry["genome"] for entry in found["agents"]]
+    assert done.json["counts"]["births"] >= len(seeds)
+    result = house.arena("backtest", config, "--json").ok().json
+    assert result["timings"]["agent_steps_per_second"] > 0
+
+
+def test_backtest_of_random_genomes(house: Any, small_config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "backtest.json"
+    done = house.arena("backtest", small_config, "--agents", 3, "--json", "--out", out).ok()
+    json.loads(out.read_text())
+    again = house.arena("backtest", small_config, "--agents", 3, "--json", "--workers", 2).ok()
+    assert {**again.json, "timings": 0} == {**done.json, "timings": 0}
+    assert "lending everything" in house.arena("backtest", small_config).ok().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["rnu"], "did you mean 'run'?"),
+        (["run"], "CONFIG"),
+        (["status", "--jsn"], "--json"),
+        (["events", "--tail", "none"], "--tail"),
+        (["config", "chek"], "check"),
+        (["run", "x.toml", "--seed", "-1"], "--seed"),
+        (["run", "x.toml", "--workers", "0"], "--workers"),
+    ],
+)
+def test_mistyped_command_lines(house: Any, arguments: list[str], hint: str) -> None:
+    done = house.arena(*arguments)
+    assert done.code == 2
+    assert hint in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_a_usage_error_is_json_too_when_json_was_asked_for(house: Any) -> None:
+    done = house.arena("status", "--tial", "3", "--json")
+    assert done.code == 2
+    assert done.json["exit_code"] == 2
+    assert "--tial" in done.json["error"]
+
+
+def test_exit_code_one_means_something_was_found(house: Any, copy_of_finished: Any) -> None:
+    refused = house.arena("release", copy_of_finished(), "--reason", "x", "--operator", "ann", "--json")
+    assert refused.code == 1
+    assert refused.json == {"error": "no emergency stop is engaged; there is nothing to release", "exit_code": 1}
+
+
+def test_the_version(house: Any) -> None:
+    assert re.fullmatch(r"arena, version \d+\.\d+\.\d+", house.arena("--version").ok().out.strip())
