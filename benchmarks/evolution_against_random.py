@@ -177,8 +177,8 @@ def main() -> None:
         )
     found = summary(rows)
     print(
-        f"\n{found['markets']} markets, edge {given.edge:g}: bred {found['bred']:.3f}, random {found['random']:.3f}; mean difference "
-        f"{found['mean_difference']:+.3f} +- {found['standard_error']:.3f} (t = {found['t']:.1f}), wins {found['wins']}"
+        f"\n{found['markets']} markets, edge {given.edge:g}: bred {found['bred']:.3f}, random {found['random']:.3f}; "
+        f"mean difference {found['mean_difference']:+.3f} +- {found['standard_error']:.3f} (t = {found['t']:.1f}), wins {found['wins']}"
     )
     if given.json is not None:
         given.json.write_text(json.dumps({"rows": rows, "summary": found}, indent=1) + "\n")

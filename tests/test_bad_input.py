@@ -1,4 +1,4 @@
-"""Whatever is wrong with the input: one clear sentence, exit code 2, no traceback, nothing lost, and `resume` once it is put right."""
+"""Whatever is wrong with the input: one clear sentence, exit code 2, no traceback, nothing lost; `resume` once it is right."""
 
 from __future__ import annotations
 
