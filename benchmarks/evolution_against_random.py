@@ -92,7 +92,7 @@ def compare(
     arena, world = assembled.arena, assembled.world
     breeder = Breeder(arena, world, RecordKeeper(arena, world))
     desk = world.desks[strategy]
-    bred = breeder.search(desk, [], 0, world.first_row)
+    bred, _ = breeder.search(desk, [], 0, world.first_row)
 
     def evaluate(genomes: Any) -> Evaluation:
         trained = breeder.train(desk, genomes, world.first_row)
@@ -178,7 +178,8 @@ def main() -> None:
     found = summary(rows)
     print(
         f"\n{found['markets']} markets, edge {given.edge:g}: bred {found['bred']:.3f}, random {found['random']:.3f}; "
-        f"mean difference {found['mean_difference']:+.3f} +- {found['standard_error']:.3f} (t = {found['t']:.1f}), wins {found['wins']}"
+        f"mean difference {found['mean_difference']:+.3f} +- {found['standard_error']:.3f} (t = {found['t']:.1f}), "
+        f"wins {found['wins']}"
     )
     if given.json is not None:
         given.json.write_text(json.dumps({"rows": rows, "summary": found}, indent=1) + "\n")

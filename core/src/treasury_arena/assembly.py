@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -21,18 +23,20 @@ from treasury_arena.config.context import SourceContext
 from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
 from treasury_arena.config.settings import Settings, Term
-from treasury_arena.config.show import config_hash, to_dict
+from treasury_arena.config.show import config_hash, hashed_dict
 from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.genes import Choice as ChoiceGene
 from treasury_arena.contracts.genes import metadata
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
+from treasury_arena.contracts.runtime import Observer
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
 from treasury_arena.domain.frame import MarketFrame, Window
 from treasury_arena.errors import ConfigError, PluginError
+from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
@@ -42,6 +46,28 @@ from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
+
+
+class Audience:
+    """Tells observers what was committed, each from its own cursor; one that raises is heard of and told no more."""
+
+    def __init__(self, store: EventStore, observers: list[Observer]) -> None:
+        self._store = store
+        self._cursors = {observer.name: (observer, store.last()[0]) for observer in observers}
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        for name, (observer, seen) in list(self._cursors.items()):
+            try:
+                fresh = list(self._store.read(after=seen))
+                observer.observe(fresh)
+            except Exception as error:  # isolation: what an observer raises cannot undo what was committed
+                print(
+                    f"arena: observer {name!r} failed and is told no more: {type(error).__name__}: {error}",
+                    file=sys.stderr,
+                )
+                del self._cursors[name]
+            else:
+                self._cursors[name] = (observer, fresh[-1].seq if fresh else seen)
 
 
 @attrs.frozen(eq=False)
@@ -65,12 +91,7 @@ class Assembled:
 
         Raises ConfigError when the store holds another configuration or other data.
         """
-        observers = list(self.registry.observers.values())
-
-        def tell(events: Any) -> None:
-            for observer in observers:
-                observer.observe(events)
-
+        tell = Audience(store, list(self.registry.observers.values()))
         manager = ArenaManager(
             self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell, listener
         )
@@ -117,7 +138,7 @@ def assemble(
     """
     strategies = bound_strategies(settings, registry)
     specs = market_specs(settings, registry)
-    threads = workers or settings.executor.workers or 1
+    threads = workers or settings.executor.workers or os.cpu_count() or 1
     source = make_source(settings, registry, data, cache)
     window, first = run_window(settings, list(strategies.values()))
     frame = source.fetch(window)
@@ -151,7 +172,7 @@ def assemble(
 def open_arena(
     config: Path | str,
     *,
-    data: Path | None = None,
+    data: Path | str | None = None,
     store: Path | str | None = None,
     seed: int | None = None,
     workers: int | None = None,
@@ -167,7 +188,7 @@ def open_arena(
     registry = load_registry()
     source = config if isinstance(config, Path) or "\n" in config else Path(config)
     settings = load_config(source, registry, {"seed": seed})
-    assembled = assemble(settings, registry, data=data, workers=workers)
+    assembled = assemble(settings, registry, data=None if data is None else Path(data), workers=workers)
     return assembled.manager(open_store(store if store is not None else "sqlite://")), assembled.engine()
 
 
@@ -314,12 +335,29 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
         birth_cycles=settings.population.birth_cycles,
         workers=threads,
         seeds=tuple((agent.strategy, dict(agent.genome)) for agent in settings.agents),
-        config=to_dict(settings),
+        config=hashed_dict(settings),
         config_hash=digest,
-        plugins={
-            report.distribution: report.version
-            for report in registry.plugins
-            if report.status == "accepted" and report.distribution
-        }
-        | {"treasury-arena-core": version("treasury-arena-core")},
+        plugins=_used(settings, registry),
     )
+
+
+def _used(settings: Settings, registry: Registry) -> dict[str, str]:
+    """Distribution -> version of what the run computes with; a plugin that is merely installed changes nothing."""
+    evolution = settings.evolution
+    used = {
+        *bound_strategies(settings, registry),
+        *(market.model for market in settings.markets.values()),
+        settings.source.name,
+        OWNER_FITNESS,
+        *(term.name for term in (*settings.fitness.search, *settings.judge_terms())),
+        *(choice.name for choice in (evolution.selection, evolution.crossover, evolution.mutation)),
+        *registry.validators,
+    }
+    protocols = {p.name: {model.name for model in p.models} for p in registry.protocols.values()}
+    found = {"treasury-arena-core": version("treasury-arena-core")}
+    for report in registry.plugins:
+        offers = {name for names in report.offers.values() for name in names}
+        offers |= {model for name in offers for model in protocols.get(name, ())}
+        if report.status == "accepted" and report.distribution and offers & used:
+            found[report.distribution] = report.version
+    return found

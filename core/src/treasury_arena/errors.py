@@ -54,6 +54,12 @@ class PluginCodeError(PluginError):
     """A mistake in a kernel function, told with the author's file, line and column."""
 
 
+class ReportError(TreasuryArenaError):
+    """A finished run that could not be reported; the run itself is whole."""
+
+    exit_code = 2
+
+
 class ValidationError(TreasuryArenaError):
     """A value or an order that a rule refuses."""
 

@@ -62,7 +62,7 @@ class Breeder:
             coin_share=outcome.mean_share[:, desk.coin_mask()].sum(axis=1),
             failed=outcome.failed,
         )
-        sharpes = np.asarray(stats.sharpe(stats.daily_returns(batch.curve), batch.lending_returns)) / np.sqrt(
+        sharpes = np.asarray(stats.floored_sharpe(stats.daily_returns(batch.curve), batch.lending_returns)) / np.sqrt(
             stats.DAYS_PER_YEAR
         )
         return Trained(batch.curve, self.settings.search_fitness.score(batch), sharpes, batch.failed, batch.coin_share)
@@ -88,19 +88,26 @@ class Breeder:
             )
         return births
 
-    def search(self, desk: Desk, parents: Sequence[AgentState], cycle: int, row: int) -> SearchResult:
+    def search(
+        self, desk: Desk, parents: Sequence[AgentState], cycle: int, row: int
+    ) -> tuple[SearchResult, float | None]:
         """Evolve the strategy's genomes on the training window, seeded by `parents` (best first).
 
-        Every genome evaluated counts as a trial.
+        Every genome evaluated counts as a trial. Also returns the probability of backtest overfitting among the first
+        generation, which nothing has selected yet.
         """
         name = desk.strategy.name
         seeds = np.array([agent.genome for agent in parents]) if parents else None
 
+        first: list[FloatArray] = []
+
         def evaluate(genomes: FloatArray) -> Evaluation:
             trained = self.train(desk, genomes, row)
+            if not first:
+                first.append(trained.curve[~trained.failed])
             return Evaluation(scores=trained.scores, sharpes=trained.sharpes, failed=trained.failed)
 
-        return search(
+        result = search(
             desk.space,
             evaluate,
             self.settings.search,
@@ -108,9 +115,17 @@ class Breeder:
             lambda purpose, index: stream(self.settings.seed, cycle, f"search/{name}/{purpose}", index),
             seeds,
         )
+        return result, self._pbo(first[0]) if first else None
 
     def spawn(
-        self, desk: Desk, result: SearchResult, living: Sequence[AgentState], wanted: int, cycle: int, row: int
+        self,
+        desk: Desk,
+        result: SearchResult,
+        living: Sequence[AgentState],
+        wanted: int,
+        cycle: int,
+        row: int,
+        pbo: float | None,
     ) -> list[AgentSpawned]:
         """The births of one strategy: the best of the search that equal no living agent in genome or behaviour (M8).
 
@@ -123,7 +138,6 @@ class Breeder:
         if living and self.settings.rules.refuse_clones:
             known = list(self.train(desk, np.array([agent.genome for agent in living]), row).curve)
         genomes = {agent.genome for agent in living}
-        pbo = self._pbo(trained.curve)
         births: list[AgentSpawned] = []
         for index in range(len(result.genomes)):
             if len(births) == wanted:
@@ -160,7 +174,7 @@ class Breeder:
         return births
 
     def _pbo(self, curves: FloatArray) -> float | None:
-        """Probability of backtest overfitting among the search's best; None with fewer than two distinct ones, or days
+        """Probability of backtest overfitting; None with fewer than two distinct ones, or days
         than blocks.
         """
         distinct = np.unique(curves, axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import attrs
@@ -52,6 +53,15 @@ class CycleReport:
     agent_steps: int
 
 
+@attrs.define
+class Bred:
+    """What the searches of one cycle tried: every genome evaluated, failed ones too, is a trial."""
+
+    generations: list[dict[str, object]] = attrs.field(factory=list)
+    sharpes: dict[str, TrialStats] = attrs.field(factory=dict)
+    trials: int = 0
+
+
 class Cycle:
     """Runs cycles over one world. All decisions are functions of the state and of rows up to the present one."""
 
@@ -91,15 +101,14 @@ class Cycle:
         worth = {pool: [self.treasury.worth_raw(pool, day) for day in days] for pool in POOLS}
         self.reached("judge", cycle)
         records = self.judge(cycle, row, promotions=not last)
-        generations: list[dict[str, object]] = []
-        trials: dict[str, TrialStats] = {}
+        bred = Bred()
         if not last:
             self.reached("breed", cycle)
-            generations, trials = self.breed(cycle, row)
+            bred = self.breed(cycle, row)
         self.reached("allocate", cycle)
         self.allocate(row, last=last)
         self.reached("record", cycle)
-        return self.record(cycle, row, worth, records, generations, trials, steps, last=last)
+        return self.record(cycle, row, worth, records, bred, steps, last=last)
 
     def live(self, before: int, row: int) -> None:
         """Funded agents trade the elapsed interval step by step through the engine."""
@@ -126,11 +135,11 @@ class Cycle:
                 metrics["fidelity_bps"] = 1e4 * self.fidelity(agent, record)
             elif "fidelity_bps" in agent.metrics:
                 metrics["fidelity_bps"] = agent.metrics["fidelity_bps"]
-            label = agent.label or judging.record_label(record.coin_share, self.settings.rules)
+            label = agent.label if agent.funded else judging.record_label(record.coin_share, self.settings.rules)
             self.journal.post(catalog.PerformanceRecorded(cycle, days, metrics, label if days else ""), agent.agent_id)
         for agent in living:
             self._end(agent, records[agent.agent_id], row)
-        if promotions:
+        if promotions and self.funding.engine.stop_level == "OFF":
             self._to_arena(records, row)
             self._to_proving(records, row)
         return records
@@ -149,6 +158,8 @@ class Cycle:
         if age < 1:
             return
         end = judging.death(record.metrics, age, self.settings.rules)
+        if end is None and account is not None:
+            end = judging.live_drawdown(1.0 - account.nav / account.peak_nav, self.settings.rules)
         if end is not None:
             self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
             return
@@ -217,6 +228,10 @@ class Cycle:
             reason, stage, slots = self.held_back_from_proving(agent, record, row), PROVING, plan.proving_agents
         else:
             reason, stage, slots = self.held_back_from_arena(agent, record, row), ARENA, plan.arena_agents_max
+        if reason is None and stage == ARENA and agent_id not in self._best_in_proving(row):
+            reason = judging.Reason(
+                "top_share", f"it is not among the best {self.settings.rules.arena_top_share:.0%} in proving"
+            )
         if reason is not None:
             raise ValidationError(f"agent {agent_id} cannot enter {stage}: {reason.text}")
         if len(self.state.living(stage)) >= slots:
@@ -226,6 +241,12 @@ class Cycle:
         else:
             self.enter_arena(agent, record, row)
         self.funding.mark(self.funding.accounts[agent_id], max(0, self.state.cycle), row)
+
+    def _best_in_proving(self, row: int) -> list[str]:
+        proving = self.state.living(PROVING)
+        records = self.keeper.records(proving, row)
+        scores = [(agent.agent_id, records[agent.agent_id].metrics["fitness"]) for agent in proving]
+        return judging.best_share(scores, self.settings.rules.arena_top_share)
 
     def _graduate(self, agent: AgentState, record: AgentRecord, to: str, label: str) -> None:
         desk = self.world.desks[agent.strategy]
@@ -237,7 +258,7 @@ class Cycle:
                 to_stage=to,
                 reason=f"{record.metrics['days']:.0f} days of record passed the rules of profile {self.settings.profile}",
                 metrics=record.metrics,
-                deflated_sharpe=self.deflated_sharpe(record),
+                deflated_sharpe=self.deflated_sharpe(agent.strategy, record),
                 pbo=agent.training.get("pbo"),
                 trials=self.state.trials,
                 limits=limits,
@@ -246,17 +267,25 @@ class Cycle:
             agent.agent_id,
         )
 
-    def deflated_sharpe(self, record: AgentRecord) -> float:
-        """Probability that the record's excess over lending is real, after all trials of the whole run."""
+    def deflated_sharpe(self, strategy: str, record: AgentRecord) -> float:
+        """Probability that the record's floored Sharpe over lending beats the best of as many lucky trials.
+
+        Trials are all genomes evaluated in the whole run; their variance is that of the strategy's own trials, measured by
+        the same floored Sharpe a day (pooling strategies would measure how lenders differ from coin holders, not luck).
+        """
         days = len(record.curve) - 1
-        returns = record.curve[1:] / record.curve[:-1] - 1.0
-        lending = self.keeper.lending(self.state.open_row - days * self.keeper.day, days)
-        trials = TrialStats()
-        for known in self.state.trial_stats.values():
-            trials = trials.merge(known)
+        returns = stats.daily_returns(record.curve)
+        lending = stats.daily_returns(self.keeper.lending(self.state.open_row - days * self.keeper.day, days))
+        excess = returns - lending
+        known = self.state.trial_stats.get(strategy, TrialStats())
         return float(
-            stats.record_deflated_sharpe(
-                returns - (lending[1:] / lending[:-1] - 1.0), trials=max(1, self.state.trials), variance=trials.variance
+            stats.deflated_sharpe(
+                float(stats.floored_sharpe(returns, lending)) / math.sqrt(stats.DAYS_PER_YEAR),
+                known.variance,
+                max(1, self.state.trials),
+                days,
+                float(stats.skewness(excess)),
+                float(stats.kurtosis(excess)),
             )
         )
 
@@ -265,7 +294,7 @@ class Cycle:
         account = self.funding.accounts[agent.agent_id]
         return account.nav - 1.0 - (record.fidelity_return or 0.0)
 
-    def breed(self, cycle: int, row: int) -> tuple[list[dict[str, object]], dict[str, TrialStats]]:
+    def breed(self, cycle: int, row: int) -> Bred:
         """Fill every strategy's vacancies with the best of a search on the window that ends now."""
         if cycle == 0:
             for spawned in self.breeder.seeds(row):
@@ -278,11 +307,11 @@ class Cycle:
         searched = self.settings.executor.map(
             lambda vacancy: self.breeder.search(self.world.desks[vacancy[0]], vacancy[1], cycle, row), vacancies
         )
-        generations: list[dict[str, object]] = []
-        trials: dict[str, TrialStats] = {}
-        for (name, living, vacant), result in zip(vacancies, searched, strict=True):
-            trials[name] = result.trial_sharpes
-            generations.extend(
+        bred = Bred()
+        for (name, living, vacant), (result, pbo) in zip(vacancies, searched, strict=True):
+            bred.sharpes[name] = result.trial_sharpes
+            bred.trials += result.trials
+            bred.generations.extend(
                 {
                     "strategy": name,
                     "generation": generation.generation,
@@ -293,9 +322,9 @@ class Cycle:
                 }
                 for generation in result.generations
             )
-            for spawned in self.breeder.spawn(self.world.desks[name], result, living, vacant, cycle, row):
+            for spawned in self.breeder.spawn(self.world.desks[name], result, living, vacant, cycle, row, pbo):
                 self.journal.post(spawned, agent_name(name, self.state.births))
-        return generations, trials
+        return bred
 
     def allocate(self, row: int, *, last: bool) -> None:
         """Returns first, then the arena by rank, then idle capital is lent."""
@@ -316,8 +345,7 @@ class Cycle:
         row: int,
         daily_worth: dict[str, list[int]],
         records: dict[str, AgentRecord],
-        generations: list[dict[str, object]],
-        trials: dict[str, TrialStats],
+        bred: Bred,
         steps_before: int,
         *,
         last: bool,
@@ -337,14 +365,13 @@ class Cycle:
         best, median = (max(fitness), float(np.median(fitness))) if fitness else (0.0, 0.0)
         population = {stage: len(self.state.living(stage)) for stage in (SIMULATION, PROVING, ARENA)}
         steps = self.keeper.agent_steps - steps_before
-        counted = sum(known.count for known in trials.values())
         self.journal.post(
             catalog.EvolutionCycleComplete(
                 cycle=cycle,
                 row=row,
-                trials=counted,
-                trial_sharpes={n: [float(t.count), t.mean, t.m2] for n, t in trials.items()},
-                generations=generations,
+                trials=bred.trials,
+                trial_sharpes={n: [float(t.count), t.mean, t.m2] for n, t in bred.sharpes.items()},
+                generations=bred.generations,
                 population=population,
                 best=best,
                 median=median,

@@ -18,6 +18,8 @@ from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
 
 DUST_ACCOUNT = "treasury:dust"
+#: How often a sale may be halved for a market to take it, and how many slices one closing may have.
+HALVINGS_MAX, SLICES_MAX = 12, 64
 
 
 class Funding:
@@ -141,15 +143,9 @@ class Funding:
         account.closing, account.target = True, None
         self.mark(account, max(0, self.journal.state.open_cycle or 0), row)
         sold_all = True
-        for role, market_name in desk.roles.items():
-            if role not in account.positions:
-                continue
-            market = self.engine.market(market_name)
-            intent = Intent(account.agent_id, role, market_name, 0, row, self._controls(desk, role), "close")
-            self.engine.trade(account, intent, self.equity_raw(account, row))
-            state = self.engine.accrue(account, role, market, row)
-            if market.value(state, row) > 0 and market.trade(state, 0, row, intent.control) is not None:
-                sold_all = False
+        for role in desk.roles:
+            if role in account.positions:
+                sold_all = self._sell_out(account, desk, role, row) and sold_all
         if not sold_all:
             return False
         self._sweep_dust(account, desk, row)
@@ -159,6 +155,26 @@ class Funding:
             self.journal.post(CapitalReturned(pool, 0, reason), account.agent_id)
         del self.accounts[account.agent_id]
         return True
+
+    def _sell_out(self, account: Account, desk: Desk, role: str, row: int) -> bool:
+        """Sell a whole position, in smaller slices where the market refuses its size; False when some of it stays."""
+        market, control = self.engine.market(desk.roles[role]), self._controls(desk, role)
+        slices, target, halvings = 0, 0, 0
+        while slices < SLICES_MAX:
+            state = self.engine.accrue(account, role, market, row)
+            value = market.value(state, row)
+            fill, refused = self.engine.quote(market, state, target, row, control)
+            if refused and halvings < HALVINGS_MAX:
+                target, halvings = value - (value - target) // 2, halvings + 1
+                continue
+            if fill is None:
+                return not refused
+            intent = Intent(account.agent_id, role, desk.roles[role], target, row, control, f"close/{slices}")
+            if self.engine.trade(account, intent, self.equity_raw(account, row)) is None:
+                return False
+            slices, halvings = slices + 1, 0
+            target = max(0, 2 * target - value)  # the same slice again
+        return False
 
     def _sweep_dust(self, account: Account, desk: Desk, row: int) -> None:
         """What is too small to be sold leaves the books of the agent for the treasury's dust account."""
@@ -215,21 +231,14 @@ class Funding:
             surplus = present[agent] - wanted[agent]
             if surplus > 0:
                 self._withdraw(self.accounts[agent], surplus, row)
+        if self.engine.stop_level != "OFF":
+            return
         for agent in ranked:
             missing = wanted[agent] - present[agent]
             account = self.accounts[agent]
-            missing = min(missing, self.treasury.worth_raw(ARENA_POOL, row) - self._exit_cost(row))
+            missing = min(missing, self.treasury.worth_raw(ARENA_POOL, row) - self.treasury.exit_cost(ARENA_POOL, row))
             if missing > 0 and worth_moving(missing, self._entry_cost(account, missing, row), self.settings.rules):
                 self.allocate(agent, ARENA_POOL, missing, row, "rank")
-
-    def _exit_cost(self, row: int) -> int:
-        """Room left for the cost of taking lent capital back, so that a pool is never asked for more than it has."""
-        lent = self.treasury.lent_raw(ARENA_POOL, row)
-        market = self.treasury.market
-        if not lent or market is None:
-            return 0
-        quote = market.trade(market.open(), lent, row)
-        return 2 * (quote.cost_raw if quote is not None else 0) + 2
 
     def _entry_cost(self, account: Account, amount_raw: int, row: int) -> int:
         """Cost of putting `amount_raw` to work in the proportions the agent holds now."""
@@ -239,11 +248,9 @@ class Funding:
         for role, value in values.items():
             if value > 0 and equity > 0:
                 market = self.engine.market(self._desk(account).roles[role])
-                fill = market.trade(
-                    account.positions[role],
-                    value + amount_raw * value // equity,
-                    row,
-                    self._controls(self._desk(account), role),
+                target = value + amount_raw * value // equity
+                fill, _ = self.engine.quote(
+                    market, account.positions[role], target, row, self._controls(self._desk(account), role)
                 )
                 cost += fill.cost_raw if fill is not None else 0
         return cost
@@ -273,7 +280,7 @@ class Funding:
                 intent = Intent(
                     account.agent_id, role, desk.roles[role], target, row, self._controls(desk, role), "withdraw"
                 )
-                fill = market.trade(account.positions[role], target, row, intent.control)
+                fill, _ = self.engine.quote(market, account.positions[role], target, row, intent.control)
                 if fill is not None:
                     cost += fill.cost_raw
                     orders.append(intent)

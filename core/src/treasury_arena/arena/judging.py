@@ -118,6 +118,13 @@ def death(metrics: Metrics, age_days: int, rules: Rules) -> Reason | None:
     return None
 
 
+def live_drawdown(drawdown: float, rules: Rules) -> Reason | None:
+    """Return why a funded agent dies of what it really lost (a positive fraction), or None; the limit is that of death."""
+    if rules.death_drawdown is not None and not drawdown < rules.death_drawdown:
+        return Reason("live_drawdown", f"live drawdown {drawdown:.2%} at or beyond {rules.death_drawdown:.2%}")
+    return None
+
+
 def retirement(age_days: int, days_in_proving: int | None, rules: Rules) -> Reason | None:
     """Return why the agent retires, or None: beyond the age limit, or too long in proving (M7)."""
     if rules.retirement_age_days is not None and age_days > rules.retirement_age_days:

@@ -16,13 +16,15 @@ from treasury_arena.arena.desk import World
 from treasury_arena.arena.funding import Funding
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.settings import ArenaSettings
-from treasury_arena.arena.state import PROVING, SIMULATION, AgentState, ArenaState
+from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, RESERVE, Treasury, cash_account
 from treasury_arena.clock import VirtualClock, iso
 from treasury_arena.contracts.validation import Validator
 from treasury_arena.errors import (
+    AllocationError,
     CapitalConservationError,
     ConcurrencyError,
+    EmergencyStopError,
     TreasuryArenaError,
     ValidationError,
     nearest,
@@ -90,7 +92,7 @@ class ArenaManager:
         idle = self.world.markets.get(plan.idle_market)
         pools = frozenset(pool for pool in POOLS if pool != RESERVE or plan.reserve_lend)
         self.treasury = Treasury(
-            self.journal, self.settings.base.symbol, idle, plan.idle_market, pools, self.settings.rules
+            self.journal, self.settings.base.symbol, idle, plan.idle_market, pools, self.settings.rules, self.engine
         )
         self.funding = Funding(self.settings, self.world, self.journal, self.engine, self.treasury)
         runner = LiveRunner(
@@ -322,12 +324,21 @@ class ArenaManager:
         """
         if isinstance(amount_raw, bool) or not isinstance(amount_raw, int) or amount_raw <= 0:
             raise ValidationError(f"an allocation must be a positive whole number of base units, not {amount_raw!r}")
+        if pool == RESERVE:
+            raise AllocationError("the reserve is never at risk: no agent is given any of it")
         cash_account(pool)
 
         def action() -> None:
             agent = self.agent(agent_id)
             if not agent.alive:
                 raise ValidationError(f"agent {agent_id} is {agent.stage}: it cannot be given capital")
+            own = {PROVING: PROVING_POOL, ARENA: ARENA_POOL}.get(agent.stage) or agent.pool
+            if own and own != pool:
+                raise ValidationError(f"agent {agent_id} is funded by the pool {own!r}, not by {pool!r}")
+            if self.engine.stop_level != "OFF":
+                raise EmergencyStopError(
+                    f"the emergency stop is engaged ({self.engine.stop_level}): nothing is allocated"
+                )
             self.funding.allocate(agent_id, pool, amount_raw, self.row, reason)
             self.funding.mark(self.funding.accounts[agent_id], max(0, self.state.cycle), self.row)
 

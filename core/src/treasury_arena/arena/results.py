@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.series import DailySeries, read_series
+from treasury_arena.arena.settings import CapitalPlan
 from treasury_arena.arena.state import AgentState
-from treasury_arena.arena.treasury import RESERVE
+from treasury_arena.arena.treasury import ARENA_POOL, PROVING_POOL, RESERVE
 from treasury_arena.contracts.results import RunResult
 from treasury_arena.domain import controls
 from treasury_arena.domain import statistics as stats
@@ -30,7 +31,7 @@ def build_result(manager: ArenaManager, run_id: str, timings: Mapping[str, float
     opened = state.opened
     assert opened is not None
     events = list(manager.store.read())
-    series = read_series(events, world, settings.base, state.row)
+    series = read_series(events, world, settings.base, state.row, _first_capital(settings.capital))
     benchmarks, curves, said = _benchmarks(manager, series)
     frame, base = world.frame, settings.base
     cycles = _cycles(events, manager)
@@ -91,11 +92,16 @@ def build_result(manager: ArenaManager, run_id: str, timings: Mapping[str, float
         timings={
             **timings,
             "agent_steps": float(steps),
-            "agent_steps_per_second": steps / max(timings["seconds"] - timings.get("setup_seconds", 0.0), 1e-9),
+            "agent_steps_per_second": manager.cycle.keeper.agent_steps
+            / max(timings["seconds"] - timings.get("setup_seconds", 0.0), 1e-3),
             "events": float(len(events)),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
         },
     )
+
+
+def _first_capital(plan: CapitalPlan) -> dict[str, int]:
+    return {RESERVE: plan.reserve_raw, PROVING_POOL: plan.proving_raw, ARENA_POOL: plan.arena_raw}
 
 
 def metrics(curve: FloatArray, lending: FloatArray) -> dict[str, float]:

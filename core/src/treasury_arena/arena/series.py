@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treasury_arena.arena.desk import World
-from treasury_arena.arena.treasury import POOLS, RESERVE
+from treasury_arena.arena.treasury import ARENA_POOL, POOLS, RESERVE
 from treasury_arena.domain.assets import Asset
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Event
@@ -59,8 +59,10 @@ class DailySeries:
         return np.clip(self.coin_value / self.managed, 0.0, 1.0)
 
 
-def read_series(events: Iterable[Event], world: World, base: Asset, last_row: int) -> DailySeries:
-    """Build the series from PoolMarked, AgentMarked and order events."""
+def read_series(
+    events: Iterable[Event], world: World, base: Asset, last_row: int, first_raw: Mapping[str, int]
+) -> DailySeries:
+    """Build the series from PoolMarked, AgentMarked and order events; `first_raw` is each pool's first capital."""
     day = world.frame.steps_per_day
     rows = list(range(world.first_row, last_row + 1, day))
     at = {row: index for index, row in enumerate(rows)}
@@ -80,7 +82,7 @@ def read_series(events: Iterable[Event], world: World, base: Asset, last_row: in
         elif isinstance(payload, catalog.PoolMarked):
             days = _days(payload.daily_raw, payload.row, day, at)
             if payload.row == world.first_row:
-                days = [(0, payload.cash_raw + payload.lent_raw)]
+                days = [(0, first_raw[payload.pool])]
                 cash_before[payload.pool] = payload.cash_raw
             for index, worth in days:
                 pools[payload.pool][index] = base.to_float(worth)
@@ -97,6 +99,10 @@ def read_series(events: Iterable[Event], world: World, base: Asset, last_row: in
             costs += payload.cost_raw
         elif isinstance(payload, catalog.EvolutionCycleComplete):
             cycle_rows.append(payload.row)
+        elif isinstance(payload, catalog.RunCompleted):
+            # The last day's close, after what ended on it was sold: its costs belong to the curve as to the capital.
+            known = sum(float(one[-1]) for one in (*pools.values(), *strategies.values()))
+            pools[ARENA_POOL][-1] += base.to_float(payload.capital_raw) - known
     return DailySeries(rows, pools, lent, strategies, coin, base.to_float(costs), cycle_rows)
 
 

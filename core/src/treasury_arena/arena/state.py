@@ -12,6 +12,7 @@ from treasury_arena.domain.assets import Asset
 from treasury_arena.events import catalog
 from treasury_arena.evolution.trials import TrialStats
 from treasury_arena.ledger.book import Ledger
+from treasury_arena.trading.engine import STOP_LEVELS
 
 SIMULATION, PROVING, ARENA, DEAD, RETIRED = "simulation", "proving", "arena", "dead", "retired"
 FUNDED = (PROVING, ARENA)
@@ -233,7 +234,7 @@ def _completed(state: ArenaState, payload: catalog.RunCompleted, agent_id: str |
 
 
 def _stopped(state: ArenaState, payload: catalog.EmergencyStopEngaged, agent_id: str | None, timestamp: str) -> None:
-    state.stop_level = payload.level
+    state.stop_level = max(state.stop_level, payload.level, key=STOP_LEVELS.index)
 
 
 def _released(state: ArenaState, payload: catalog.EmergencyStopReleased, agent_id: str | None, timestamp: str) -> None:

@@ -11,6 +11,7 @@ from treasury_arena.errors import AllocationError, nearest
 from treasury_arena.events.catalog import IdleCapitalMoved, PoolMarked
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.ledger import accounts
+from treasury_arena.trading.engine import TradingEngine
 
 RESERVE, PROVING_POOL, ARENA_POOL = "reserve", "proving", "arena"
 POOLS = (RESERVE, PROVING_POOL, ARENA_POOL)
@@ -45,6 +46,7 @@ class Treasury:
         market_name: str,
         lending_pools: frozenset[str],
         rules: Rules,
+        engine: TradingEngine,
     ) -> None:
         self.journal = journal
         self.base = base
@@ -52,6 +54,7 @@ class Treasury:
         self.market_name = market_name
         self.lending_pools = lending_pools if market is not None else frozenset()
         self.rules = rules
+        self.engine = engine
 
     def cash_raw(self, pool: str) -> int:
         """Cash in the pool that can be allocated at once."""
@@ -86,10 +89,14 @@ class Treasury:
                 f"pool {pool!r} has {self.cash_raw(pool)} base units in cash and {lent} lent, "
                 f"{amount_raw} are wanted: over-allocation refused"
             )
+        if self.engine.stop_level == "HARD":
+            raise AllocationError(
+                f"pool {pool!r} takes nothing back from {self.market_name!r}: the emergency stop is HARD"
+            )
         held, _ = self._accrued(pool, row)
         assert self.market is not None
         for target in (lent - missing, lent - missing - self._margin(lent, row), 0):
-            fill = self.market.trade(held, max(0, target), row)
+            fill, _ = self.engine.quote(self.market, held, max(0, target), row)
             if fill is not None and fill.cash_raw >= missing:
                 self._book(pool, fill, row)
                 return
@@ -97,20 +104,30 @@ class Treasury:
             f"pool {pool!r} cannot bring {missing} base units back from {self.market_name!r} after costs"
         )
 
+    def exit_cost(self, pool: str, row: int) -> int:
+        """Room to leave for the cost of taking the pool's lent capital back; 0 when nothing is lent."""
+        lent = self.lent_raw(pool, row)
+        return self._margin(lent, row) if lent else 0
+
     def _margin(self, lent: int, row: int) -> int:
         """Cost of taking lent capital back, so that what arrives is enough."""
         assert self.market is not None
-        quote = self.market.trade(self.market.open(), lent, row)
+        quote, _ = self.engine.quote(self.market, self.market.open(), lent, row)
         return 2 * (quote.cost_raw if quote is not None else 0) + 2
 
     def lend_idle(self, pool: str, row: int) -> None:
-        """Lend the pool's cash when that is worth its cost."""
-        if pool not in self.lending_pools or not self.rules.lend_idle or self.market is None:
+        """Lend the pool's cash when that is worth its cost; never while the emergency stop is engaged."""
+        if (
+            self.engine.stop_level != "OFF"
+            or pool not in self.lending_pools
+            or not self.rules.lend_idle
+            or self.market is None
+        ):
             return
         cash = self.cash_raw(pool)
         held, _ = self._accrued(pool, row)
         value = self.market.value(held, row)
-        fill = self.market.trade(held, value + cash, row) if cash > 0 else None
+        fill, _ = self.engine.quote(self.market, held, value + cash, row) if cash > 0 else (None, "")
         if fill is None or not worth_moving(cash, fill.cost_raw, self.rules):
             return
         self._book(pool, fill, row)

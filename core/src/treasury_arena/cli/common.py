@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from treasury_arena.cli.folder import RunFolder, latest
+from treasury_arena.config.keys import dereference
 from treasury_arena.config.load import load_config
 from treasury_arena.config.settings import Settings
 from treasury_arena.errors import ConfigError
@@ -64,9 +65,9 @@ def find_folder(run: Path | None, out: Path | None) -> RunFolder:
 def find_store(run: Path | None, out: Path | None, db: str | None, *, readonly: bool = True) -> EventStore:
     """Open the store of a run that exists."""
     if db is not None and run is None and out is None:
-        return open_store(db, create=False, readonly=readonly)
+        return open_store(dereference(db), create=False, readonly=readonly)
     folder = find_folder(run, out)
-    return open_store(db or folder.store_url(), create=False, readonly=readonly)
+    return open_store(dereference(db) if db else folder.store_url(), create=False, readonly=readonly)
 
 
 def read_config(path: Path, registry: Registry, overrides: dict[str, Any]) -> Settings:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from sqlalchemy import make_url
 
+from treasury_arena.config.keys import dereference
 from treasury_arena.errors import ConfigError
 
 CONFIG, NOTES, STORE = "config.toml", "run.json", "arena.db"
@@ -51,9 +53,29 @@ class RunFolder:
             raise ConfigError(f"{self.path / NOTES} is damaged: {error}") from error
         return notes
 
+    @property
+    def store_file(self) -> Path:
+        """The SQLite file of a run that was given no database."""
+        return self.path / STORE
+
     def store_url(self) -> str:
-        """Database of the run."""
-        return str(self.notes().get("db") or self.path / STORE)
+        """Database of the run; raises ConfigError when it wants a password, which is not kept here."""
+        notes = self.notes()
+        if notes.get("db_has_password"):
+            raise ConfigError(
+                f"the run's database {notes['db']} wants a password, which is not kept: give --db with the URL, or a "
+                "reference to it (env:NAME, file:PATH)"
+            )
+        return dereference(str(notes.get("db") or self.store_file))
+
+
+def without_password(url: str | None) -> tuple[str | None, bool]:
+    """A database URL as it may be written down, and whether it held a password. References stay as they are."""
+    if not url or "://" not in url:
+        return url, False
+    parsed = make_url(url)
+    secret = parsed.password is not None
+    return parsed.set(password=None).render_as_string() if secret else url, secret
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
-from treasury_arena.cli.folder import RunFolder
+from treasury_arena.cli.folder import RunFolder, without_password
 from treasury_arena.cli.progress import RunProgress
 from treasury_arena.clock import PhaseTimer, Stopwatch, WallClock
+from treasury_arena.config.keys import dereference
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.results import RunResult
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ConfigError, ReportError
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.store import EventStore, open_store
@@ -68,15 +70,22 @@ def run_command(
     if out is not None:
         run_id = out.resolve().name
     url = db or settings.store.url or None
+    kept, secret = without_password(url)
     notes = {
         "run_id": run_id,
         "data": str(data.resolve()) if data is not None else None,
-        "db": url,
+        "db": kept,
+        "db_has_password": secret,
         "seed": settings.seed,
         "workers": workers,
     }
-    folder.begin(read_text(config), notes)
-    return _go(folder, settings, registry, notes, quiet=quiet, as_json=as_json)
+    if folder.begun:
+        raise ConfigError(f"{folder.path} already holds a run: `arena resume {folder.path}` goes on with it")
+    text = read_text(config)
+    place = dereference(url) if url else str(folder.store_file)
+    return _go(
+        folder, settings, registry, notes, place, lambda: folder.begin(text, notes), quiet=quiet, as_json=as_json
+    )
 
 
 @click.command("resume")
@@ -115,44 +124,57 @@ def resume(
     notes = {
         **notes,
         "data": str(data.resolve()) if data is not None else notes["data"],
-        "db": db or notes["db"],
         "workers": workers or notes["workers"],
     }
+    place = dereference(db) if db else folder.store_url()
     registry = load_registry()
     settings = read_config(folder.config, registry, {"seed": notes["seed"]})
-    return _go(folder, settings, registry, notes, quiet=quiet, as_json=as_json)
+    return _go(folder, settings, registry, notes, place, lambda: None, quiet=quiet, as_json=as_json)
 
 
 def _go(
-    folder: RunFolder, settings: Settings, registry: Registry, notes: dict[str, Any], *, quiet: bool, as_json: bool
+    folder: RunFolder,
+    settings: Settings,
+    registry: Registry,
+    notes: dict[str, Any],
+    place: str,
+    begin: Callable[[], None],
+    *,
+    quiet: bool,
+    as_json: bool,
 ) -> int:
+    """Assemble first, so that a run whose data or plugins are not good leaves nothing behind; then begin and go."""
     watch = Stopwatch()
-    url = notes["db"] or str(folder.path / "arena.db")
-    with open_store(url) as store:
-        data = Path(notes["data"]) if notes["data"] else None
-        assembled = assemble(settings, registry, data=data, workers=notes["workers"])
-        try:
+    data = Path(notes["data"]) if notes["data"] else None
+    assembled = assemble(settings, registry, data=data, workers=notes["workers"])
+    try:
+        begin()
+        with open_store(place) as store:
             result = _cycles(assembled, store, notes["run_id"], watch, quiet=quiet)
-        finally:
-            assembled.close()
+    finally:
+        assembled.close()
     names = settings.report.reporters or tuple(sorted(registry.reporters))
     paths: list[Path] = []
+    failed: list[str] = []
     for name in names:
         reporter = registry.require("reporters", name)
         try:
             paths.extend(reporter.write(result, folder.path))
-        except OSError as error:
-            raise ConfigError(
-                f"the reporter {name!r} cannot write to {folder.path}: {error.strerror or error}; the run itself is complete, "
-                f"`arena resume {folder.path}` reports it again"
-            ) from error
-        if not as_json:
-            click.echo(reporter.table(result))
+            if not as_json:
+                click.echo(reporter.table(result))
+        except Exception as error:  # isolation: a reporter cannot undo a run that is complete
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            failed.append(
+                f"the reporter {name!r} failed in {folder.path}: {type(error).__name__}: {reason}; the run itself is "
+                f"complete, `arena resume {folder.path}` reports it again"
+            )
     if as_json:
         emit({**result.to_dict(), "files": [str(path) for path in paths], "out": str(folder.path)})
     else:
         for path in paths:
             click.echo(f"wrote {path}")
+    if failed:
+        raise ReportError("; ".join(failed))
     return 0
 
 

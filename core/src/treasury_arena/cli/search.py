@@ -125,10 +125,10 @@ def evolve(
         found: list[dict[str, Any]] = []
         trials = 0
         for name, desk in world.desks.items():
-            result = breeder.search(desk, [], 0, world.first_row)
+            result, _ = breeder.search(desk, [], 0, world.first_row)
             trials += result.trials
-            for genome, score in zip(result.genomes[:best], result.scores[:best], strict=True):
-                found.append({"strategy": name, "score": float(score), "genome": desk.space.values(genome)})
+            births = breeder.spawn(desk, result, [], best, 0, world.first_row, None)
+            found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes)} for b in births]
     finally:
         assembled.close()
     if not found:

@@ -9,6 +9,7 @@ import click
 
 from treasury_arena.cli.common import emit, find_folder, find_store, json_option, run_options
 from treasury_arena.clock import WallClock
+from treasury_arena.config.keys import dereference
 from treasury_arena.errors import StoreError
 from treasury_arena.store import stop as emergency
 
@@ -42,7 +43,7 @@ def stop(
             engaged = emergency.engage(store, level, reason, _operator(operator), clock)
         note = engaged.note
     except StoreError as error:
-        url = db or find_folder(run, out).store_url()
+        url = dereference(db) if db else find_folder(run, out).store_url()
         sentinel = emergency.StopFile.beside(url)
         if soft or sentinel is None:
             raise

@@ -31,6 +31,11 @@ def to_dict(settings: Settings) -> dict[str, Any]:
     return _with_sections(settings, hashed=False)
 
 
+def hashed_dict(settings: Settings) -> dict[str, Any]:
+    """The part of `to_dict` that `config_hash` covers: nothing of where and how a run happens."""
+    return _with_sections(settings, hashed=True)
+
+
 def to_toml(settings: Settings) -> str:
     """The resolved settings as TOML that `load_config` reads to the same settings."""
     return "\n".join(_toml(to_dict(settings), ())).strip("\n") + "\n"

@@ -37,7 +37,8 @@ def lending_index(rates: ArrayLike, step_seconds: int) -> FloatArray:
     """Value of one dollar lent from row 0 on, compounded every step; (T,) rates to (T,) values, the first 1.
 
     Args:
-        rates: (T,) APR as a fraction a year (linear, 365 days), each earned over the step that ends at its row (as lending markets accrue); the first is not used.
+        rates: (T,) APR as a fraction a year (linear, 365 days), each earned over the step that ends at its row, as lending
+            markets accrue; the first is not used.
         step_seconds: seconds between rows.
 
     Raises ValueError for rates that are not finite or lose everything within one step, and for a step that is not positive.

@@ -50,7 +50,8 @@ class Compiler:
         scope = dict(function.__globals__)
         copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
         copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
-        self._done[function] = compiled = inner(copy)
+        # Forced, because LLVM leaves a large decide() as a call per lane, which no loop around it survives as a vector loop.
+        self._done[function] = compiled = njit(**_INNER, forceinline=True)(copy)
         for name in function.__code__.co_names:
             if isinstance(scope.get(name), types.FunctionType):
                 scope[name] = self(scope[name])

@@ -27,6 +27,8 @@ from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.states import IntentState, move_intent, walk_instant
 from treasury_arena.trading.validators import BUILT_IN
 
+STOP_LEVELS = ("OFF", "SOFT", "HARD")
+
 
 @attrs.define
 class Order:
@@ -129,6 +131,18 @@ class TradingEngine:
             worth += market.value(self.accrue(account, role, market, row), row)
         return worth
 
+    def quote(
+        self, market: ExactMarket, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()
+    ) -> tuple[Fill | None, str]:
+        """What moving a position to `target_raw` would do, and why the market refuses it (empty when it does not).
+
+        No fill and no reason means that there is nothing worth doing (below dust).
+        """
+        try:
+            return market.trade(state, target_raw, row, control), ""
+        except ValidationError as error:
+            return None, str(error)
+
     def validate_trade(
         self, account: Account, intent: Intent, fill: Fill, value_raw: int, equity_raw: int
     ) -> str | None:
@@ -178,11 +192,9 @@ class TradingEngine:
             market = self.market(intent.market)
             held = self.accrue(account, intent.role, market, intent.row)
             value = market.value(held, intent.row)
-            try:
-                fill = market.trade(held, intent.target_raw, intent.row, intent.control)
-            except ValidationError as error:
-                self._reject(account, intent, intent_id, abs(intent.target_raw - value), f"market: {error}")
-                return None
+            fill, refused = self.quote(market, held, intent.target_raw, intent.row, intent.control)
+            if refused:
+                self._reject(account, intent, intent_id, abs(intent.target_raw - value), f"market: {refused}")
             if fill is None:
                 return None
             refusal = self._busy(intent) or self.validate_trade(account, intent, fill, value, equity_raw)
@@ -289,7 +301,7 @@ class TradingEngine:
             raise ValidationError(f"the emergency stop has levels SOFT and HARD, not {level!r}")
         _need(reason, operator)
         with self._lock:
-            self.stop_level = level
+            self.stop_level = max(self.stop_level, level, key=STOP_LEVELS.index)
         self._record_stop(EmergencyStopEngaged(level, reason, operator))
 
     def emergency_resume(self, reason: str, operator: str = "owner") -> None:

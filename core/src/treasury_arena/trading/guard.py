@@ -9,10 +9,15 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import time
 from types import TracebackType
 
 from treasury_arena.clock import Stopwatch
 from treasury_arena.errors import ValidationError
+
+
+#: A call that computes nothing is ended after this many seconds of wall time, or this many times its limit.
+WALL_SECONDS, WALL_FACTOR = 60.0, 30.0
 
 
 class LoopLimitError(BaseException):
@@ -22,6 +27,9 @@ class LoopLimitError(BaseException):
 class Watchdog:
     """Guards the calls of one thread at a time; a call guarded inside another shares the outer one's limit.
 
+    The limit is processor time of the guarded thread, so that a busy or sleeping machine kills nobody; a call that waits
+    without computing is ended by the wall clock after a much longer while.
+
     Used as a context manager around each call: entering and leaving cost about a microsecond, because one thread
     looks at the clock every `poll` seconds instead of a timer being set for each call.
     """
@@ -29,12 +37,14 @@ class Watchdog:
     def __init__(self, limit_seconds: float, poll: float = 0.02) -> None:
         self.limit_seconds = limit_seconds
         self._poll = poll
-        self._clock = Stopwatch()
+        self._wall = Stopwatch()
         self._lock = threading.Lock()
         self._since: float | None = None
         self._depth = 0
         self._fired = False
         self._thread_id = 0
+        self._clock_id = 0
+        self._wall_since = 0.0
         self._closed = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -49,7 +59,9 @@ class Watchdog:
             self._watcher = threading.Thread(target=self._watch, name="arena-watchdog", daemon=True)
             self._watcher.start()
         self._thread_id, self._fired = threading.get_ident(), False
-        self._since = self._clock.seconds()
+        self._clock_id = time.pthread_getcpuclockid(self._thread_id)
+        self._wall_since = self._wall.seconds()
+        self._since = time.thread_time()
         return self
 
     def __exit__(
@@ -64,6 +76,13 @@ class Watchdog:
         if pending:
             _absorb()
 
+    def _late(self) -> bool:
+        if self._since is None:
+            return False
+        if time.clock_gettime(self._clock_id) - self._since > self.limit_seconds:
+            return True
+        return self._wall.seconds() - self._wall_since > max(WALL_SECONDS, WALL_FACTOR * self.limit_seconds)
+
     def close(self) -> None:
         """End the watching thread."""
         self._closed.set()
@@ -74,8 +93,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._closed.wait(self._poll):
             with self._lock:
-                late = self._since is not None and self._clock.seconds() - self._since > self.limit_seconds
-                if late and _interruptible(self._thread_id):
+                if self._late() and _interruptible(self._thread_id):
                     # Everything is settled before the exception is on its way: it may interrupt __exit__ itself.
                     self._since, self._depth, self._fired = None, 0, True
                     _send(self._thread_id, LoopLimitError)

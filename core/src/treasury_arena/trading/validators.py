@@ -76,13 +76,13 @@ class DailyTradesValidator(Validator):
 
 
 class SlippageValidator(Validator):
-    """The price paid must lie near the mid price."""
+    """The price paid must lie near the mid price; leaving a position is always possible."""
 
     name = "slippage"
 
     def refuse(self, order: OrderFacts) -> str | None:
         limit = order.limits.get("slippage_bps_max")
-        if limit is None or (0.0 <= order.slippage_bps <= limit):
+        if limit is None or not order.increases or (0.0 <= order.slippage_bps <= limit):
             return None
         return f"expected slippage is {order.slippage_bps:.2f} bps, the limit is {limit:.2f}"
 
