@@ -15,7 +15,6 @@ from types import TracebackType
 from treasury_arena.clock import Stopwatch
 from treasury_arena.errors import ValidationError
 
-
 #: A call that computes nothing is ended after this many seconds of wall time, or this many times its limit.
 WALL_SECONDS, WALL_FACTOR = 60.0, 30.0
 
