@@ -69,7 +69,13 @@ def commands_page() -> str:
         "JSON document on standard output and everything else on standard error.\n",
     ]
     for path, command in commands(arena, "arena"):
-        context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+        context = click.Context(
+            command,
+            info_name=path,
+            terminal_width=100,
+            max_content_width=100,
+            help_option_names=list(arena.context_settings["help_option_names"]),
+        )
         parts += [f"## {path}\n", f"```text\n{command.get_help(context).rstrip()}\n```\n"]
     return "\n".join(parts)
 

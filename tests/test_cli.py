@@ -58,13 +58,13 @@ def test_help_has_an_example_that_the_command_understands(
     arguments = shlex.split(example.group(1).split(" > ")[0])
     assert tuple(arguments[: len(words)]) == words
     command: click.Command = arena
-    context = click.Context(arena)
+    context = click.Context(arena, **arena.context_settings)
     for word in words:
         assert isinstance(command, click.Group)
         found = command.get_command(context, word)
         assert found is not None
         command = found
-    command.make_context(words[-1], arguments[len(words) :])
+    command.make_context(words[-1], arguments[len(words) :], parent=context)
 
 
 @pytest.mark.parametrize("words", [(), ("config",), ("data",)])
