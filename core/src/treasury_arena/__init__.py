@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from treasury_arena.arena.agent import TreasuryAgent
     from treasury_arena.arena.backtest import SimulationEngine
     from treasury_arena.arena.manager import ArenaManager
+    from treasury_arena.arena.results import build_result
     from treasury_arena.assembly import assemble, open_arena
     from treasury_arena.config.load import load_config
     from treasury_arena.contracts.results import RunResult
@@ -30,6 +31,7 @@ _HOMES = {
     "TradingEngine": "treasury_arena.trading.engine",
     "TreasuryAgent": "treasury_arena.arena.agent",
     "assemble": "treasury_arena.assembly",
+    "build_result": "treasury_arena.arena.results",
     "load_config": "treasury_arena.config.load",
     "load_registry": "treasury_arena.registry.loader",
     "open_arena": "treasury_arena.assembly",
@@ -44,6 +46,7 @@ __all__ = [
     "TreasuryAgent",
     "__version__",
     "assemble",
+    "build_result",
     "hookimpl",
     "load_config",
     "load_registry",

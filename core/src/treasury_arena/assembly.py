@@ -18,7 +18,7 @@ from treasury_arena.arena.cycle import Listener, silent
 from treasury_arena.arena.desk import Desk, World
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.settings import ArenaSettings, CapitalPlan
-from treasury_arena.clock import to_epoch
+from treasury_arena.clock import from_epoch, to_epoch
 from treasury_arena.config.context import SourceContext
 from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
@@ -35,7 +35,7 @@ from treasury_arena.contracts.source import DataSource
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
 from treasury_arena.domain.frame import MarketFrame, Window
-from treasury_arena.errors import ConfigError, PluginError
+from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.registry.facade import Registry
@@ -46,6 +46,8 @@ from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
+#: Largest believable change of a price within one row, as a logarithm (a hundredfold).
+LOG_JUMP_MAX = float(np.log(100.0))
 
 
 class Audience:
@@ -142,6 +144,7 @@ def assemble(
     source = make_source(settings, registry, data, cache)
     window, first = run_window(settings, list(strategies.values()))
     frame = source.fetch(window)
+    check_frame(frame, window, specs, settings)
     kernels = {
         name: prepare(
             strategy,
@@ -207,6 +210,8 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
     From the training window before `start`, and before that the longest feature window (`warmup_days` at most), up to
     the close of the day `end`.
     """
+    if settings.start.year < 1971 or settings.end.year > 9000:
+        raise ConfigError(f"start {settings.start} or end {settings.end} lies outside the years 1971 to 9000")
     step = settings.step_seconds
     start = to_epoch(datetime.combine(settings.start, time(), UTC))
     end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))
@@ -214,6 +219,30 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
     days = min(-(-warm_up // 86_400), settings.population.warmup_days)
     before = (settings.population.training_days + days) * 86_400
     return Window(start - before, end + step), start
+
+
+def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSpec], settings: Settings) -> None:
+    """Refuse a frame that is not the window asked for, or whose prices jump as no market does.
+
+    Raises DataError naming the column and the time.
+    """
+    if (frame.start, frame.end, frame.step_seconds) != (window.start, window.end, settings.step_seconds):
+        raise DataError(
+            f"the source {settings.source.name!r} delivered rows from {frame.time(0)} to {frame.time(frame.rows - 1)} every "
+            f"{frame.step_seconds} s, asked for were {from_epoch(window.start)} to "
+            f"{from_epoch(window.end - settings.step_seconds)} every {settings.step_seconds} s"
+        )
+    for spec in specs.values():
+        if "price" not in spec.columns:
+            continue
+        prices = frame[spec.columns["price"]]
+        jumps = np.abs(np.diff(np.log(np.maximum(prices, 1e-300))))
+        if jumps.size and jumps.max() > LOG_JUMP_MAX:
+            row = int(jumps.argmax()) + 1
+            raise DataError(
+                f"column {spec.columns['price']!r} goes from {prices[row - 1]:g} to {prices[row]:g} within one row at "
+                f"{frame.time(row)}: no price moves by more than {np.exp(LOG_JUMP_MAX):.0f} times in {frame.step_seconds} s"
+            )
 
 
 def longest_window(strategy: Strategy) -> int:

@@ -21,7 +21,7 @@ def validate_capital_change(old_raw: int, new_raw: int, growth_max: float = 10.0
             raise ValidationError(f"capital must be whole base units, not {amount!r}")
     if new_raw < 0:
         raise ValidationError(f"capital cannot be negative: {new_raw} base units")
-    if old_raw > 0 and new_raw > old_raw * growth_max:
+    if old_raw > 0 and math.isfinite(growth_max) and new_raw > _parts(old_raw, growth_max):
         raise ValidationError(
             f"capital cannot grow from {old_raw} to {new_raw} at once: more than {growth_max:g} times"
         )

@@ -70,7 +70,7 @@ def find_store(run: Path | None, out: Path | None, db: str | None, *, readonly: 
     return open_store(dereference(db) if db else folder.store_url(), create=False, readonly=readonly)
 
 
-def read_config(path: Path, registry: Registry, overrides: dict[str, Any]) -> Settings:
+def read_config(path: Path | str, registry: Registry, overrides: dict[str, Any]) -> Settings:
     """Load a configuration file, warning of plugins that were rejected."""
     settings = load_config(path, registry, overrides)
     for warning in registry.warnings:
@@ -81,6 +81,6 @@ def read_config(path: Path, registry: Registry, overrides: dict[str, Any]) -> Se
 def read_text(path: Path) -> str:
     """The configuration's text; raises ConfigError naming the file."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from error

@@ -49,8 +49,11 @@ class RunFolder:
             notes: dict[str, Any] = json.loads((self.path / NOTES).read_text())
         except OSError as error:
             raise ConfigError(f"{self.path} is not a run's folder: {NOTES} is missing") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{self.path / NOTES} is damaged: {error}") from error
+        missing = {"run_id", "data", "db", "seed", "workers"} - set(notes if isinstance(notes, dict) else ())
+        if missing:
+            raise ConfigError(f"{self.path / NOTES} is damaged: it lacks {', '.join(sorted(missing))}")
         return notes
 
     @property

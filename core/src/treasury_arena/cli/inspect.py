@@ -104,7 +104,7 @@ def agents(run: Path | None, out: Path | None, db: str | None, stage: str | None
 
 @click.command("events")
 @run_options
-@click.option("--tail", type=click.IntRange(min=1), help="Only the last N.")
+@click.option("--tail", type=click.IntRange(min=1, max=10**9), help="Only the last N.")
 @click.option("--type", "event_type", help="Only this event type.")
 @click.option("--agent", help="Only events of this agent.")
 @json_option

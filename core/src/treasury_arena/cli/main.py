@@ -94,12 +94,20 @@ def execute(arguments: list[str]) -> int:
         return _fail("interrupted; nothing is lost: `arena resume` goes on from the last cycle", INTERRUPTED, arguments)
     except click.ClickException as error:
         error.show(sys.stderr)
-        _document(error.format_message(), error.exit_code, arguments)
+        if "--json" in arguments:
+            click.echo(json.dumps({"error": error.format_message(), "exit_code": error.exit_code}))
         return error.exit_code
     except TreasuryArenaError as error:
         return _fail(str(error), error.exit_code, arguments)
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 2, arguments)
+    except Exception as error:  # the last resort: one sentence, and the traceback on request
+        if os.environ.get("TREASURY_ARENA_TRACE"):
+            raise
+        where = f"{type(error).__name__}: {error}"
+        return _fail(f"failed with {where} (set TREASURY_ARENA_TRACE=1 for the traceback)", 1, arguments)
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -63,7 +63,8 @@ def run_command(
       arena run examples/history.toml --data DATA --seed 2 --out runs/second
     """
     registry = load_registry()
-    settings = read_config(config, registry, {"seed": seed})
+    text = read_text(config)
+    settings = read_config(config if config.is_file() else text, registry, {"seed": seed})
     stamp = WallClock().now().astimezone(UTC).strftime("%Y%m%d-%H%M%S")
     run_id = f"{settings.name}-{settings.profile}-s{settings.seed}-{stamp}"
     folder = RunFolder(out if out is not None else Path("runs") / run_id)
@@ -81,7 +82,6 @@ def run_command(
     }
     if folder.begun:
         raise ConfigError(f"{folder.path} already holds a run: `arena resume {folder.path}` goes on with it")
-    text = read_text(config)
     place = dereference(url) if url else str(folder.store_file)
     return _go(
         folder, settings, registry, notes, place, lambda: folder.begin(text, notes), quiet=quiet, as_json=as_json

@@ -169,9 +169,12 @@ class TradingEngine:
             limits=self._named_limits,
         )
         for validator in self._validators:
-            reason = validator.refuse(facts)
+            try:
+                reason = validator.refuse(facts)
+            except Exception as error:  # isolation: a validator that raises refuses (fails closed)
+                reason = f"the validator raised {type(error).__name__}: {error}"
             if reason is not None:
-                return f"{validator.name}: {reason}"
+                return f"{validator.name}: {str(reason).encode('utf-8', 'replace').decode()}"
         return None
 
     def submit_trade(self, account: Account, intent: Intent, equity_raw: int) -> str | None:
