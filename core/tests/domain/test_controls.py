@@ -30,7 +30,7 @@ def test_a_dollar_lent_for_a_year_compounds_every_hour() -> None:
 
 
 def test_a_rate_is_earned_over_the_step_that_ends_at_its_row() -> None:
-    index = controls.lending_index([0.365, 0.73, 99.0], 86_400)
+    index = controls.lending_index([99.0, 0.365, 0.73], 86_400)
     assert index.tolist() == pytest.approx([1.0, 1.001, 1.001 * 1.002])
 
 
