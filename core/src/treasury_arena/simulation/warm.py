@@ -6,6 +6,7 @@ need not be picklable and the caller's main module is not run again, as multipro
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -30,23 +31,32 @@ def compile_kernels(kernels: Sequence[Kernel], processes: int = 2) -> list[str]:
     cold = {k.generated.name: k for k in kernels if not k.generated.compiled}
     if len(cold) < 2 or processes < 2:
         return []
-    with ThreadPoolExecutor(processes) as pool:
-        done = list(pool.map(_compile_apart, cold.values()))
-    return [name for name, ok in zip(cold, done, strict=True) if ok]
+    order = list(cold.values())
+    groups = [order[first::processes] for first in range(min(processes, len(order)))]
+    with ThreadPoolExecutor(len(groups)) as pool:
+        list(pool.map(_compile_apart, groups))
+    return [name for name, kernel in cold.items() if kernel.generated.compiled]
 
 
-def _compile_apart(kernel: Kernel) -> bool:
+def _compile_apart(kernels: Sequence[Kernel]) -> None:
+    """Compile kernels one after the other in one process: numba is imported once. What fails is compiled by its first run."""
     order = {
         "path": sys.path,
-        "name": kernel.generated.name,
-        "folder": str(kernel.generated.folder),
-        "roles": len(kernel.layout.roles),
-        "genes": kernel.strategy.space.size,
-        "rows": len(kernel.layout.rows),
-        "gathered": len(kernel.layout.gathered),
+        "kernels": [
+            {
+                "name": kernel.generated.name,
+                "folder": str(kernel.generated.folder),
+                "roles": len(kernel.layout.roles),
+                "genes": kernel.strategy.space.size,
+                "rows": len(kernel.layout.rows),
+                "gathered": len(kernel.layout.gathered),
+            }
+            for kernel in kernels
+        ],
     }
-    try:
-        done = subprocess.run(
+    # A failure or a timeout shows as a kernel that is still not compiled.
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(
             [sys.executable, "-m", "treasury_arena.simulation.warm"],
             input=json.dumps(order),
             text=True,
@@ -54,17 +64,15 @@ def _compile_apart(kernel: Kernel) -> bool:
             timeout=TIMEOUT_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
 
 
 def main() -> None:
-    """Compile the kernel module described on standard input."""
+    """Compile the kernel modules described on standard input."""
     order = json.load(sys.stdin)
     sys.path[:] = [*sys.path, *(entry for entry in order["path"] if entry not in sys.path)]
-    generated = Generated(order["name"], Path(order["folder"]))
-    compile_generated(generated, order["roles"], order["genes"], order["rows"], order["gathered"])
+    for kernel in order["kernels"]:
+        generated = Generated(kernel["name"], Path(kernel["folder"]))
+        compile_generated(generated, kernel["roles"], kernel["genes"], kernel["rows"], kernel["gathered"])
 
 
 if __name__ == "__main__":
