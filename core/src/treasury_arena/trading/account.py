@@ -33,6 +33,7 @@ class Account:
         daily_raw, daily_nav: equity and nav at each day's close since the last mark.
         share_sum, share_steps: role -> summed share of equity, and steps, since the last mark.
         failed: (kind, reason) once its code failed.
+        told_of_stop: True once a HARD stop has refused its orders since the last mark: once is enough for the log.
         fresh: True after new capital came in: the next decision that does not HOLD puts it to work, whatever the band.
         closing: True once it must only be sold; its strategy is not asked any more.
     """
@@ -67,6 +68,7 @@ class Account:
     failed: tuple[str, str] | None = None
     closing: bool = False
     fresh: bool = False
+    told_of_stop: bool = False
 
     @property
     def available_raw(self) -> int:
@@ -108,7 +110,7 @@ class Account:
 
     def start_interval(self) -> None:
         """Forget what the last mark has recorded."""
-        self.orders, self.costs_raw, self.share_steps = 0, 0, 0
+        self.orders, self.costs_raw, self.share_steps, self.told_of_stop = 0, 0, 0, False
         self.daily_raw, self.daily_nav, self.share_sum = [], [], {}
 
 

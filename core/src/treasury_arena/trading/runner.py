@@ -99,6 +99,10 @@ class LiveRunner:
         target = account.target
         assert target is not None
         account.target = None
+        if self.engine.stop_level == "HARD":
+            if account.told_of_stop:
+                return
+            account.told_of_stop = True
         values = self.values(account, markets, row)
         equity = account.cash_raw + sum(values.values())
         goals = {role: int(target[role] * equity) for role in desk.roles}
