@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ from treasury_arena_history.survey import Finding, Survey, survey
 
 @attrs.frozen
 class Loaded:
-    """What the check needs of a configuration: the section, the period (None: all the files have) and the grid step."""
+    """What the check needs of a configuration: the section, the period (None: all the files have) and the grid step.
+
+    The period begins with the first training window, which a run reads too.
+    """
 
     section: HistorySection
     start: date | None
@@ -51,7 +54,9 @@ def load_section(path: Path) -> Loaded:
     if section is None:
         raise ConfigError(f"{path} has no section [source.history]")
     settings = reading.settings
-    return Loaded(section, settings.start, settings.end, STEP_SECONDS[settings.step])
+    training = timedelta(days=settings.population.training_days)
+    start = None if settings.start is None else settings.start - training
+    return Loaded(section, start, settings.end, STEP_SECONDS[settings.step])
 
 
 @click.group()
@@ -67,7 +72,11 @@ def data() -> None:
 @data.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder the configured files are relative to.")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day to look at (default: the configuration's).")
+@click.option(
+    "--start",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day to look at (default: the first of the configuration's training window).",
+)
 @click.option(
     "--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day to look at, inclusive (default: the configuration's)."
 )
