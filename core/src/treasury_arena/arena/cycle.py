@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-import attrs
 import numpy as np
 
 from treasury_arena.arena import judging
@@ -13,6 +11,7 @@ from treasury_arena.arena.births import Breeder, agent_name, ranked
 from treasury_arena.arena.desk import World
 from treasury_arena.arena.funding import Funding
 from treasury_arena.arena.journal import CycleJournal
+from treasury_arena.arena.phases import PHASES, Bred, CycleReport, Listener, known_score, silent
 from treasury_arena.arena.records import AgentRecord, RecordKeeper
 from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState
@@ -23,43 +22,7 @@ from treasury_arena.events import catalog
 from treasury_arena.evolution.trials import TrialStats
 from treasury_arena.trading.runner import LiveRunner
 
-#: The phases of a cycle in order; a listener is told on reaching each, with the cycle's number.
-PHASES = ("observe", "live", "judge", "breed", "allocate", "record", "commit", "committed")
-
-Listener = Callable[[str, int], None]
-
-
-def silent(phase: str, cycle: int) -> None:
-    """The listener that does nothing."""
-
-
-@attrs.define
-class CycleReport:
-    """What a progress display shows after a cycle."""
-
-    cycle: int
-    row: int
-    date: str
-    alive: int
-    simulation: int
-    proving: int
-    arena: int
-    dead: int
-    graduated: int
-    best: float
-    median: float
-    capital_raw: int
-    trials: int
-    agent_steps: int
-
-
-@attrs.define
-class Bred:
-    """What the searches of one cycle tried: every genome evaluated, failed ones too, is a trial."""
-
-    generations: list[dict[str, object]] = attrs.field(factory=list)
-    sharpes: dict[str, TrialStats] = attrs.field(factory=dict)
-    trials: int = 0
+__all__ = ["PHASES", "Cycle", "CycleReport", "Listener", "silent"]
 
 
 class Cycle:
@@ -315,8 +278,8 @@ class Cycle:
                 {
                     "strategy": name,
                     "generation": generation.generation,
-                    "best": _known(generation.best),
-                    "median": _known(generation.median),
+                    "best": known_score(generation.best),
+                    "median": known_score(generation.median),
                     "diversity": generation.diversity,
                     "restarts": generation.restarts,
                 }
@@ -418,8 +381,3 @@ class Cycle:
 
     def _days(self, start: int, row: int) -> int:
         return (row - start) // self.keeper.day
-
-
-def _known(score: float) -> float | None:
-    """A score for the record; None when every genome of the generation had failed."""
-    return score if np.isfinite(score) else None
