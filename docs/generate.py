@@ -69,6 +69,7 @@ def commands_page() -> str:
         "JSON document on standard output and everything else on standard error.\n",
     ]
     for path, command in commands(arena, "arena"):
+        command._help_option = None  # click keeps the one that an earlier context made
         context = click.Context(
             command,
             info_name=path,
