@@ -54,3 +54,18 @@ def test_another_seed_gives_another_run(
     done = house.arena("run", small_config, "--out", tmp_path / "run", "--seed", 6, "--json", "--quiet").ok()
     assert done.json["digest"] != finished_json["digest"]
     assert done.json["seed"] == 6
+
+
+def test_how_and_where_a_run_happens_is_not_in_its_digest(
+    house: Any, finished_json: dict[str, Any], tmp_path: Path
+) -> None:
+    """Executor, store and reporters of the configuration file are circumstances, not content."""
+    changes = {
+        "executor.workers": 2,
+        "store.url": f"sqlite:///{tmp_path / 'elsewhere.db'}",
+        "report.reporters": ["report"],
+    }
+    config = house.write(tmp_path / "circumstances.toml", changes)
+    done = house.arena("run", config, "--out", tmp_path / "run", "--json", "--quiet").ok()
+    assert done.json["digest"] == finished_json["digest"]
+    assert (tmp_path / "elsewhere.db").exists()
