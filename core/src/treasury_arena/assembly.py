@@ -41,7 +41,7 @@ from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.simulation.kernel import Kernel, prepare
-from treasury_arena.simulation.warm import compile_kernels
+from treasury_arena.simulation.warm import Compilation
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
@@ -143,8 +143,6 @@ def assemble(
     threads = workers or settings.executor.workers or os.cpu_count() or 1
     source = make_source(settings, registry, data, cache)
     window, first = run_window(settings, list(strategies.values()))
-    frame = source.fetch(window)
-    check_frame(frame, window, specs, settings)
     kernels = {
         name: prepare(
             strategy,
@@ -154,7 +152,10 @@ def assemble(
         )
         for name, strategy in strategies.items()
     }
-    compile_kernels(list(kernels.values()), processes=2)
+    with Compilation(list(kernels.values())) as compilation:
+        frame = source.fetch(window)
+        check_frame(frame, window, specs, settings)
+        compilation.wait()
     markets = exact_markets(registry, specs, frame, settings)
     world = World(
         frame=frame,

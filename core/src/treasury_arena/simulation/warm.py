@@ -6,73 +6,124 @@ need not be picklable and the caller's main module is not run again, as multipro
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import json
+import os
+import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 
 from treasury_arena.simulation.generate import Generated
 from treasury_arena.simulation.kernel import Kernel, compile_generated
 
-TIMEOUT_SECONDS = 300
-
 
 def compile_kernels(kernels: Sequence[Kernel], processes: int = 2) -> list[str]:
-    """Fill the cache of every kernel that is not compiled yet, up to `processes` at a time.
+    """Fill the cache of every kernel that is not compiled yet, up to `processes` at a time; returns their module names."""
+    with Compilation(kernels, processes) as compilation:
+        return compilation.wait()
+
+
+class Compilation:
+    """Kernels being compiled while the caller does something else; leaving the context ends the processes.
 
     A kernel whose process fails (its plugin is not importable in a new process, the cache cannot be written) is compiled by
-    its first run instead, which then also tells what is wrong with it.
+    its first run instead, which then also tells what is wrong with it. So is a single cold kernel.
 
-    Returns the names of the kernel modules compiled here.
+    Args:
+        kernels: those that are compiled already are left alone.
+        processes: how many compile side by side.
     """
-    cold = {k.generated.name: k for k in kernels if not k.generated.compiled}
-    if len(cold) < 2 or processes < 2:
-        return []
-    order = list(cold.values())
-    groups = [order[first::processes] for first in range(min(processes, len(order)))]
-    with ThreadPoolExecutor(len(groups)) as pool:
-        list(pool.map(_compile_apart, groups))
-    return [name for name, kernel in cold.items() if kernel.generated.compiled]
+
+    def __init__(self, kernels: Sequence[Kernel], processes: int = 2) -> None:
+        cold = {kernel.generated.name: kernel for kernel in kernels if not kernel.generated.compiled}
+        self._cold = cold if len(cold) > 1 and processes > 1 else {}
+        self._waiting: queue.SimpleQueue[Kernel] = queue.SimpleQueue()
+        # The largest first, so that no process ends long before the other.
+        for kernel in sorted(cold.values(), key=lambda k: (-len(k.layout.rows), k.generated.name)):
+            self._waiting.put(kernel)
+        self._running: list[subprocess.Popen[str]] = []
+        self._threads: list[threading.Thread] = []
+        self._processes = min(processes, len(self._cold))
+
+    def __enter__(self) -> Compilation:
+        for _ in range(self._processes):
+            try:
+                process = _start()
+            except OSError:
+                break  # no further process can be had: the kernels are compiled by their first runs
+            thread = threading.Thread(target=self._feed, args=(process,), name="arena-compile", daemon=True)
+            self._running.append(process)
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def wait(self) -> list[str]:
+        """Wait until nothing is left to compile; returns the names of the kernel modules compiled."""
+        for thread in self._threads:
+            thread.join()
+        return [name for name, kernel in self._cold.items() if kernel.generated.compiled]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._running:
+            process.kill()
+        for thread in self._threads:
+            thread.join()
+
+    def _feed(self, process: subprocess.Popen[str]) -> None:
+        """Give one process kernel after kernel, until none is left or it ends."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process:
+            try:
+                print(json.dumps(sys.path), file=process.stdin, flush=True)
+                while process.stdout.readline():
+                    print(_order(self._waiting.get_nowait()), file=process.stdin, flush=True)
+            except (queue.Empty, OSError):
+                return
 
 
-def _compile_apart(kernels: Sequence[Kernel]) -> None:
-    """Compile kernels one after the other in one process: numba is imported once. What fails is compiled by its first run."""
-    order = {
-        "path": sys.path,
-        "kernels": [
-            {
-                "name": kernel.generated.name,
-                "folder": str(kernel.generated.folder),
-                "roles": len(kernel.layout.roles),
-                "genes": kernel.strategy.space.size,
-                "rows": len(kernel.layout.rows),
-                "gathered": len(kernel.layout.gathered),
-            }
-            for kernel in kernels
-        ],
-    }
-    # A failure or a timeout shows as a kernel that is still not compiled.
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
-            [sys.executable, "-m", "treasury_arena.simulation.warm"],
-            input=json.dumps(order),
-            text=True,
-            capture_output=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
+def _start() -> subprocess.Popen[str]:
+    # Colouring the refusals that numba collects while it tries signatures costs a twentieth of the compilation.
+    return subprocess.Popen(
+        [sys.executable, "-m", "treasury_arena.simulation.warm"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING": "1"},
+    )
+
+
+def _order(kernel: Kernel) -> str:
+    return json.dumps(
+        {
+            "name": kernel.generated.name,
+            "folder": str(kernel.generated.folder),
+            "roles": len(kernel.layout.roles),
+            "genes": kernel.strategy.space.size,
+            "rows": len(kernel.layout.rows),
+            "gathered": len(kernel.layout.gathered),
+        }
+    )
 
 
 def main() -> None:
-    """Compile the kernel modules described on standard input."""
-    order = json.load(sys.stdin)
-    sys.path[:] = [*sys.path, *(entry for entry in order["path"] if entry not in sys.path)]
-    for kernel in order["kernels"]:
-        generated = Generated(kernel["name"], Path(kernel["folder"]))
-        compile_generated(generated, kernel["roles"], kernel["genes"], kernel["rows"], kernel["gathered"])
+    """Compile the kernel modules named on standard input, a line each; a line on standard output asks for the next."""
+    gc.disable()  # numba's many small objects live as long as this process anyway
+    path = json.loads(sys.stdin.readline())
+    sys.path[:] = [*sys.path, *(entry for entry in path if entry not in sys.path)]
+    print(flush=True)
+    for line in sys.stdin:
+        order = json.loads(line)
+        generated = Generated(order["name"], Path(order["folder"]))
+        compile_generated(generated, order["roles"], order["genes"], order["rows"], order["gathered"])
+        print(flush=True)
 
 
 if __name__ == "__main__":
