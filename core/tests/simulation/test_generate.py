@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import pytest
 from kernel_plugins import build, farmer, minimal, six, tactical
 
 from treasury_arena.contracts.strategy import Strategy
-from treasury_arena.errors import PluginError
+from treasury_arena.errors import DataError, PluginError
 from treasury_arena.simulation import generate
-from treasury_arena.simulation.warm import compile_kernels
+from treasury_arena.simulation.warm import Compilation, compile_kernels
 
 SUPPORT = Path(build.__file__).parent
 
@@ -182,3 +183,19 @@ def test_several_kernels_compile_in_processes_of_their_own(tmp_path: Path, monke
     assert sorted(compile_kernels(kernels)) == sorted(kernel.generated.name for kernel in kernels)
     assert all(kernel.generated.compiled for kernel in kernels)
     assert compile_kernels(kernels) == []
+
+
+def test_compilation_is_given_up_when_what_goes_on_beside_it_fails(tmp_path: Path) -> None:
+    kernels = [build.kernel(strategy, tmp_path) for strategy in (minimal.COIN, minimal.LENT)]
+    seen: list[str] = []
+
+    def load() -> None:
+        seen.extend(thread.name for thread in threading.enumerate())
+        raise DataError("no rows")
+
+    with pytest.raises(DataError), Compilation(kernels):
+        load()
+    assert seen.count("arena-compile") == 2
+    # A thread ends when its process has.
+    assert "arena-compile" not in [thread.name for thread in threading.enumerate()]
+    assert not any(kernel.generated.compiled for kernel in kernels)
