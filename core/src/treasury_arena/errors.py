@@ -76,6 +76,14 @@ class EmergencyStopError(TreasuryArenaError):
     """Refused because the emergency stop is engaged."""
 
 
+class ExecutionError(TreasuryArenaError):
+    """An order that its market did not execute; `costs` are base units of the base asset lost on the attempt."""
+
+    def __init__(self, message: str, costs: int = 0) -> None:
+        super().__init__(message)
+        self.costs = costs
+
+
 class AgentError(TreasuryArenaError):
     """One agent's own failure (raised, looped beyond its limit, returned a non-finite or over-sized target)."""
 

@@ -90,7 +90,7 @@ def test_interest_is_posted_with_the_next_order(bench: Any) -> None:
     transfers = [t for entry in bench.journal.posted for t in entry.transfers if t.reason == "interest"]
     posted = sum(line.amount_raw for line in transfers[0].lines if line.account.startswith("agent:"))
     market, name = bench.engine.market("usd"), account.agent_id
-    assert posted == waiting["usd", "USDC"] > 0
+    assert posted == waiting["usd", "position", "USDC"] > 0
     assert account.interest == {}
     now = bench.journal.ledger.balance(accounts.agent_position(name, "usd"), "USDC")
     assert now == market.holdings(account.positions["usd"])["USDC"] > before + posted
@@ -353,6 +353,7 @@ def test_stats_add_up(bench: Any) -> None:
     assert bench.engine.get_execution_stats() == {
         "submitted": 3,
         "executed": 2,
+        "failed": 0,
         "rejected": 1,
         "open": 1,
         "notional_raw": 6_000 * USD,

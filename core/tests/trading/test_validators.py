@@ -30,6 +30,7 @@ GOOD = OrderFacts(
     increases=True,
     coin=True,
     notional_raw=1_000,
+    cash_raw=1_000,
     cost_raw=1,
     available_raw=10_000,
     equity_raw=10_000,
@@ -42,7 +43,10 @@ GOOD = OrderFacts(
 
 
 def facts(limits: dict[str, float] | None = None, **change: Any) -> OrderFacts:
-    return attrs.evolve(GOOD, limits=limits or {}, **change)
+    """A purchase takes as much cash as it moves, a sale none, unless told."""
+    increases = change.get("increases", True)
+    cash = change.get("notional_raw", GOOD.notional_raw) if increases else 0
+    return attrs.evolve(GOOD, limits=limits or {}, **{"cash_raw": cash, **change})
 
 
 CASES: list[tuple[Validator, OrderFacts, bool]] = [
@@ -53,16 +57,22 @@ CASES: list[tuple[Validator, OrderFacts, bool]] = [
     (CapitalValidator(), facts(available_raw=0, increases=False), True),
     (CapitalValidator(), facts(notional_raw=-1), False),
     (CapitalValidator(), facts(cost_raw=-1), False),
+    (CapitalValidator(), facts(notional_raw=25_000, cash_raw=10_000), True),
+    (CapitalValidator(), facts(notional_raw=0, cash_raw=10_001), False),
+    (CapitalValidator(), facts(cash_raw=-1), False),
     (PositionLimitValidator(), facts({"position_share_max": 0.3}, position_raw=2_000), True),
     (PositionLimitValidator(), facts({"position_share_max": 0.3}, position_raw=2_001), False),
     (PositionLimitValidator(), facts({"position_share_max": 0.3}, position_raw=9_000, increases=False), True),
     (PositionLimitValidator(), facts({"position_share_max": 0.3}, position_raw=9_000, coin=False), True),
+    (PositionLimitValidator(), facts({"position_share_max": 0.3}, notional_raw=9_000, cash_raw=3_000), True),
     (PositionLimitValidator(), facts({"position_share_max": 0.3}, equity_raw=0), False),
     (PositionLimitValidator(), facts({"position_share_max": NAN}), False),
     (PositionLimitValidator(), facts(position_raw=10**9), True),
     (TradeSizeValidator(), facts({"trade_share_max": 0.1}), True),
     (TradeSizeValidator(), facts({"trade_share_max": 0.1}, notional_raw=1_001), False),
     (TradeSizeValidator(), facts({"trade_share_max": 0.1}, notional_raw=9_000, increases=False), True),
+    (TradeSizeValidator(), facts({"trade_share_max": 0.1}, notional_raw=5_000, cash_raw=1_000), True),
+    (TradeSizeValidator(), facts({"trade_raw_max": 4_999.0}, notional_raw=5_000, cash_raw=1_000), False),
     (TradeSizeValidator(), facts({"trade_share_max": 0.1}, equity_raw=0), False),
     (TradeSizeValidator(), facts({"trade_share_max": NAN}), False),
     (TradeSizeValidator(), facts({"trade_raw_min": 1_000.0}), True),

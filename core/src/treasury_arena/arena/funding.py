@@ -148,6 +148,8 @@ class Funding:
                 sold_all = self._sell_out(account, desk, role, row) and sold_all
         if not sold_all:
             return False
+        if self._owes(account, desk):
+            return False
         self._sweep_dust(account, desk, row)
         if account.cash_raw:
             self.give_back(account, pool, account.cash_raw, row, reason)
@@ -158,23 +160,28 @@ class Funding:
 
     def _sell_out(self, account: Account, desk: Desk, role: str, row: int) -> bool:
         """Sell a whole position, in smaller slices where the market refuses its size; False when some of it stays."""
-        market, control = self.engine.market(desk.roles[role]), self._controls(desk, role)
+        market = self.engine.market(desk.roles[role])
         slices, target, halvings = 0, 0, 0
         while slices < SLICES_MAX:
             state = self.engine.accrue(account, role, market, row)
             value = market.value(state, row)
-            fill, refused = self.engine.quote(market, state, target, row, control)
+            fill, refused = self.engine.quote(market, state, target, row)
             if refused and halvings < HALVINGS_MAX:
                 target, halvings = value - (value - target) // 2, halvings + 1
                 continue
             if fill is None:
                 return not refused
-            intent = Intent(account.agent_id, role, desk.roles[role], target, row, control, f"close/{slices}")
+            intent = Intent(account.agent_id, role, desk.roles[role], target, row, (), f"close/{slices}")
             if self.engine.trade(account, intent, self.equity_raw(account, row)) is None:
                 return False
             slices, halvings = slices + 1, 0
             target = max(0, 2 * target - value)  # the same slice again
         return False
+
+    def _owes(self, account: Account, desk: Desk) -> bool:
+        """Whether a position still owes tokens: a debt cannot be left behind as dust."""
+        held = ((self.engine.market(desk.roles[role]), state) for role, state in account.positions.items())
+        return any(amount < 0 for market, state in held for amount in market.holdings(state).values())
 
     def _sweep_dust(self, account: Account, desk: Desk, row: int) -> None:
         """What is too small to be sold leaves the books of the agent for the treasury's dust account."""
@@ -192,11 +199,6 @@ class Funding:
             self.journal.post(
                 CapitalReturned("reserve", 0, "dust"), account.agent_id, (Transfer("dust", tuple(lines)),)
             )
-
-    @staticmethod
-    def _controls(desk: Desk, role: str) -> tuple[float, ...]:
-        control = desk.models[role].control
-        return () if control is None else tuple(0.0 for _ in control._fields)
 
     def promote(self, agent: AgentState, row: int) -> None:
         """Move a proven agent to the main arena: the arena pool buys its holdings from the proving pool."""
@@ -249,9 +251,7 @@ class Funding:
             if value > 0 and equity > 0:
                 market = self.engine.market(self._desk(account).roles[role])
                 target = value + amount_raw * value // equity
-                fill, _ = self.engine.quote(
-                    market, account.positions[role], target, row, self._controls(self._desk(account), role)
-                )
+                fill, _ = self.engine.quote(market, account.positions[role], target, row)
                 cost += fill.cost_raw if fill is not None else 0
         return cost
 
@@ -277,10 +277,8 @@ class Funding:
             for role, value in values.items():
                 target = max(0, value - need * value // total) if total else value
                 market = self.engine.market(desk.roles[role])
-                intent = Intent(
-                    account.agent_id, role, desk.roles[role], target, row, self._controls(desk, role), "withdraw"
-                )
-                fill, _ = self.engine.quote(market, account.positions[role], target, row, intent.control)
+                intent = Intent(account.agent_id, role, desk.roles[role], target, row, (), "withdraw")
+                fill, _ = self.engine.quote(market, account.positions[role], target, row)
                 if fill is not None:
                     cost += fill.cost_raw
                     orders.append(intent)

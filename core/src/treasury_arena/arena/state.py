@@ -245,6 +245,10 @@ def _settled(state: ArenaState, payload: catalog.OrderSettled, agent_id: str | N
     state.counts["orders"] += 1
 
 
+def _order_failed(state: ArenaState, payload: catalog.OrderFailed, agent_id: str | None, timestamp: str) -> None:
+    state.counts["failed"] += 1
+
+
 def _rejected(state: ArenaState, payload: catalog.OrderRejected, agent_id: str | None, timestamp: str) -> None:
     state.counts["rejected"] += 1
 
@@ -265,6 +269,7 @@ _HANDLERS: dict[type, Handler] = {
     catalog.PoolMarked: _pool_marked,
     catalog.OrderSettled: _settled,
     catalog.OrderRejected: _rejected,
+    catalog.OrderFailed: _order_failed,
     catalog.EvolutionCycleComplete: _completed_cycle,
     catalog.RunCompleted: _completed,
     catalog.EmergencyStopEngaged: _stopped,

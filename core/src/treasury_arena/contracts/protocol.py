@@ -16,7 +16,10 @@ ExactState = tuple[int, ...]
 
 @attrs.frozen
 class Leg:
-    """One posting of a fill. `account` is relative to the trading holder: ``cash``, ``position``, ``fee``, ``gas``, ``world``."""
+    """One posting of a fill. `account` is relative to the trading holder.
+
+    ``cash``, ``position`` (tokens it amounts to), ``debt`` (tokens it owes, never positive), ``fee``, ``gas``, ``world``.
+    """
 
     account: str
     asset: str
@@ -30,7 +33,7 @@ class Fill:
     Attributes:
         state: the position's exact state afterwards.
         legs: postings that sum to zero per asset; the ``cash`` leg is in the base asset.
-        notional_raw: size of the move in base units of the base asset, never negative.
+        notional_raw: size of the move in base units of the base asset, or of what is swapped for it where that is larger.
         cost_raw: fee, spread, impact and gas together, in base units of the base asset.
         slippage_bps: price paid against the quoted mid, in basis points, never negative (gas excluded).
     """
@@ -50,13 +53,17 @@ class Fill:
 class ExactMarket(ABC):
     """One market in exact integer arithmetic with the protocol's own rounding, over one market frame.
 
-    All methods are pure: they read rows of the frame up to `row` and never keep state of a holder.
+    All methods but `settle` are pure: they read rows of the frame up to `row` and never keep state of a holder.
     Values are base units of the base asset.
+
+    Attributes:
+        venue: where its fills happen: ``replay`` (in the books only), ``local`` (a test chain), ``live``.
     """
 
     spec: MarketSpec
     asset: Asset
     base: Asset
+    venue: str = "replay"
 
     @abstractmethod
     def open(self) -> ExactState:
@@ -70,8 +77,10 @@ class ExactMarket(ABC):
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         """Quote the move of the position's value to `target_raw` at `row`, costs coming out of what moves.
 
-        Nothing happens until the caller books the fill. None when the move is below the market's dust.
-        A purchase changes cash by exactly ``-(target_raw - value)``. Raises ValidationError for a negative target.
+        Nothing happens until the caller settles the fill. None when the move is below the market's dust and `control`
+        asks for no other shape of the position. An empty `control` keeps the position's shape, and a target of 0 leaves
+        nothing owed. A purchase changes cash by exactly ``-(target_raw - value)``. Raises ValidationError for a negative
+        target, and for a move that the market cannot take in one piece.
         """
 
     @abstractmethod
@@ -83,7 +92,18 @@ class ExactMarket(ABC):
 
     @abstractmethod
     def holdings(self, state: ExactState) -> Mapping[str, int]:
-        """Tokens the position amounts to on the ledger's ``position`` account, by asset symbol (as of the last accrual)."""
+        """Tokens the position amounts to, by asset symbol (as of the last accrual).
+
+        They stand on the ledger's ``position`` account; what is owed is negative and stands on the ``debt`` account.
+        """
+
+    def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
+        """Make a quoted fill happen and return what really happened; in replay the quote itself.
+
+        A chain's market sends transactions and reads their receipts. `intent_id` is the same when an order is tried again.
+        Raises ExecutionError when it did not happen.
+        """
+        return fill
 
     def views(self, state: ExactState, row: int) -> Mapping[str, float]:
         """The model's views of a position at `row`, by name; a market whose model has none need not override this."""

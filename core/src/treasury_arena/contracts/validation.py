@@ -17,7 +17,8 @@ class OrderFacts:
         market, asset: where and what.
         increases: True when the order raises exposure (a purchase or a deposit).
         coin: True for a market of a coin.
-        notional_raw: size of the move.
+        notional_raw: size of the move, or of what is swapped for it where that is larger (a leveraged position).
+        cash_raw: cash it takes, 0 when it gives some.
         cost_raw: worst-case cost including gas.
         available_raw: the agent's cash less everything reserved.
         equity_raw: the agent's equity.
@@ -35,6 +36,7 @@ class OrderFacts:
     increases: bool
     coin: bool
     notional_raw: int
+    cash_raw: int
     cost_raw: int
     available_raw: int
     equity_raw: int

@@ -161,6 +161,18 @@ class OrderSettled:
 
 
 @attrs.frozen
+class OrderFailed:
+    """A reserved order that its market did not execute: the reservation is released, only what the attempt cost is gone."""
+
+    intent_id: str
+    market: str
+    role: str
+    row: int
+    reason: str
+    cost_raw: int
+
+
+@attrs.frozen
 class OrderRejected:
     """An order that a validator, the emergency stop or the market refused; nothing moved."""
 

@@ -35,6 +35,7 @@ VERSIONS: dict[str, int] = {
     "OrderReserved": 1,
     "OrderSettled": 1,
     "OrderRejected": 1,
+    "OrderFailed": 1,
     "AgentMarked": 1,
     "PoolMarked": 1,
     "CapitalConservationChecked": 1,

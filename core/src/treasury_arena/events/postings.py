@@ -1,4 +1,4 @@
-"""The laws of posting: sums of zero per asset, accounts that may not be negative. The one place that knows them.
+"""The laws of posting: sums of zero per asset, the side of zero each account stays on. The one place that knows them.
 
 The store applies them inside its transaction, `treasury_arena.ledger.book` while a cycle is being built, the audit to rows.
 """
@@ -19,7 +19,7 @@ AMOUNT_LIMIT = 10**78
 """Amounts and balances stay below this in absolute value: the range of NUMERIC(78,0)."""
 
 _ACCOUNT = re.compile(
-    r"(treasury:[^:\s]+(:lent)?|pool:[^:\s]+(:lent)?|agent:[^:\s]+:(available|reserved|position:\S+)|fee:\S+|gas|world:\S+)"
+    r"(treasury:[^:\s]+(:lent)?|pool:[^:\s]+(:lent)?|agent:[^:\s]+:(available|reserved|(position|debt):\S+)|fee:\S+|gas|world:\S+)"
 )
 
 
@@ -29,13 +29,20 @@ def check_account(account: str) -> None:
     if not _ACCOUNT.fullmatch(account):
         raise ValidationError(
             f"account {account!r} is not of the form treasury:<name>[:lent], pool:<name>[:lent], "
-            "agent:<id>:available|reserved|position:<role>, fee:<market>, gas or world:<name>"
+            "agent:<id>:available|reserved|position:<role>|debt:<role>, fee:<market>, gas or world:<name>"
         )
 
 
-def may_be_negative(account: str) -> bool:
-    """Only the world outside the arena may owe."""
-    return account.startswith("world:")
+def is_debt(account: str) -> bool:
+    """Whether an account records what an agent's position owes."""
+    return account.startswith("agent:") and account.split(":", 3)[2] == "debt"
+
+
+def sign_is_legal(account: str, balance: int) -> bool:
+    """The world outside may owe and own, a debt is never positive, everything else is never negative."""
+    if account.startswith("world:"):
+        return True
+    return balance <= 0 if is_debt(account) else balance >= 0
 
 
 def check_transfer(transfer: Transfer) -> None:
@@ -58,7 +65,11 @@ def check_transfer(transfer: Transfer) -> None:
 
 
 def overdraft(account: str, asset: str, balance: int, amount: int) -> TreasuryArenaError:
-    """The error for an account that `amount` would leave negative: AllocationError for pools and treasury."""
+    """The error for an account that `amount` would leave on the wrong side: AllocationError for pools and treasury."""
+    if is_debt(account):
+        return CapitalConservationError(
+            f"{account} owes {-balance} base units of {asset} and cannot be paid {amount}; nothing was changed"
+        )
     kind = AllocationError if account.startswith(("pool:", "treasury:")) else CapitalConservationError
     return kind(f"{account} holds {balance} base units of {asset} and cannot give {-amount}; nothing was changed")
 
@@ -83,7 +94,7 @@ def settle(balances: Mapping[Key, int], transfers: Iterable[Transfer]) -> dict[K
     for key, amount in changes(transfers).items():
         before = balances.get(key, 0)
         now = before + amount
-        if now < 0 and not may_be_negative(key[0]):
+        if not sign_is_legal(key[0], now):
             raise overdraft(*key, before, amount)
         if abs(now) >= AMOUNT_LIMIT or abs(amount) >= AMOUNT_LIMIT:
             raise CapitalConservationError(f"{key[0]} would hold {now} base units of {key[1]}, beyond 78 digits")

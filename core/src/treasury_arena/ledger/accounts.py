@@ -39,6 +39,11 @@ def agent_position(agent_id: str, role: str) -> str:
     return _checked(f"agent:{agent_id}:position:{role}")
 
 
+def agent_debt(agent_id: str, role: str) -> str:
+    """Tokens that the position in `role` owes: negative or zero."""
+    return _checked(f"agent:{agent_id}:debt:{role}")
+
+
 def agent_prefix(agent_id: str) -> str:
     """Start of every account of an agent, for `balances(prefix)`."""
     return f"agent:{agent_id}:"
@@ -50,5 +55,5 @@ def fee(market: str) -> str:
 
 
 def world(name: str) -> str:
-    """Everybody else; the one kind of account that may be negative."""
+    """Everybody else; the one kind of account that may be positive and negative."""
     return _checked(f"world:{name}")

@@ -14,7 +14,7 @@ from treasury_arena.errors import TreasuryArenaError
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.events.hashing import GENESIS, digests
-from treasury_arena.events.postings import may_be_negative
+from treasury_arena.events.postings import sign_is_legal
 from treasury_arena.store import schema
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
 from treasury_arena.store.replay import Replay, differences, stored_tables
@@ -215,7 +215,7 @@ class _Auditor:
         for account, asset in sorted(touched, key=repr):
             self.checks["never_negative"] += 1
             amount = balances[account, asset]
-            if amount < 0 and not may_be_negative(str(account)):
+            if not sign_is_legal(str(account), amount):
                 self._find(_seq_of(seq), "never_negative", f"{account} holds {amount} {asset} after event {seq}")
         touched.clear()
 

@@ -143,7 +143,7 @@ _NO_TRADE: Row = dict.fromkeys(
 
 
 def _trade(row: Row | None, event: Event, key: Key) -> Row:
-    order: c.OrderReserved | c.OrderSettled | c.OrderRejected = event.payload
+    order: c.OrderReserved | c.OrderSettled | c.OrderFailed | c.OrderRejected = event.payload
     trade: Row = {
         **(row or _NO_TRADE),
         "intent_id": key[0],
@@ -160,6 +160,8 @@ def _trade(row: Row | None, event: Event, key: Key) -> Row:
     elif isinstance(order, c.OrderSettled):
         trade.update(status=order.status, path=order.path, slippage_bps=_real(order.slippage_bps))
         trade.update(notional_raw=str(order.notional_raw), cost_raw=str(order.cost_raw), cash_raw=str(order.cash_raw))
+    elif isinstance(order, c.OrderFailed):
+        trade.update(status="FAILED", reason=order.reason, cost_raw=str(order.cost_raw))
     else:
         trade.update(status="REJECTED", code=order.code, reason=order.reason, notional_raw=str(order.notional_raw))
     return trade
@@ -249,6 +251,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "OrderReserved": (_TRADE,),
     "OrderSettled": (_TRADE,),
     "OrderRejected": (_TRADE,),
+    "OrderFailed": (_TRADE,),
     "AgentMarked": (_agent(lambda row, event: {"equity_raw": str(event.payload.equity_raw)}),),
     "EvolutionCycleComplete": (
         Rule("simulation_snapshots", lambda event: ((event.payload.cycle,),), _snapshot, fresh=True),

@@ -22,7 +22,7 @@ class Account:
         cash_raw, reserved_raw: base units free and reserved.
         positions: role -> exact state.
         accrued_row: role -> row its position has been brought up to.
-        interest: (role, asset) -> base units of interest accrued and not yet posted.
+        interest: (role, ``position`` or ``debt``, asset) -> base units of interest accrued and not yet posted.
         own: the strategy's own state, floats.
         target: pending target by Target field name, or None.
         nav, base_nav, base_raw: net asset value per unit: base_nav * equity / base_raw since the last flow of capital.
@@ -50,7 +50,7 @@ class Account:
     reserved_raw: int = 0
     positions: dict[str, ExactState] = attrs.field(factory=dict)
     accrued_row: dict[str, int] = attrs.field(factory=dict)
-    interest: dict[tuple[str, str], int] = attrs.field(factory=dict)
+    interest: dict[tuple[str, str, str], int] = attrs.field(factory=dict)
     own: tuple[float, ...] | None = None
     target: dict[str, float] | None = None
     nav: float = 1.0

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
+from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.contracts.validation import OrderFacts, Validator
-from treasury_arena.errors import EmergencyStopError, ValidationError, nearest
+from treasury_arena.errors import EmergencyStopError, ExecutionError, ValidationError, nearest
 from treasury_arena.events.catalog import (
     EmergencyStopEngaged,
     EmergencyStopReleased,
+    OrderFailed,
     OrderRejected,
     OrderReserved,
     OrderSettled,
@@ -24,10 +25,13 @@ from treasury_arena.trading.account import Account
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
+from treasury_arena.trading.lines import HELD, fill_lines, freed_cash
 from treasury_arena.trading.states import IntentState, move_intent, walk_instant
 from treasury_arena.trading.validators import BUILT_IN
 
 STOP_LEVELS = ("OFF", "SOFT", "HARD")
+#: Mode -> venues of markets it may trade in.
+VENUES = {"simulation": ("replay",), "local": ("replay", "local")}
 
 
 @attrs.define
@@ -44,7 +48,7 @@ class Order:
 
 
 class TradingEngine:
-    """Executes orders in simulation mode: exact integer fills on an instant chain, the same states as live.
+    """Executes orders: exact integer fills on an instant chain, or on a local test chain, with the same states as live.
 
     Thread-safe: validation and reservation happen under one lock, so concurrent orders cannot pass a limit together.
 
@@ -55,9 +59,10 @@ class TradingEngine:
         limits: the configured limits.
         validators: asked in order after the built-in ones.
         record_stop: writes an emergency stop or its release at once; the journal unless given.
-        mode: ``simulation``; ``paper`` and ``live`` need an execution layer that is not part of this engine.
+        mode: ``simulation`` (replay only) or ``local`` (markets on a test chain too); ``paper`` and ``live`` need an
+            execution layer that is not part of this engine.
 
-    Raises ValidationError for an unknown mode.
+    Raises ValidationError for an unknown mode and for a market that does not belong in it.
     """
 
     def __init__(
@@ -70,10 +75,15 @@ class TradingEngine:
         mode: str = "simulation",
         record_stop: Callable[[EmergencyStopEngaged | EmergencyStopReleased], None] | None = None,
     ) -> None:
-        if mode != "simulation":
+        if mode not in VENUES:
             raise ValidationError(
-                f"trading mode {mode!r} is not available here: this engine executes 'simulation' only"
+                f"trading mode {mode!r} is not available here: this engine executes {' and '.join(map(repr, VENUES))} only"
             )
+        for name, market in markets.items():
+            if market.venue not in VENUES[mode]:
+                raise ValidationError(
+                    f"market {name!r} trades on the venue {market.venue!r}, which mode {mode!r} does not touch"
+                )
         self.arena_id = arena_id
         self.mode = mode
         self.markets = dict(markets)
@@ -104,17 +114,18 @@ class TradingEngine:
             held, legs = market.accrue(held, account.accrued_row[role], row)
             account.positions[role], account.accrued_row[role] = held, row
             for leg in legs:
-                if leg.account == "position" and leg.amount:
-                    key = (role, leg.asset)
+                if leg.account in HELD and leg.amount:
+                    key = (role, leg.account, leg.asset)
                     account.interest[key] = account.interest.get(key, 0) + leg.amount
         return held
 
     def interest(self, account: Account, role: str, market: ExactMarket) -> tuple[Line, ...]:
         """Ledger lines of the interest that waits for `role`."""
         lines: list[Line] = []
-        for (waiting, asset), amount in account.interest.items():
+        names = {name: of(account.agent_id, role) for name, of in HELD.items()}
+        for (waiting, name, asset), amount in account.interest.items():
             if waiting == role and amount:
-                lines.append(Line(accounts.agent_position(account.agent_id, role), asset, amount))
+                lines.append(Line(names[name], asset, amount))
                 lines.append(Line(accounts.world(market.spec.name), asset, -amount))
         return tuple(lines)
 
@@ -159,6 +170,7 @@ class TradingEngine:
             increases=increases,
             coin=market.spec.coin,
             notional_raw=fill.notional_raw,
+            cash_raw=max(0, -fill.cash_raw),
             cost_raw=fill.cost_raw,
             available_raw=account.available_raw,
             equity_raw=equity_raw,
@@ -236,10 +248,11 @@ class TradingEngine:
             return intent_id
 
     def execute_trade(self, intent_id: str) -> Fill:
-        """Execute a reserved order on the instant chain (C2 to C6) and post its legs.
+        """Execute a reserved order (C2 to C6) and post the legs of what really happened.
 
         Raises ValidationError for an unknown intent, EmergencyStopError when a HARD stop came in between
-        (the order stays reserved).
+        (the order stays reserved), ExecutionError when the market did not execute it (OrderFailed, the reservation is free
+        again).
         """
         with self._lock:
             order = self._open.get(intent_id)
@@ -248,11 +261,21 @@ class TradingEngine:
             if self.stop_level == "HARD":
                 raise EmergencyStopError("the emergency stop is engaged (HARD): nothing is executed")
             executing = move_intent(order.state, IntentState.EXECUTING)
-            account, intent, fill = order.account, order.intent, order.fill
+            account, intent = order.account, order.intent
             market = self.market(intent.market)
             agent = account.agent_id
+            try:
+                fill = market.settle(intent_id, account.positions[intent.role], order.fill, intent.row)
+            except ExecutionError as error:
+                self._fail(order, executing, market, error)
+                raise
             cash = accounts.agent_reserved(agent) if order.reserved_raw else accounts.agent_available(agent)
-            lines = _lines(fill.legs, agent, intent.role, market, cash)
+            lines = fill_lines(fill.legs, agent, intent.role, market, cash)
+            spare = order.reserved_raw - max(0, -fill.cash_raw) if order.reserved_raw else 0
+            if (
+                spare
+            ):  # the quote was not what it cost: what was reserved for more is free, what is missing comes from cash
+                lines = (*lines, *freed_cash(agent, market.base.symbol, spare))
             self.journal.post(
                 OrderSettled(
                     intent_id=intent_id,
@@ -283,16 +306,39 @@ class TradingEngine:
             self._counts["notional_raw"] += fill.notional_raw
             return fill
 
+    def _fail(self, order: Order, executing: IntentState, market: ExactMarket, error: ExecutionError) -> None:
+        account, intent = order.account, order.intent
+        base, agent = market.base.symbol, account.agent_id
+        lines: tuple[Line, ...] = freed_cash(agent, base, order.reserved_raw) if order.reserved_raw else ()
+        if error.costs:
+            lines += (Line(accounts.agent_available(agent), base, -error.costs), Line(accounts.GAS, base, error.costs))
+        self.journal.post(
+            OrderFailed(order.intent_id, intent.market, intent.role, intent.row, str(error), error.costs),
+            agent,
+            (Transfer("release", lines),) if lines else (),
+        )
+        account.reserved_raw -= order.reserved_raw
+        account.cash_raw -= error.costs
+        account.costs_raw += error.costs
+        order.state = move_intent(executing, IntentState.FAILED)
+        del self._open[order.intent_id]
+        self._counts["failed"] += 1
+
     def trade(self, account: Account, intent: Intent, equity_raw: int) -> Fill | None:
-        """Submit and execute as one; None when refused, below dust, or when this very intent was settled before."""
+        """Submit and execute as one; None when refused, below dust, failed, or when this very intent was settled before."""
         with self._lock:
             intent_id = self.submit_trade(account, intent, equity_raw)
-            return self.execute_trade(intent_id) if intent_id in self._open else None
+            if intent_id not in self._open:
+                return None
+            try:
+                return self.execute_trade(intent_id)
+            except ExecutionError:
+                return None  # OrderFailed says why; the next decision sees the position as it is
 
     def get_execution_stats(self) -> dict[str, int]:
-        """Counts since this engine was made: submitted, executed, rejected, open, notional_raw, cost_raw."""
+        """Counts since this engine was made: submitted, executed, failed, rejected, open, notional_raw, cost_raw."""
         with self._lock:
-            names = ("submitted", "executed", "rejected", "notional_raw", "cost_raw")
+            names = ("submitted", "executed", "failed", "rejected", "notional_raw", "cost_raw")
             return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
 
     def emergency_stop(self, reason: str, operator: str = "owner", level: str = "HARD") -> None:
@@ -336,15 +382,3 @@ class TradingEngine:
 def _need(reason: str, operator: str) -> None:
     if not reason.strip() or not operator.strip():
         raise ValidationError("an emergency stop, and its release, needs a reason and the name of its operator")
-
-
-def _lines(legs: Sequence[Leg], agent_id: str, role: str, market: ExactMarket, cash: str) -> tuple[Line, ...]:
-    """Turn a market's relative legs into ledger lines of this agent and market."""
-    names = {
-        "cash": cash,
-        "position": accounts.agent_position(agent_id, role),
-        "fee": accounts.fee(market.spec.name),
-        "gas": accounts.GAS,
-        "world": accounts.world(market.spec.name),
-    }
-    return tuple(Line(names[leg.account], leg.asset, leg.amount) for leg in legs if leg.amount)

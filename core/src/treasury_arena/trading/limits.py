@@ -21,8 +21,9 @@ class Limits:
 
     Attributes:
         position_share_max: largest share of an agent's equity in one coin position.
-        trade_share_max: largest order, as a share of the agent's equity.
-        trade_raw_min, trade_raw_max: smallest and largest order in base units. Leaving a position is exempt.
+        trade_share_max: most of its own money an agent may put into one order, as a share of its equity.
+        trade_raw_min, trade_raw_max: smallest and largest order in base units, borrowed money included. Leaving a position is
+            exempt.
         daily_trades_max: orders an agent may place on one UTC day.
         slippage_bps_max: largest expected slippage against the mid price, in basis points.
     """

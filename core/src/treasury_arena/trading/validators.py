@@ -21,9 +21,9 @@ class CapitalValidator(Validator):
     name = "capital"
 
     def refuse(self, order: OrderFacts) -> str | None:
-        needed = order.notional_raw if order.increases else 0
-        if order.notional_raw < 0 or order.cost_raw < 0:
-            return f"amounts must not be negative: notional {order.notional_raw}, cost {order.cost_raw}"
+        needed = order.cash_raw
+        if min(order.notional_raw, order.cash_raw, order.cost_raw) < 0:
+            return f"amounts must not be negative: notional {order.notional_raw}, cash {order.cash_raw}, cost {order.cost_raw}"
         if needed > order.available_raw:
             return f"needs {needed} base units and has {order.available_raw} available after reservations"
         return None
@@ -38,7 +38,7 @@ class PositionLimitValidator(Validator):
         limit = order.limits.get("position_share_max")
         if limit is None or not order.increases or not order.coin:
             return None
-        after = order.position_raw + order.notional_raw
+        after = order.position_raw + order.cash_raw
         if order.equity_raw > 0 and _within(after / order.equity_raw, limit):
             return None
         return f"the position would be {after} of {order.equity_raw} base units of equity, beyond the share {limit}"
@@ -53,8 +53,8 @@ class TradeSizeValidator(Validator):
         if not order.increases:
             return None
         share = order.limits.get("trade_share_max")
-        if share is not None and not (order.equity_raw > 0 and _within(order.notional_raw / order.equity_raw, share)):
-            return f"{order.notional_raw} base units are more than the share {share} of {order.equity_raw} equity"
+        if share is not None and not (order.equity_raw > 0 and _within(order.cash_raw / order.equity_raw, share)):
+            return f"{order.cash_raw} base units are more than the share {share} of {order.equity_raw} equity"
         smallest, largest = order.limits.get("trade_raw_min"), order.limits.get("trade_raw_max")
         if smallest is not None and not order.notional_raw >= smallest:
             return f"{order.notional_raw} base units are below the smallest order {smallest:.0f}"
