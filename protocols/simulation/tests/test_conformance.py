@@ -10,7 +10,15 @@ from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
 from treasury_arena.domain.frame import Window
-from treasury_arena.testing.conformance import ProtocolCase, ProtocolConformance, SourceConformance
+from treasury_arena.testing.conformance import (
+    FidelityConformance,
+    Holder,
+    MarketHolder,
+    ModelHolder,
+    ProtocolCase,
+    ProtocolConformance,
+    SourceConformance,
+)
 from treasury_arena.testing.frames import synthetic_frame
 from treasury_arena_simulation.config import SimulatedSection
 from treasury_arena_simulation.protocol import SimulationProtocol
@@ -41,6 +49,24 @@ class TestProtocol(ProtocolConformance):
     @pytest.fixture
     def case(self) -> ProtocolCase:
         return ProtocolCase(SimulationProtocol(), FRAME, SPECS, ASSETS, ASSETS["USDC"])
+
+
+@pytest.fixture(
+    params=[(spec, fidelity) for spec in SPECS for fidelity in ("model", "exact")], ids=lambda p: f"{p[0].name}-{p[1]}"
+)
+def held(request: pytest.FixtureRequest) -> Holder:
+    spec, fidelity = request.param
+    protocol = SimulationProtocol()
+    if fidelity == "model":
+        model = next(model for model in protocol.models if model.name == spec.model)
+        return ModelHolder(model, spec, FRAME)
+    return MarketHolder(protocol.exact(spec, FRAME, ASSETS, ASSETS["USDC"]))
+
+
+class TestFidelities(FidelityConformance):
+    @pytest.fixture
+    def holder(self, held: Holder) -> Holder:
+        return held
 
 
 class Context:

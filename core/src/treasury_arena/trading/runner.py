@@ -115,8 +115,9 @@ class LiveRunner:
         cash = account.available_raw
         for role, goal in goals.items():
             need = goal - values[role]
-            if need > 0:
-                if buys > cash:
+            # What can be reshaped is asked even where nothing is to be bought, as in the kernel.
+            if need > 0 or (need == 0 and desk.models[role].control is not None):
+                if buys > cash and need:
                     need = need * cash // buys
                 self._order(account, desk, role, values[role] + need, row, target, equity)
 

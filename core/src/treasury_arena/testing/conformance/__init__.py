@@ -8,6 +8,7 @@
 The hypothesis searches are derandomised: they give the same cases on every machine.
 """
 
+from treasury_arena.testing.conformance.fidelities import FidelityConformance, Holder, MarketHolder, ModelHolder
 from treasury_arena.testing.conformance.fitness import FitnessConformance, sample_records
 from treasury_arena.testing.conformance.operators import (
     CrossoverConformance,
@@ -22,7 +23,11 @@ from treasury_arena.testing.conformance.strategies import StrategyCase, Strategy
 
 __all__ = [
     "CrossoverConformance",
+    "FidelityConformance",
     "FitnessConformance",
+    "Holder",
+    "MarketHolder",
+    "ModelHolder",
     "MutationConformance",
     "ProtocolCase",
     "ProtocolConformance",
