@@ -1,7 +1,6 @@
 """The exact venues: integers only, every rounding against the trader.
 
-A frame's floats become integers in one way: the float's own binary fraction times 10^18 (prices, parameters) or base units
-(USD amounts), rounded half up; interest factors are floored at 10^-27 (one ray). A lending position is kept as its balance
+Interest factors are floored at 10^-27 (one ray). A lending position is kept as its balance
 in base units times one ray and grows row by row, so that its state means the same in every frame that holds the rows, and
 the order in which intervals are split changes nothing.
 """
@@ -11,58 +10,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 
+from treasury_arena.contracts.bound import ONE, RAY, SECONDS_PER_YEAR, BoundMarket, ceil_div, fixed, legs
 from treasury_arena.contracts.position import MarketSpec, PositionModel
-from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
+from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ConfigError, DataError, ValidationError, nearest
-
-RAY = 10**27
-ONE = 10**18
-SECONDS_PER_YEAR = 31_536_000
+from treasury_arena.errors import ConfigError, ValidationError
 
 
-def ceil_div(above: int, below: int) -> int:
-    """Quotient rounded up, for a positive divisor."""
-    return -(-above // below)
-
-
-def fixed(value: float, scale: int) -> int:
-    """`value` times `scale` as an integer, rounded half up from the float's exact binary value."""
-    above, below = value.as_integer_ratio()
-    return (2 * above * scale + below) // (2 * below)
-
-
-class SimulatedMarket(ExactMarket):
-    """What both venues share: bound columns, parameters, quoting, and a fill's postings.
-
-    Raises ConfigError for an unknown parameter or market field, a missing one, or an impossible value; DataError for a row
-    with a price or depth that is not positive, or a negative gas price or rate.
-    """
+class SimulatedMarket(BoundMarket):
+    """What both venues share: quoting, and a fill's postings."""
 
     def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
-        self.spec, self.asset, self.base, self._frame = spec, asset, base, frame
-        self._columns = {field: frame[column] for field, column in _bound(spec, model).items()}
-        for field, low in (("price", 0.0), ("depth", 0.0)):
-            self._refuse_rows(field, low, strict=True)
-        for field in ("gas", "rate"):
-            self._refuse_rows(field, 0.0, strict=False)
-        self._params = _parameters(spec, model)
+        super().__init__(spec, model, frame, asset, base)
         self._dust = fixed(self._params["dust"], base.unit)
         self._fee = fixed(self._params["fee"] if "fee" in self._params else self._params["swap_fee"], ONE)
-        self._actions = fixed(self._params.get("actions", 1.0), ONE)
-
-    def _refuse_rows(self, field: str, low: float, *, strict: bool) -> None:
-        if field not in self._columns:
-            return
-        values = self._columns[field]
-        bad = (values <= low if strict else values < low).nonzero()[0]
-        if bad.size:
-            row = int(bad[0])
-            raise DataError(
-                f"column {self.spec.columns[field]!r} is {values[row]} at row {row} ({self._frame.time(row)}); market "
-                f"{self.spec.name!r} needs {'more than' if strict else 'at least'} {low:g}"
-            )
 
     @abstractmethod
     def _tokens(self, state: ExactState) -> int:
@@ -71,25 +33,6 @@ class SimulatedMarket(ExactMarket):
     @abstractmethod
     def _moved(self, state: ExactState, tokens: int) -> ExactState:
         """The state after `tokens` base units came in (negative: went out)."""
-
-    def _check_rows(self, row_from: int, row_to: int) -> None:
-        if not 0 <= row_from <= row_to < self._frame.rows:
-            raise ValidationError(
-                f"market {self.spec.name!r}: cannot accrue from row {row_from} to row {row_to} of {self._frame.rows}"
-            )
-
-    def _price(self, row: int) -> int:
-        return fixed(float(self._columns["price"][row]), ONE) if "price" in self._columns else ONE
-
-    def _worth(self, tokens: int, row: int) -> int:
-        return tokens * self._price(row) * self.base.unit // (ONE * self.asset.unit)
-
-    def _tokens_for(self, usd: int, row: int) -> int:
-        return usd * ONE * self.asset.unit // (self._price(row) * self.base.unit)
-
-    def _gas(self, row: int) -> int:
-        gas = fixed(float(self._columns["gas"][row]), ONE)
-        return ceil_div(gas * self._actions * self.base.unit, ONE * ONE)
 
     def _slippage(self, size: int, row: int) -> int:
         return 0
@@ -101,10 +44,7 @@ class SimulatedMarket(ExactMarket):
         return {self.asset.symbol: self._tokens(state)}
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        if target_raw < 0:
-            raise ValidationError(
-                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
-            )
+        self._check_target(target_raw)
         held = self._tokens(state)
         move = target_raw - self._worth(held, row)
         size = abs(move)
@@ -121,7 +61,7 @@ class SimulatedMarket(ExactMarket):
         else:
             tokens = self._tokens_for(target_raw, row) - held
             cash, world = size - cost, slippage - size
-        legs = _legs(
+        postings = legs(
             ("cash", self.base.symbol, cash),
             ("fee", self.base.symbol, fee),
             ("gas", self.base.symbol, gas),
@@ -129,7 +69,7 @@ class SimulatedMarket(ExactMarket):
             ("position", self.asset.symbol, tokens),
             ("world", self.asset.symbol, -tokens),
         )
-        return Fill(self._moved(state, tokens), legs, size, cost, 10_000.0 * (fee + slippage) / size)
+        return Fill(self._moved(state, tokens), postings, size, cost, 10_000.0 * (fee + slippage) / size)
 
 
 class SpotExact(SimulatedMarket):
@@ -217,40 +157,4 @@ class LendingExact(SimulatedMarket):
             balance = balance * self.growth(row) // RAY
         interest = balance // RAY - state[0] // RAY
         symbol = self.asset.symbol
-        return (balance,), _legs(("position", symbol, interest), ("world", symbol, -interest))
-
-
-def _legs(*entries: tuple[str, str, int]) -> tuple[Leg, ...]:
-    """One leg per account and asset, without those that cancel."""
-    sums: dict[tuple[str, str], int] = {}
-    for account, asset, amount in entries:
-        sums[account, asset] = sums.get((account, asset), 0) + amount
-    return tuple(Leg(account, asset, amount) for (account, asset), amount in sums.items() if amount)
-
-
-def _bound(spec: MarketSpec, model: PositionModel) -> dict[str, str]:
-    fields = model.market._fields
-    for field in spec.columns:
-        if field not in fields:
-            raise ConfigError(
-                f"market {spec.name!r}: model {model.name!r} reads no market field {field!r}; {nearest(field, fields)}"
-            )
-    for field in fields:
-        if field not in spec.columns:
-            raise ConfigError(
-                f"market {spec.name!r}: model {model.name!r} needs columns.{field}, the frame column it reads"
-            )
-    return dict(spec.columns)
-
-
-def _parameters(spec: MarketSpec, model: PositionModel) -> dict[str, float]:
-    params: dict[str, float] = dict(model.params._field_defaults)
-    for name, value in spec.params.items():
-        if name not in params:
-            raise ConfigError(
-                f"market {spec.name!r}: model {model.name!r} has no parameter {name!r}; {nearest(name, params)}"
-            )
-        if not 0.0 <= value < float("inf"):
-            raise ConfigError(f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least 0")
-        params[name] = float(value)
-    return params
+        return (balance,), legs(("position", symbol, interest), ("world", symbol, -interest))

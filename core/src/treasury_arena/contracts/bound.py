@@ -1,0 +1,130 @@
+"""What exact markets over a frame share: floats that become integers in one way, bound columns, parameters, gas, postings.
+
+A frame's floats become integers in one way: the float's own binary fraction times 10^18 (prices, parameters) or base units
+(USD amounts), rounded half up. Everything rounds against the trader.
+"""
+
+from __future__ import annotations
+
+from treasury_arena.contracts.position import MarketSpec, PositionModel
+from treasury_arena.contracts.protocol import ExactMarket, Leg
+from treasury_arena.domain.assets import Asset
+from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.errors import ConfigError, DataError, ValidationError, nearest
+
+RAY = 10**27
+ONE = 10**18
+SECONDS_PER_YEAR = 31_536_000
+
+
+def ceil_div(above: int, below: int) -> int:
+    """Quotient rounded up, for a positive divisor."""
+    return -(-above // below)
+
+
+def fixed(value: float, scale: int) -> int:
+    """`value` times `scale` as an integer, rounded half up from the float's exact binary value."""
+    above, below = value.as_integer_ratio()
+    return (2 * above * scale + below) // (2 * below)
+
+
+def legs(*entries: tuple[str, str, int]) -> tuple[Leg, ...]:
+    """One leg per (account, asset) of `(account, asset, amount)`, without those that cancel."""
+    sums: dict[tuple[str, str], int] = {}
+    for account, asset, amount in entries:
+        sums[account, asset] = sums.get((account, asset), 0) + amount
+    return tuple(Leg(account, asset, amount) for (account, asset), amount in sums.items() if amount)
+
+
+class BoundMarket(ExactMarket):
+    """An exact market of one asset against the base, its model's columns and parameters bound.
+
+    Market fields with a meaning of their own here: ``price`` and ``depth`` must be positive, ``gas`` and ``rate`` (any field
+    ending in it) not negative; ``gas`` is USD per action. The parameter ``actions`` says how often gas is paid per move.
+
+    Raises ConfigError for an unknown parameter or market field, a missing one, or an impossible value; DataError for a row
+    with a price or depth that is not positive, or a negative gas price or rate.
+    """
+
+    def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
+        self.spec, self.asset, self.base, self._frame = spec, asset, base, frame
+        self._columns = {field: frame[column] for field, column in _bound(spec, model).items()}
+        for field in self._columns:
+            if field in ("price", "depth") or field.endswith("_price"):
+                self._refuse_rows(field, strict=True)
+            elif field == "gas" or field.endswith("rate"):
+                self._refuse_rows(field, strict=False)
+        self._params = _parameters(spec, model)
+        self._actions = fixed(self._params.get("actions", 1.0), ONE)
+
+    def _refuse_rows(self, field: str, *, strict: bool) -> None:
+        values = self._columns[field]
+        bad = (values <= 0.0 if strict else values < 0.0).nonzero()[0]
+        if bad.size:
+            row = int(bad[0])
+            raise DataError(
+                f"column {self.spec.columns[field]!r} is {values[row]} at row {row} ({self._frame.time(row)}); market "
+                f"{self.spec.name!r} needs {'more than' if strict else 'at least'} 0"
+            )
+
+    def _check_rows(self, row_from: int, row_to: int) -> None:
+        if not 0 <= row_from <= row_to < self._frame.rows:
+            raise ValidationError(
+                f"market {self.spec.name!r}: cannot accrue from row {row_from} to row {row_to} of {self._frame.rows}"
+            )
+
+    def _check_target(self, target_raw: int) -> None:
+        if target_raw < 0:
+            raise ValidationError(
+                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
+            )
+
+    def _price(self, row: int) -> int:
+        """USD per token times 10^18; the base asset itself where the model reads no price."""
+        return fixed(float(self._columns["price"][row]), ONE) if "price" in self._columns else ONE
+
+    def _worth(self, tokens: int, row: int) -> int:
+        """Base units of the base asset that `tokens` base units of the asset are worth, rounded down."""
+        return tokens * self._price(row) * self.base.unit // (ONE * self.asset.unit)
+
+    def _tokens_for(self, usd: int, row: int) -> int:
+        """Base units of the asset that `usd` base units of the base asset buy at the price, rounded down."""
+        return usd * ONE * self.asset.unit // (self._price(row) * self.base.unit)
+
+    def _gas(self, row: int) -> int:
+        """Base units of the base asset that one move's actions cost, rounded up."""
+        gas = fixed(float(self._columns["gas"][row]), ONE)
+        return ceil_div(gas * self._actions * self.base.unit, ONE * ONE)
+
+    def _ratio(self, field: str, row: int) -> tuple[int, int]:
+        """A column's value as the exact fraction the float is."""
+        above, below = float(self._columns[field][row]).as_integer_ratio()
+        return above, below
+
+
+def _bound(spec: MarketSpec, model: PositionModel) -> dict[str, str]:
+    fields = model.market._fields
+    for field in spec.columns:
+        if field not in fields:
+            raise ConfigError(
+                f"market {spec.name!r}: model {model.name!r} reads no market field {field!r}; {nearest(field, fields)}"
+            )
+    for field in fields:
+        if field not in spec.columns:
+            raise ConfigError(
+                f"market {spec.name!r}: model {model.name!r} needs columns.{field}, the frame column it reads"
+            )
+    return dict(spec.columns)
+
+
+def _parameters(spec: MarketSpec, model: PositionModel) -> dict[str, float]:
+    params: dict[str, float] = dict(model.params._field_defaults)
+    for name, value in spec.params.items():
+        if name not in params:
+            raise ConfigError(
+                f"market {spec.name!r}: model {model.name!r} has no parameter {name!r}; {nearest(name, params)}"
+            )
+        if not 0.0 <= value < float("inf"):
+            raise ConfigError(f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least 0")
+        params[name] = float(value)
+    return params
