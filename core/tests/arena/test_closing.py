@@ -1,4 +1,5 @@
-"""Closing an account: a market too thin for the whole position takes it in slices, over several cycles where it must."""
+"""Closing an account: a market too thin for the whole position takes it in slices, over several cycles where it must;
+what no market takes is dust."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 
 from treasury_arena.arena.funding import SLICES_MAX
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
+from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import ValidationError
 from treasury_arena.events import catalog
 from treasury_arena.store import audit
@@ -130,4 +133,34 @@ def test_a_market_that_takes_nothing_keeps_the_account_in_the_books(holding: tup
     depth.most_raw = None
     arena.run_evolution_cycle()
     assert name not in arena.funding.accounts
+    sound(arena)
+
+
+def test_what_is_too_small_to_be_sold_is_kept_as_dust_and_counted_as_nothing(make_arena: Make, world: Any) -> None:
+    """On the day of the closing the coin is worth a two-thousandth: half a dollar is left, below the market's dust."""
+    frame = world.frame
+    row = world.first_row + 2 * 7 * frame.steps_per_day
+    fallen = np.where(np.arange(frame.rows) < row, 1.0, 0.0005)
+    other = MarketFrame(frame.start, frame.step_seconds, {**frame.columns, "WETH.price": frame["WETH.price"] * fallen})
+    arena = make_arena(
+        world=attrs.evolve(world, markets=reference_markets(other)),
+        retirement_age_days=7,
+        simulation_age_days_min=300,
+        lend_idle=False,
+        agents=2,
+    )
+    arena.run_evolution_cycle()
+    name = arena.spawn_agent("holder", {"share": 0.5, "band": 0.5})
+    arena.allocate_capital(name, 2_000 * USD, "arena")
+    arena.run_evolution_cycle()
+    held = arena.engine.market("coin").holdings(arena.funding.accounts[name].positions["coin"])["WETH"]
+    before = arena.store.last()[0]
+    arena.run_evolution_cycle()
+    assert name not in arena.funding.accounts
+    assert arena.store.balance("treasury:dust", "WETH") == held > 0
+    assert not any(arena.store.balances(f"agent:{name}:").values())
+    assert not told(arena, name, catalog.OrderRejected, before)
+    total = arena.get_capital_allocation_breakdown()["total"]
+    cash = sum(arena.store.balance(account, "USDC") for account in ("treasury:reserve", "pool:proving", "pool:arena"))
+    assert arena.state.capital_raw == total == cash
     sound(arena)
