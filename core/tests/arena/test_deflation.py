@@ -119,3 +119,17 @@ def test_searches_count_trials_and_measure_them_by_strategy(waiting: ArenaManage
         assert state.count == sum(count for count, _, _ in told)
         assert state.variance == pytest.approx(pooled_variance(told))
     assert parts["holder"] != parts["lender"]
+
+
+@pytest.mark.parametrize("strategy", ["holder", "lender"])
+def test_trials_are_measured_by_the_floored_sharpe_a_day(waiting: ArenaManager, strategy: str) -> None:
+    """The same measure as the record's: a lender's plain Sharpe is in the hundreds."""
+    genomes = np.array([agent.genome for agent in waiting.state.living() if agent.strategy == strategy])
+    trained = waiting.cycle.breeder.train(waiting.world.desks[strategy], genomes, waiting.row)
+    days = waiting.settings.training_days
+    lending = waiting.world.lending[waiting.row - days * 4 : waiting.row + 1 : 4]
+    lent = np.diff(lending) / lending[:-1]
+    for curve, told in zip(trained.curve, trained.sharpes, strict=True):
+        excess = np.diff(curve) / curve[:-1] - lent
+        risk = math.hypot(excess.std(ddof=1) * math.sqrt(365), 0.02)
+        assert told == pytest.approx(excess.mean() * 365 / risk / math.sqrt(365), rel=1e-9)
