@@ -16,8 +16,8 @@ import pytest
 from treasury_arena.trading import guard
 from treasury_arena.trading.guard import WALL_FACTOR, WALL_SECONDS, LoopLimitError, Watchdog
 
-LIMIT = 2.0
-WALL_LIMIT = max(WALL_SECONDS, WALL_FACTOR * LIMIT)
+LIMITS = (1.0, 4.0)
+"""Seconds of processor time; of wall time, the first allows the least there is, the second a multiple of its own."""
 PATIENCE_SECONDS = 30
 """How long anything that must happen may take before a test gives up; no result depends on it."""
 
@@ -62,6 +62,10 @@ class Clocks:
             continue
 
 
+def most_wall(watchdog: Watchdog) -> float:
+    return max(WALL_SECONDS, WALL_FACTOR * watchdog.limit_seconds)
+
+
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clocks]:
     made = Clocks()
@@ -72,35 +76,35 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clocks]:
         os.close(end)
 
 
-@pytest.fixture
-def watchdog(clocks: Clocks) -> Iterator[Watchdog]:
-    made = Watchdog(LIMIT, poll=0.001)
+@pytest.fixture(params=LIMITS)
+def watchdog(request: pytest.FixtureRequest, clocks: Clocks) -> Iterator[Watchdog]:
+    made = Watchdog(request.param, poll=0.001)
     yield made
     made.close()
 
 
 def test_processor_time_up_to_the_limit_is_allowed(watchdog: Watchdog, clocks: Clocks) -> None:
     with watchdog:
-        clocks.processor += LIMIT
+        clocks.processor += watchdog.limit_seconds
         clocks.are_looked_at()
 
 
 def test_processor_time_beyond_the_limit_is_not(watchdog: Watchdog, clocks: Clocks) -> None:
     with pytest.raises(LoopLimitError), watchdog:
-        clocks.pass_in_a_loop(processor=LIMIT * 1.001)
+        clocks.pass_in_a_loop(processor=watchdog.limit_seconds * 1.001)
 
 
 def test_a_starved_call_is_not_blamed_for_the_time_that_others_took(watchdog: Watchdog, clocks: Clocks) -> None:
     for _ in range(3):
         with watchdog:
-            clocks.wall += WALL_LIMIT
-            clocks.processor += 0.9 * LIMIT
+            clocks.wall += most_wall(watchdog)
+            clocks.processor += 0.9 * watchdog.limit_seconds
             clocks.are_looked_at()
 
 
 def test_a_call_that_hangs_without_computing_ends_at_last(watchdog: Watchdog, clocks: Clocks) -> None:
     with pytest.raises(LoopLimitError), watchdog:
-        clocks.pass_in_a_loop(wall=WALL_LIMIT * 1.001)
+        clocks.pass_in_a_loop(wall=most_wall(watchdog) * 1.001)
 
 
 # -- a real process, stopped and continued
