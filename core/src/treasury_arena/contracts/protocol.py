@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
+from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.domain.assets import Asset, AssetTable
 from treasury_arena.domain.frame import MarketFrame
@@ -124,3 +125,7 @@ class Protocol(ABC):
     @abstractmethod
     def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
         """The exact market of `spec` over `frame`; raises ConfigError when `spec` cannot be served."""
+
+    def parity(self) -> Sequence[ParityCheck | GapCheck]:
+        """Checks that `arena parity` runs: exact against the bytecode, model against exact. None unless overridden."""
+        return ()

@@ -1,0 +1,1 @@
+"""The command `arena parity`: every protocol's arithmetic against the contracts' bytecode."""

@@ -1,0 +1,163 @@
+"""`arena parity`: which checks run, what is told, and what the exit code says. The protocols' own suites run real checks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import pytest
+from click.testing import CliRunner
+
+from treasury_arena.contracts.parity import GapCheck, GapResult, ParityCheck, ParityResult, Told
+from treasury_arena.contracts.protocol import ExactMarket, Protocol
+from treasury_arena.errors import ConfigError, TreasuryArenaError
+from treasury_arena_parity import command
+from treasury_arena_parity.checks import choose
+
+
+@attrs.define
+class Bytecode(ParityCheck):
+    name: str = "box"
+    differences: dict[str, int] = attrs.field(factory=dict)
+    raises: Exception | None = None
+
+    def run(self, operations: int, seed: int, anvil: Path | None, told: Told) -> ParityResult:
+        if self.raises is not None:
+            raise self.raises
+        told(operations, operations)
+        first = "operation 3: balance is 5, the contract has 7" if self.differences else ""
+        compared = {"balance": operations, "index": 2 * operations}
+        return ParityResult(self.name, "box 1.0", operations, seed, compared, self.differences, first, 0.5)
+
+
+@attrs.define
+class Model(GapCheck):
+    largest: float = 1e-9
+    name: str = "box.model"
+
+    def run(self, cases: int, seed: int, told: Told) -> GapResult:
+        return GapResult(self.name, cases, 1e-12, 1e-10, self.largest, 1e-6)
+
+
+@attrs.define
+class Box(Protocol):
+    checks: Sequence[ParityCheck | GapCheck]
+    name: str = "box"
+    version: str = "1"
+    models = ()
+
+    def exact(self, *given: Any) -> ExactMarket:
+        raise ConfigError("none")
+
+    def parity(self) -> Sequence[ParityCheck | GapCheck]:
+        return self.checks
+
+
+class Registry:
+    def __init__(self, **protocols: Protocol) -> None:
+        self.protocols = protocols
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1)
+def arena_like(arguments: tuple[str, ...]) -> None:
+    """Run the command as `arena` does: its exit code is what it returns, errors of the house are told in a sentence."""
+    try:
+        sys.exit(command.parity.main(list(arguments), standalone_mode=False))
+    except TreasuryArenaError as error:
+        click.echo(f"arena: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str, **protocols: Protocol) -> Any:
+    monkeypatch.setattr(command, "load_registry", lambda: Registry(**protocols))
+    return CliRunner().invoke(arena_like, arguments)
+
+
+def test_equal_to_the_wei_is_exit_code_0_and_tells_what_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = invoke(monkeypatch, "--operations", "20", box=Box([Bytecode(), Model()]))
+    assert done.exit_code == 0, done.output
+    for said in ("box 1.0", "0 wei", "balance", "index", "40", "1.0e-09", "no difference"):
+        assert said in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (Bytecode(differences={"balance": 2}), "operation 3: balance is 5, the contract has 7"),
+        (Model(largest=2e-6), "2.00e-06 is beyond the bound 1e-06"),
+        (Model(largest=float("nan")), "beyond the bound"),
+    ],
+)
+def test_a_difference_is_exit_code_1_and_named(monkeypatch: pytest.MonkeyPatch, check: Any, said: str) -> None:
+    done = invoke(monkeypatch, box=Box([check, Bytecode("other")]))
+    assert done.exit_code == 1
+    assert said in done.stdout
+    assert "NOT EQUAL" in done.stdout
+
+
+@pytest.mark.parametrize("error", [ConfigError("npm is not there"), ZeroDivisionError("by zero")])
+def test_a_check_that_cannot_run_is_exit_code_2_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    done = invoke(monkeypatch, "--json", box=Box([Bytecode(raises=error), Bytecode("other")]))
+    found = json.loads(done.stdout)
+    assert done.exit_code == 2
+    assert [entry["name"] for entry in found["bytecode"]] == ["other"]
+    assert str(error) in found["failed"][0]["reason"]
+    assert not found["ok"]
+
+
+def test_json_is_one_document_that_holds_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = 10**60
+    done = invoke(
+        monkeypatch,
+        "--json",
+        "--operations",
+        "7",
+        "--seed",
+        "3",
+        box=Box([Bytecode(differences={"index": huge}), Model()]),
+    )
+    found = json.loads(done.stdout)
+    assert (found["operations"], found["seed"], found["ok"]) == (7, 3, False)
+    (entry,) = found["bytecode"]
+    assert (entry["operations"], entry["refused"], entry["differences"]) == (7, 3, {"index": str(huge)})
+    assert found["models"][0] | {"cases": 7, "bound": 1e-6, "ok": True} == found["models"][0]
+
+
+def test_protocols_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocols = {"box": Box([Bytecode()]), "crate": Box([Bytecode("crate")]), "plain": Box([])}
+    assert [check.name for check in choose(protocols, [])] == ["box", "crate"]
+    assert [check.name for check in choose(protocols, ["crate"])] == ["crate"]
+    for name, said in (("crates", "did you mean 'crate'"), ("plain", "those that do: box, crate")):
+        done = invoke(monkeypatch, "--protocol", name, **protocols)
+        assert done.exit_code == 2
+        assert said in done.stderr
+        assert done.stdout == ""
+
+
+def test_nothing_to_check_is_an_error_not_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = invoke(monkeypatch, plain=Box([]))
+    assert done.exit_code == 2
+    assert "no installed protocol offers checks" in done.stderr
+
+
+def test_a_check_that_compared_nothing_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Empty(Bytecode):
+        def run(self, *given: Any) -> ParityResult:
+            return ParityResult("empty", "box 1.0", 0, 0, {}, {}, "", 0.1)
+
+    done = invoke(monkeypatch, box=Box([Empty()]))
+    assert done.exit_code == 1
+    assert "nothing was compared" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("--operations", "0"), ("--seed", "-1"), ("--anvil", "/no/such/file")])
+def test_wrong_usage(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    assert invoke(monkeypatch, *arguments, box=Box([Bytecode()])).exit_code == 2
