@@ -87,3 +87,35 @@ class GapCheck(ABC):
     @abstractmethod
     def run(self, cases: int, seed: int, told: Told) -> GapResult:
         """Compare `cases` cases drawn from `seed`, over the range of real markets."""
+
+
+@attrs.define
+class Tally:
+    """Counts what a parity check compares, and keeps what differed.
+
+    Attributes:
+        compared, differences: as in `ParityResult`.
+        first: what differed first.
+        refused: refusals that both sides gave for the same reason.
+    """
+
+    compared: dict[str, int] = attrs.field(factory=dict)
+    differences: dict[str, int] = attrs.field(factory=dict)
+    first: str = ""
+    refused: int = 0
+
+    def note(self, number: int, operation: str, quantity: str, ours: int | str, theirs: int | str) -> None:
+        """Compare one quantity after operation `number`; texts (reasons of a refusal) differ by 1 or not at all."""
+        self.compared[quantity] = self.compared.get(quantity, 0) + 1
+        if ours == theirs:
+            return
+        size = abs(ours - theirs) if isinstance(ours, int) and isinstance(theirs, int) else 1
+        self.differences[quantity] = max(self.differences.get(quantity, 0), size)
+        if not self.first:
+            self.first = f"operation {number}, {operation}: {quantity} is {ours}, the contract has {theirs}"
+
+    def result(self, name: str, against: str, operations: int, seconds: float) -> ParityResult:
+        """The finished result."""
+        return ParityResult(
+            name, against, operations, self.refused, dict(self.compared), dict(self.differences), self.first, seconds
+        )

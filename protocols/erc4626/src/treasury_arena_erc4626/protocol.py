@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, Protocol
 from treasury_arena.domain.assets import Asset, AssetTable
@@ -27,3 +30,8 @@ class VaultProtocol(Protocol):
                 f"market {spec.name!r}: the erc4626 protocol has no model {spec.model!r}; {nearest(spec.model, [VAULT.name])}"
             )
         return VaultMarket(spec, frame, assets[spec.asset], base)
+
+    def parity(self) -> Sequence[ParityCheck | GapCheck]:
+        from treasury_arena_erc4626.parity import checks
+
+        return checks()
