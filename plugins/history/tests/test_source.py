@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,21 @@ def test_a_sum_adds_the_rows_of_the_hour_only(bench: Bench, price: Price) -> Non
     bench.parquet("p.parquet", [9.0, 1.0, 3.0, 2.0, 4.0], [START + 900 * quarter for quarter in range(5)])
     volume = price(column="WETH.volume", resample="sum")
     assert bench.source(volume).fetch(hours(1, 2))["WETH.volume"].tolist() == [10.0]
+
+
+def test_a_value_can_be_scaled_after_its_unit_and_its_inversion(bench: Bench, price: Price) -> None:
+    bench.parquet("p.parquet", [2000.0, 2100.0])
+    plain = bench.source(price(column="X.volume", unit="usd")).fetch(hours(0, 2))["X.volume"]
+    scaled = bench.source(price(column="X.volume", unit="usd", scale=0.25)).fetch(hours(0, 2))["X.volume"]
+    assert scaled.tolist() == [0.25 * value for value in plain]
+    inverted = bench.source(price(column="X.liquidity", unit="ratio", invert=True, scale=10.0)).fetch(hours(0, 2))
+    assert inverted["X.liquidity"].tolist() == [10.0 * (1.0 / value) for value in plain]
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])
+def test_a_scale_is_positive_and_finite(price: Price, scale: float) -> None:
+    with pytest.raises(ValueError, match=r"scale is .*; expected a positive finite number"):
+        price(scale=scale)
 
 
 def test_a_tick_price_can_be_inverted(bench: Bench, price: Price) -> None:

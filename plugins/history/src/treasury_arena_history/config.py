@@ -37,6 +37,11 @@ def _finite(instance: Any, attribute: Any, value: float | None) -> None:
         raise ValueError(f"{attribute.name} is {value}; expected a finite number")
 
 
+def _scale(instance: Any, attribute: Any, value: float) -> None:
+    if not (math.isfinite(value) and value > 0.0):
+        raise ValueError(f"scale is {value}; expected a positive finite number")
+
+
 def _sha256(instance: Any, attribute: Any, value: str | None) -> None:
     if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
         raise ValueError(f"{value!r} is not a sha256; expected 64 lower-case hexadecimal digits")
@@ -90,6 +95,7 @@ class Series:
     compounding: int = _key(SECONDS_PER_YEAR, "Periods a year an APY is compounded over.", ge(1))
     decimals_shift: int = _key(0, 'Decimals of token0 minus decimals of token1, for `unit = "tick"`.', ge(-36), le(36))
     invert: bool = _key(False, "Use one over the value.")
+    scale: float = _key(1.0, "Multiply the value by this, after its unit: 1/24 of a day's volume is an hour's.", _scale)
     gas_units: float | None = _key(None, 'Gas of one action, for `unit = "gwei"` or `"wei"`.', _finite)
     times: str | None = _key(None, "Another frame column to multiply with, row by row on the grid.")
     minimum: float | None = _key(None, "Smallest sane value (frame unit), instead of the column's default.", _finite)

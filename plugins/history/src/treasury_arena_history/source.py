@@ -165,8 +165,8 @@ def converted(values: FloatArray, series: Series) -> FloatArray:
     converted = convert(values, series.unit, compounding=series.compounding, decimals_shift=series.decimals_shift)
     if series.invert:
         with np.errstate(divide="ignore"):
-            return np.asarray(1.0 / converted)
-    return converted
+            converted = np.asarray(1.0 / converted)
+    return converted if series.scale == 1.0 else converted * series.scale
 
 
 def _used(entry: Timed, grid: IntArray, step: int, rule: str) -> tuple[int, int]:
@@ -185,9 +185,10 @@ def _words(series: Series) -> str:
     gas = f", times {series.gas_units:g} gas" if series.gas_units is not None else ""
     if series.file is None:
         return f"constant {series.constant:g} {series.unit}{gas}{times}"
+    scaled = f", times {series.scale:g}" if series.scale != 1.0 else ""
     bar = f" (bar {series.bar})" if series.bar else ""
     carried = f", carried at most {series.max_age}" if series.max_age else ""
     return (
-        f"{series.file}, {series.title}, declared in {series.unit}{', inverted' if series.invert else ''}{gas}{times}, "
+        f"{series.file}, {series.title}, declared in {series.unit}{', inverted' if series.invert else ''}{scaled}{gas}{times}, "
         f"label {series.label}{bar}, resampled by {series.resample}{carried}"
     )

@@ -54,6 +54,11 @@ _FAMILIES: dict[str, _Family] = {
     "borrow_rate": _RATE_FAMILY,
     "depth": _Family(frozenset({"usd"}), 0.0, 1e13),
     "usd": _Family(frozenset({"usd"}) | GAS, 0.0, 1e5),
+    "volume": _Family(frozenset({"usd"}), 0.0, 1e13),
+    "tvl": _Family(frozenset({"usd"}), 0.0, 1e13, low_open=True),
+    "liquidity": _Family(frozenset({"ratio"}), 0.0, 1e18, low_open=True),
+    "supplied": _Family(frozenset({"usd"}), 0.0, 1e13),
+    "borrowed": _Family(frozenset({"usd"}), 0.0, 1e13),
 }
 _DURATION = re.compile(r"(?:\d+[smhd])+")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
