@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from treasury_arena_evm.abi import Interface
+from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.errors import ChainError, RevertError, ToolError
 from treasury_arena_evm.interfaces.tokens import ERC20, WRAPPED_NATIVE
 from treasury_arena_evm.local import install
