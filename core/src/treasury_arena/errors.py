@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class TreasuryArenaError(Exception):
@@ -77,11 +78,16 @@ class EmergencyStopError(TreasuryArenaError):
 
 
 class ExecutionError(TreasuryArenaError):
-    """An order that its market did not execute; `costs` are base units of the base asset lost on the attempt."""
+    """An order that its market did not execute.
 
-    def __init__(self, message: str, costs: int = 0) -> None:
+    `legs` are postings of what the attempt moved all the same (gas), balanced like a fill's; `cost_raw` is their worth in base
+    units of the base asset.
+    """
+
+    def __init__(self, message: str, legs: tuple[Any, ...] = (), cost_raw: int = 0) -> None:
         super().__init__(message)
-        self.costs = costs
+        self.legs = legs
+        self.cost_raw = cost_raw
 
 
 class AgentError(TreasuryArenaError):

@@ -158,14 +158,15 @@ def test_a_fill_cheaper_than_its_quote_frees_what_was_reserved_for_more() -> Non
 @pytest.mark.parametrize("costs", [0, 3 * USD])
 def test_a_failed_order_gives_back_its_reservation_and_keeps_its_costs(costs: int) -> None:
     bench = Bench()
-    bench.market.error = ExecutionError("the transaction reverted: 35 (health factor)", costs)
+    lost = (Leg("cash", "USDC", -costs), Leg("gas", "USDC", costs), Leg("gas", "ETH", 7), Leg("world", "ETH", -7))
+    bench.market.error = ExecutionError("the transaction reverted: 35 (health factor)", lost, costs)
     intent_id = bench.submit(3_000)
     with pytest.raises(ExecutionError, match="reverted"):
         bench.engine.execute_trade(intent_id)
     failed = bench.journal.payloads(OrderFailed)[0]
     assert (failed.intent_id, failed.cost_raw) == (intent_id, costs)
     assert (bench.account.cash_raw, bench.account.reserved_raw) == (10_000 * USD - costs, 0)
-    assert bench.balance(accounts.GAS) == costs
+    assert (bench.balance(accounts.GAS), bench.balance(accounts.GAS, "ETH")) == (costs, 7)
     assert bench.engine.get_execution_stats() | {"failed": 1, "open": 0} == bench.engine.get_execution_stats()
     bench.books_agree()
     # The same intent is not tried a second time; a new one is.

@@ -308,18 +308,18 @@ class TradingEngine:
 
     def _fail(self, order: Order, executing: IntentState, market: ExactMarket, error: ExecutionError) -> None:
         account, intent = order.account, order.intent
-        base, agent = market.base.symbol, account.agent_id
-        lines: tuple[Line, ...] = freed_cash(agent, base, order.reserved_raw) if order.reserved_raw else ()
-        if error.costs:
-            lines += (Line(accounts.agent_available(agent), base, -error.costs), Line(accounts.GAS, base, error.costs))
+        agent = account.agent_id
+        lines = freed_cash(agent, market.base.symbol, order.reserved_raw) if order.reserved_raw else ()
+        lost = fill_lines(error.legs, agent, intent.role, market, accounts.agent_available(agent))
+        transfers = [Transfer(reason, part) for reason, part in (("release", lines), ("costs", lost)) if part]
         self.journal.post(
-            OrderFailed(order.intent_id, intent.market, intent.role, intent.row, str(error), error.costs),
+            OrderFailed(order.intent_id, intent.market, intent.role, intent.row, str(error), error.cost_raw),
             agent,
-            (Transfer("release", lines),) if lines else (),
+            tuple(transfers),
         )
         account.reserved_raw -= order.reserved_raw
-        account.cash_raw -= error.costs
-        account.costs_raw += error.costs
+        account.cash_raw += sum(leg.amount for leg in error.legs if leg.account == "cash")
+        account.costs_raw += error.cost_raw
         order.state = move_intent(executing, IntentState.FAILED)
         del self._open[order.intent_id]
         self._counts["failed"] += 1

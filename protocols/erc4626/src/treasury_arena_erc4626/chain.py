@@ -1,0 +1,112 @@
+"""A vault on a chain as a market: deposits and redemptions through a session, quoted by the vault itself.
+
+The state is ``(shares, assets)``: the holder's shares, and what they were worth when the books last looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.protocol import ExactState, Fill, Leg
+from treasury_arena.domain.assets import Asset
+from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
+from treasury_arena_evm.interfaces.tokens import ERC4626
+from treasury_arena_evm.onchain import OnChainMarket
+from treasury_arena_evm.receipts import Receipt
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from treasury_arena_evm.session import Session
+
+WORD_MAX = 2**256 - 1
+
+
+class VaultOnChain(OnChainMarket):
+    """One vault of the base asset. Refuses a vault of another asset, one that is closed, and amounts it would not take.
+
+    Args: as `OnChainMarket`, and `vault`, the vault's address. Raises ConfigError for a vault of another asset.
+    """
+
+    def __init__(
+        self, spec: MarketSpec, session: Session, who: LocalAccount, base: Asset, vault: str, **more: Any
+    ) -> None:
+        super().__init__(spec, session, who, base, base, **more)
+        self.vault = vault
+        pinned = session.tokens.symbol(base.symbol).address
+        found = str(self._ask("asset"))
+        if found.lower() != pinned.lower():
+            raise ConfigError(
+                f"market {spec.name!r}: the vault {vault} holds the token {found}, not {base.symbol} ({pinned})"
+            )
+
+    def _ask(self, function: str, *arguments: Any) -> Any:
+        return self.session.call(self.vault, ERC4626.function(function), *arguments)
+
+    def open(self) -> ExactState:
+        return (0, 0)
+
+    def _worth(self, shares: int) -> int:
+        return int(self._ask("previewRedeem", shares)) if shares else 0
+
+    def value(self, state: ExactState, row: int) -> int:
+        return self._worth(state[0])
+
+    def holdings(self, state: ExactState) -> Mapping[str, int]:
+        return {self.asset.symbol: state[1]}
+
+    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
+        after = (state[0], self._worth(state[0]))
+        return after, self.grown(self.holdings(state), self.holdings(after))
+
+    def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
+        worth = self._worth(state[0])
+        move = target_raw - worth
+        if abs(move) < max(1, self.dust) and not (target_raw == 0 and worth):
+            return None
+        token, me = self.token(self.base), self.who.address
+        if move > 0:
+            if move > (most := int(self._ask("maxDeposit", me))):
+                raise ValidationError(f"market {self.spec.name!r}: the vault takes {most} base units now, not {move}")
+            token.check(me, self.vault, move)
+            shares = int(self._ask("previewDeposit", move))
+            if not shares:
+                raise ValidationError(f"market {self.spec.name!r}: {move} base units are worth no share")
+            return self._filled(state, (state[0] + shares, worth + self._worth(shares)), -move)
+        burnt = state[0] if target_raw == 0 else int(self._ask("previewWithdraw", -move))
+        paid = worth if target_raw == 0 else -move
+        if paid > (most := int(self._ask("maxWithdraw", me))):
+            raise ValidationError(f"market {self.spec.name!r}: the vault pays {most} base units now, not {paid}")
+        token.check(self.vault, me, paid)
+        return self._filled(state, (state[0] - burnt, self._worth(state[0] - burnt)), paid)
+
+    def _filled(self, before: ExactState, after: ExactState, cash: int) -> Fill:
+        symbol = self.base.symbol
+        entries = [("cash", symbol, cash), ("position", symbol, after[1] - before[1])]
+        return self.fill(after, entries, abs(cash), 0, 0.0)
+
+    def execute(self, state: ExactState, fill: Fill) -> Fill:
+        me, token, cash = self.who.address, self.token(self.base), fill.cash_raw
+        if cash < 0:
+            self.sent(*token.approve(self.who, self.vault, -cash))
+            receipt = self._send("deposit", -cash, me)
+            (event,) = receipt.events(ERC4626.event("Deposit"), self.vault)
+            shares = state[0] + int(event["shares"])
+        else:
+            closes = fill.state[0] == 0
+            receipt = self._send("redeem", state[0], me, me) if closes else self._send("withdraw", cash, me, me)
+            (event,) = receipt.events(ERC4626.event("Withdraw"), self.vault)
+            shares = state[0] - int(event["shares"])
+        moved = receipt.deltas(me).get(token.token.address, 0)
+        if abs(moved) != int(event["assets"]) or (moved < 0) is not (cash < 0):
+            raise ExecutionError(
+                f"the vault says {event['assets']} base units moved, the token's own events say {moved} ({receipt.hash})"
+            )
+        return self._filled(state, (shares, self._worth(shares)), moved)
+
+    def _send(self, function: str, *arguments: Any) -> Receipt:
+        receipt = self.session.send(self.who, self.vault, ERC4626.function(function), *arguments)
+        self.sent(receipt)
+        return receipt

@@ -1,0 +1,143 @@
+"""What markets on a chain share: quoting now, settling by transactions, and fills that come from receipts and balances alone.
+
+A market on a chain is an `ExactMarket` whose rows mean nothing: it always speaks of the latest block. Gas is paid in the native
+coin by the account that signs, out of what its owner put there: the ledger books it from the owner's side of the world to
+``gas`` in that coin, so that an agent's base asset is what the chain says it is, and a fill's `cost_raw` tells what the
+gas was worth.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from treasury_arena.contracts.bound import ceil_div, legs
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
+from treasury_arena.domain.assets import Asset
+from treasury_arena.errors import ConfigError, ExecutionError, TreasuryArenaError, ValidationError
+from treasury_arena_evm.erc20 import Erc20
+from treasury_arena_evm.receipts import Receipt
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from treasury_arena_evm.session import Session
+
+WEI = 10**18
+Entry = tuple[str, str, int]
+
+
+class OnChainMarket(ExactMarket):
+    """A market whose fills are transactions of one account.
+
+    Args:
+        spec: name, kind and asset; its columns and parameters are not read.
+        session: of the chain; its pinned tokens must know asset and base.
+        who: the account that signs; all its positions here belong to one holder.
+        asset, base: as the ledger knows them, decimals included.
+        native_price: base units of the base asset that one whole native coin is worth, to tell what gas cost.
+        dust: smallest move in base units of the base asset.
+
+    Raises ConfigError when the chain's pinned tokens have other decimals than the ledger's assets.
+    """
+
+    def __init__(
+        self,
+        spec: MarketSpec,
+        session: Session,
+        who: LocalAccount,
+        asset: Asset,
+        base: Asset,
+        *,
+        native_price: int = 0,
+        dust: int | None = None,
+    ) -> None:
+        self.spec, self.session, self.who, self.asset, self.base = spec, session, who, asset, base
+        self.venue = "local" if session.chain.local else "live"
+        self.native_price = native_price
+        self.dust = base.unit if dust is None else dust
+        self._spent: list[Receipt] = []
+        for known in {asset, base}:
+            pinned = session.tokens.symbol(known.symbol)
+            if pinned.decimals != known.decimals:
+                raise ConfigError(
+                    f"market {spec.name!r}: {known.symbol} has {known.decimals} decimals in the ledger and {pinned.decimals} on "
+                    f"{session.chain.name}"
+                )
+
+    def token(self, asset: Asset) -> Erc20:
+        """The asset's contract."""
+        return Erc20(self.session, self.session.tokens.symbol(asset.symbol))
+
+    # --- what a market says
+
+    @abstractmethod
+    def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
+        """What moving to the target would do at the latest block; None when there is nothing to do."""
+
+    @abstractmethod
+    def execute(self, state: ExactState, fill: Fill) -> Fill:
+        """Send the transactions of a quote, each through `sent`; the fill by what the chain says afterwards."""
+
+    def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
+        if target_raw < 0:
+            raise ValidationError(
+                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
+            )
+        with self._refusals():
+            return self.quote(state, target_raw, control)
+
+    def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
+        self._spent = []
+        try:
+            return self.execute(state, fill)
+        except TreasuryArenaError as error:
+            gas = self._gas()
+            raise ExecutionError(f"market {self.spec.name!r}: {error}", legs(*gas), self._worth_of_gas()) from error
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What a chain or a token refuses is this market's refusal of the order."""
+        try:
+            yield
+        except ValidationError:
+            raise
+        except TreasuryArenaError as error:
+            raise ValidationError(f"market {self.spec.name!r}: {error}") from error
+
+    # --- for subclasses
+
+    def sent(self, *receipts: Receipt) -> None:
+        """Count the gas of transactions that were mined."""
+        self._spent.extend(receipts)
+
+    def fill(
+        self, state: ExactState, entries: Sequence[Entry], notional_raw: int, cost_raw: int, slippage_bps: float
+    ) -> Fill:
+        """A fill of `(account, asset, amount)` entries, balanced against the world, with its gas."""
+        sums: dict[str, int] = {}
+        for _, asset, amount in entries:
+            sums[asset] = sums.get(asset, 0) + amount
+        world = [("world", asset, -amount) for asset, amount in sums.items()]
+        postings = legs(*entries, *world, *self._gas())
+        return Fill(state, postings, notional_raw, cost_raw + self._worth_of_gas(), slippage_bps)
+
+    def _gas(self) -> list[Entry]:
+        wei, native = sum(receipt.fee_raw for receipt in self._spent), self.session.chain.native
+        return [("gas", native, wei), ("world", native, -wei)] if wei else []
+
+    def _worth_of_gas(self) -> int:
+        """Base units of the base asset that the gas of this fill was worth, rounded up."""
+        return ceil_div(sum(receipt.fee_raw for receipt in self._spent) * self.native_price, WEI)
+
+    def grown(self, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Leg, ...]:
+        """Postings of what holdings became by themselves: what is owed on ``debt``, the rest on ``position``."""
+        entries: list[Entry] = []
+        for asset in sorted({*before, *after}):
+            was, now = before.get(asset, 0), after.get(asset, 0)
+            account = "debt" if min(was, now) < 0 else "position"
+            entries += [(account, asset, now - was), ("world", asset, was - now)]
+        return legs(*entries)
