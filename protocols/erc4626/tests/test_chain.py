@@ -1,0 +1,169 @@
+"""Vaults on a real node: the laws of every fidelity, orders through the trading engine, and refusals before signing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.domain.assets import Asset
+from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
+from treasury_arena.ledger import accounts
+from treasury_arena.testing.conformance import FidelityConformance, Holder, MarketHolder
+from treasury_arena.testing.journal import MemoryJournal
+from treasury_arena.trading.account import Account
+from treasury_arena.trading.engine import TradingEngine
+from treasury_arena.trading.intent import Intent
+from treasury_arena_erc4626.chain import VaultOnChain
+from treasury_arena_evm.interfaces.tokens import ERC20
+
+USDC = Asset("USDC", 6, stable=True)
+USD = USDC.unit
+SPEC = MarketSpec("vault", "erc4626.vault", "lending", "USDC", {})
+HOUR = 3600
+AGENT = "keeper-1"
+
+
+@pytest.fixture
+def make_vault(local_market: Any) -> Callable[..., VaultOnChain]:
+    def make(**more: Any) -> VaultOnChain:
+        who = local_market.users[0]
+        local_market.fund("USDC", who.address, 50_000 * USD)
+        return VaultOnChain(
+            SPEC, local_market.session, who.signer, USDC, local_market.vault, native_price=2_000 * USD, **more
+        )
+
+    return make
+
+
+def earn(market: Any, share: int = 1_000) -> None:
+    """The vault gains one part in `share`."""
+    held = market.balance("USDC", market.vault)
+    market.fund("USDC", market.maker.address, held // share)
+    token = market.token("USDC").address
+    market.chain.send(market.maker.address, token, ERC20.function("transfer"), market.vault, held // share)
+    market.chain.advance(HOUR)
+
+
+class TestFidelity(FidelityConformance):
+    @pytest.fixture
+    def holder(self, make_vault: Callable[..., VaultOnChain], local_market: Any) -> Holder:
+        return MarketHolder(make_vault(), "chain", lambda: earn(local_market))
+
+
+class Bench:
+    """One agent with a vault role, whose ledger must say what the chain says."""
+
+    def __init__(self, market: VaultOnChain, chain: Any, cash_usd: int = 20_000) -> None:
+        self.market, self.chain, self.journal = market, chain, MemoryJournal()
+        self.engine = TradingEngine("arena", {"vault": market}, self.journal, mode="local")
+        cash = cash_usd * USD
+        self.account = Account(AGENT, "s", "proving", (), {"usd": 1.0}, 1.0, -1, 0, cash_raw=cash, base_raw=cash)
+        self.journal.endow(AGENT, "USDC", cash)
+        self.outside = chain.balance("USDC", market.who.address) - cash
+
+    def trade(self, target_usd: float, row: int) -> Any:
+        intent = Intent(AGENT, "usd", "vault", round(target_usd * USD), row)
+        return self.engine.trade(self.account, intent, self.engine.equity_raw(self.account, row, {"usd": "vault"}))
+
+    def books_equal_the_chain(self) -> None:
+        ledger, me = self.journal.ledger, self.market.who.address
+        available = ledger.balance(accounts.agent_available(AGENT), "USDC")
+        assert available == self.account.cash_raw == self.chain.balance("USDC", me) - self.outside
+        assert ledger.balance(accounts.agent_reserved(AGENT), "USDC") == 0
+        held = self.account.positions.get("usd", (0, 0))
+        assert held[0] == self.market._ask("balanceOf", me)
+        booked = ledger.balance(accounts.agent_position(AGENT, "usd"), "USDC")
+        assert booked + self.account.interest.get(("usd", "position", "USDC"), 0) == held[1]
+        assert abs(held[1] - self.market._ask("maxWithdraw", me)) <= 1
+        assert not any(ledger.totals().values())
+
+
+def test_orders_through_the_engine_leave_the_ledger_equal_to_the_chain(
+    make_vault: Callable[..., VaultOnChain], local_market: Any
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    for row, target in enumerate((5_000, 12_000.123456, 7_000, 7_500, 0)):
+        fill = bench.trade(target, row)
+        assert fill is not None
+        assert fill.cost_raw > 0  # gas, told in USD
+        bench.books_equal_the_chain()
+        earn(local_market)
+    assert bench.account.positions["usd"] == (0, 0)
+    assert bench.account.cash_raw > 20_000 * USD
+    assert len(bench.journal.payloads(OrderSettled)) == 5
+    wei = bench.journal.ledger.balance(accounts.GAS, "ETH")
+    assert wei > 0
+
+
+def test_what_the_vault_earns_is_posted_as_interest(make_vault: Callable[..., VaultOnChain], local_market: Any) -> None:
+    bench = Bench(make_vault(), local_market)
+    bench.trade(10_000, 0)
+    before = bench.account.positions["usd"][1]
+    earn(local_market, 100)
+    equity = bench.engine.equity_raw(bench.account, 1, {"usd": "vault"})
+    gained = bench.account.interest["usd", "position", "USDC"]
+    assert gained == bench.account.positions["usd"][1] - before > 90 * USD
+    assert equity == 20_000 * USD + gained - (10_000 * USD - before)
+    bench.books_equal_the_chain()
+
+
+def test_an_order_that_the_chain_refuses_fails_and_gives_everything_back(
+    make_vault: Callable[..., VaultOnChain], local_market: Any
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    token, me = local_market.token("USDC").address, bench.market.who.address
+    intent_id = bench.engine.submit_trade(bench.account, Intent(AGENT, "usd", "vault", 5_000 * USD, 0), 20_000 * USD)
+    # Between quote and transaction somebody moves the money away.
+    moved = local_market.balance("USDC", me)
+    local_market.chain.send(me, token, ERC20.function("transfer"), local_market.maker.address, moved)
+    with pytest.raises(Exception, match="market 'vault'"):
+        bench.engine.execute_trade(str(intent_id))
+    local_market.chain.send(local_market.maker.address, token, ERC20.function("transfer"), me, moved)
+    failed = bench.journal.payloads(OrderFailed)[0]
+    assert "vault" in failed.reason
+    assert failed.cost_raw > 0  # the approval was mined
+    assert bench.journal.ledger.balance(accounts.GAS, "ETH") > 0
+    bench.books_equal_the_chain()
+    assert bench.trade(5_000, 1) is not None
+    bench.books_equal_the_chain()
+
+
+@pytest.mark.parametrize(("target", "said"), [(60_000, "more than the share 1.0"), (10**12, "USDC")])
+def test_more_than_there_is_is_refused_before_signing(
+    make_vault: Callable[..., VaultOnChain], local_market: Any, target: int, said: str
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    sent = local_market.session.request("eth_getTransactionCount", bench.market.who.address, "latest")
+    assert bench.trade(target, 0) is None
+    refused = bench.journal.payloads(OrderRejected)[0]
+    assert said in refused.reason
+    assert len(refused.reason) > 20
+    assert local_market.session.request("eth_getTransactionCount", bench.market.who.address, "latest") == sent
+    bench.books_equal_the_chain()
+
+
+def test_a_vault_of_another_asset_is_refused(local_market: Any) -> None:
+    other = Asset("DAI", 18, stable=True)
+    with pytest.raises(ConfigError, match="holds the token"):
+        VaultOnChain(SPEC, local_market.session, local_market.users[0].signer, other, local_market.vault)
+
+
+def test_other_decimals_than_the_ledgers_are_refused(local_market: Any) -> None:
+    wrong = Asset("USDC", 18, stable=True)
+    with pytest.raises(ConfigError, match="USDC has 18 decimals in the ledger and 6 on local"):
+        VaultOnChain(SPEC, local_market.session, local_market.users[0].signer, wrong, local_market.vault)
+
+
+def test_a_negative_target_is_refused(make_vault: Callable[..., VaultOnChain]) -> None:
+    market = make_vault()
+    with pytest.raises(ValidationError, match="is negative"):
+        market.trade(market.open(), -1, 0)
+
+
+def test_simulation_mode_does_not_touch_a_chain(make_vault: Callable[..., VaultOnChain]) -> None:
+    with pytest.raises(ValidationError, match="trades on the venue 'local'"):
+        TradingEngine("arena", {"vault": make_vault()}, MemoryJournal())
