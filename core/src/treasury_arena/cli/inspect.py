@@ -9,18 +9,9 @@ import click
 
 from treasury_arena.arena.state import ArenaState
 from treasury_arena.cli.common import emit, find_store, json_option, run_options
-from treasury_arena.store import EventStore
 from treasury_arena.store import audit as audit_store
 from treasury_arena.store import replay as replay_store
 from treasury_arena.store import stop as emergency
-
-
-def fold(store: EventStore) -> ArenaState:
-    """Fold a store's events."""
-    state = ArenaState()
-    for event in store.read():
-        state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
-    return state
 
 
 @click.command("status")
@@ -34,7 +25,7 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
       arena status runs/second
     """
     with find_store(run, out, db) as store:
-        state = fold(store)
+        state, _ = ArenaState.of(store.read())
         seq, digest = store.last()
         level = emergency.level(store)
     opened = state.opened
@@ -73,7 +64,7 @@ def agents(run: Path | None, out: Path | None, db: str | None, stage: str | None
       arena agents runs/second --stage arena
     """
     with find_store(run, out, db) as store:
-        state = fold(store)
+        state, _ = ArenaState.of(store.read())
     chosen = [agent for _, agent in sorted(state.agents.items()) if stage is None or agent.stage == stage]
     rows = [
         {
