@@ -195,3 +195,18 @@ def test_an_account_that_cannot_be_sold_keeps_its_agent_in_simulation(
     assert arena.funding.pool_of(arena.funding.accounts[name]) == "proving"
     assert arena.get_capital_allocation_breakdown()["agents"][name] == 250 * USD
     sound(arena)
+
+
+def test_an_account_once_being_closed_is_closed_whatever_becomes_of_the_promotion(
+    holding: tuple[ArenaManager, str, Shut],
+) -> None:
+    arena, name, door = holding
+    with_rules(arena, simulation_age_days_min=7, simulation_floored_min=None)
+    door.shut = True
+    arena.run_evolution_cycle()
+    with_rules(arena, simulation_age_days_min=300)
+    door.shut = False
+    arena.run_evolution_cycle()
+    assert arena.agent(name).stage == SIMULATION
+    assert name not in arena.funding.accounts
+    sound(arena)
