@@ -170,7 +170,7 @@ def assemble(
         eth=_eth(specs, frame),
     )
     arena = _arena_settings(settings, registry, threads)
-    return Assembled(settings, registry, arena, world, Limits(**settings.trading.limits.named()))
+    return Assembled(settings, registry, arena, world, settings.trading.limits.for_orders())
 
 
 def open_arena(

@@ -10,20 +10,11 @@ import click
 from treasury_arena.arena.state import ALIVE, DEAD, RETIRED, ArenaState
 from treasury_arena.cli.common import emit, find_store, json_option, run_options
 from treasury_arena.errors import ConfigError, nearest
-from treasury_arena.store import EventStore
 from treasury_arena.store import audit as audit_store
 from treasury_arena.store import replay as replay_store
 from treasury_arena.store import stop as emergency
 
 STAGES = (*ALIVE, DEAD, RETIRED)
-
-
-def fold(store: EventStore) -> ArenaState:
-    """Fold a store's events."""
-    state = ArenaState()
-    for event in store.read():
-        state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
-    return state
 
 
 @click.command("status")
@@ -37,7 +28,7 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
       arena status runs/second
     """
     with find_store(run, out, db) as store:
-        state = fold(store)
+        state, _ = ArenaState.of(store.read())
         seq, digest = store.last()
         level = emergency.level(store)
     opened = state.opened
@@ -78,7 +69,7 @@ def agents(run: Path | None, out: Path | None, db: str | None, stage: str | None
     if stage is not None and stage not in STAGES:
         raise ConfigError(f"there is no stage {stage!r}; {nearest(stage, STAGES)}")
     with find_store(run, out, db) as store:
-        state = fold(store)
+        state, _ = ArenaState.of(store.read())
     chosen = [agent for _, agent in sorted(state.agents.items()) if stage is None or agent.stage == stage]
     rows = [
         {

@@ -22,7 +22,8 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
-from treasury_arena.config.settings import Settings
+from treasury_arena.config.settings import Agent, Settings
+from treasury_arena.config.show import agents_toml
 from treasury_arena.errors import ValidationError
 from treasury_arena.randomness import stream
 from treasury_arena.registry.loader import load_registry
@@ -136,7 +137,11 @@ def evolve(
         assembled.close()
     if not found:
         raise ValidationError("the search found no genome without a failure")
-    text = "\n".join(_agent_toml(entry) for entry in found)
+    text = "\n".join(
+        f"# training score {entry['score']:.4f}\n"
+        + agents_toml([Agent(strategy=entry["strategy"], genome=entry["genome"])])
+        for entry in found
+    )
     if out is not None:
         out.write_text(text)
     if as_json:
@@ -145,8 +150,3 @@ def evolve(
         click.echo(text)
     say(f"{trials} genomes tried")
     return 0
-
-
-def _agent_toml(entry: dict[str, Any]) -> str:
-    genes = "\n".join(f"{name} = {value!r}" for name, value in entry["genome"].items())
-    return f'# training score {entry["score"]:.4f}\n[[agents]]\nstrategy = "{entry["strategy"]}"\n[agents.genome]\n{genes}\n'

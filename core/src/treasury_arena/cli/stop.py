@@ -10,6 +10,7 @@ import click
 from treasury_arena.cli.common import emit, find_folder, find_store, json_option, run_options
 from treasury_arena.clock import WallClock
 from treasury_arena.config.keys import dereference
+from treasury_arena.domain.stops import HARD, OFF, SOFT
 from treasury_arena.errors import StoreError
 from treasury_arena.store import stop as emergency
 
@@ -36,7 +37,7 @@ def stop(
     Example:
       arena stop runs/second --reason "oracle looks wrong"
     """
-    level = emergency.SOFT if soft else emergency.HARD
+    level = SOFT if soft else HARD
     clock = WallClock()
     try:
         with find_store(run, out, db, readonly=False) as store:
@@ -73,7 +74,7 @@ def release(
     with find_store(run, out, db, readonly=False) as store:
         emergency.release(store, reason, _operator(operator), WallClock())
     if as_json:
-        emit({"level": emergency.OFF, "reason": reason})
+        emit({"level": OFF, "reason": reason})
     else:
         click.echo("emergency stop released")
     return 0
