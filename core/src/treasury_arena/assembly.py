@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +35,7 @@ from treasury_arena.contracts.source import DataSource
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
 from treasury_arena.domain.frame import MarketFrame, Window
-from treasury_arena.errors import ConfigError, DataError, PluginError
+from treasury_arena.errors import ConfigError, CoverageError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.registry.facade import Registry
@@ -93,22 +93,41 @@ class Assembled:
 
         Raises ConfigError when the store holds another configuration or other data.
         """
+        self._refuse_other(store, "resume it with its own configuration, or give another database")
         tell = Audience(store, list(self.registry.observers.values()))
-        manager = ArenaManager(
+        return ArenaManager(
             self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell, listener
         )
-        opened = manager.state.opened
-        if opened is not None and opened.config_hash != self.arena.config_hash:
+
+    def refuse_begun(self, store: EventStore, advice: str) -> None:
+        """Raise ConfigError when `store` holds a run already, this one or another; `advice` says how to begin one."""
+        if not self._refuse_other(store, advice):
+            return
+        cycles = store.read(event_type="EvolutionCycleComplete", tail=1)
+        done = sum(event.payload.cycle + 1 for event in cycles)
+        state = "complete" if list(store.read(event_type="RunCompleted", tail=1)) else f"{done} cycles of it"
+        raise ConfigError(
+            f"{store.url} already holds this very run ({state}), so nothing was run: `arena resume` with the folder it was "
+            f"begun in goes on with it, or reports it again; {advice}"
+        )
+
+    def _refuse_other(self, store: EventStore, advice: str) -> bool:
+        """Whether `store` holds this run; raises ConfigError when it holds one of another configuration or other data."""
+        opened = next((event.payload for event in store.read(event_type="ArenaOpened", tail=1)), None)
+        if opened is None:
+            return False
+        if opened.config_hash != self.arena.config_hash:
+            seed = f", seed {opened.seed}" if opened.seed != self.arena.seed else ""
             raise ConfigError(
-                f"{store.url} holds a run of another configuration (hash {opened.config_hash[:12]}, this one is "
-                f"{self.arena.config_hash[:12]}): resume it with its own configuration, or give another --out"
+                f"{store.url} holds a run of another configuration (hash {opened.config_hash[:12]}{seed}; this one is "
+                f"{self.arena.config_hash[:12]}{seed and f', seed {self.arena.seed}'}): {advice}"
             )
-        if opened is not None and opened.data_fingerprint != self.world.data_fingerprint:
+        if opened.data_fingerprint != self.world.data_fingerprint:
             raise ConfigError(
                 f"{store.url} was begun on other market data (fingerprint {opened.data_fingerprint[:12]}, now "
                 f"{self.world.data_fingerprint[:12]}): give the same --data"
             )
-        return manager
+        return True
 
     def engine(self) -> SimulationEngine:
         """The backtest engine over the same world."""
@@ -153,7 +172,7 @@ def assemble(
         for name, strategy in strategies.items()
     }
     with Compilation(list(kernels.values())) as compilation:
-        frame = source.fetch(window)
+        frame = fetched(source.fetch, window, first)
         check_frame(frame, window, specs, settings)
         compilation.wait()
     markets = exact_markets(registry, specs, frame, settings)
@@ -216,10 +235,32 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
     step = settings.step_seconds
     start = to_epoch(datetime.combine(settings.start, time(), UTC))
     end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))
-    warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * step
-    days = min(-(-warm_up // 86_400), settings.population.warmup_days)
-    before = (settings.population.training_days + days) * 86_400
-    return Window(start - before, end + step), start
+    return Window(start - lead_days(settings, strategies) * 86_400, end + step), start
+
+
+def lead_days(settings: Settings, strategies: list[Strategy]) -> int:
+    """Days before `start` that a run reads: the training window, and the longest feature window before that."""
+    warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * settings.step_seconds
+    return settings.population.training_days + min(-(-warm_up // 86_400), settings.population.warmup_days)
+
+
+def fetched(fetch: Callable[[Window], MarketFrame], window: Window, first: int) -> MarketFrame:
+    """What `fetch` gives for `window`; `first`: epoch of the run's first moment.
+
+    Raises DataError, for data that begin too late with the earliest `start` for which they would do.
+    """
+    try:
+        return fetch(window)
+    except CoverageError as error:
+        if error.first is None or error.first <= window.start:
+            raise
+        before = (first - window.start) // 86_400
+        earliest = from_epoch(-(-(first + error.first - window.start) // 86_400) * 86_400).date()
+        raise CoverageError(
+            f"{error}; a run reads {before} days before its start (training and warm-up), so with these data the "
+            f"earliest start is {earliest}",
+            error.first,
+        ) from error
 
 
 def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSpec], settings: Settings) -> None:

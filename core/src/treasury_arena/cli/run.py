@@ -25,7 +25,7 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
-from treasury_arena.cli.folder import RunFolder, without_password
+from treasury_arena.cli.folder import RunFolder, absolute
 from treasury_arena.cli.progress import RunProgress
 from treasury_arena.clock import PhaseTimer, Stopwatch, WallClock
 from treasury_arena.config.keys import dereference
@@ -70,22 +70,24 @@ def run_command(
     folder = RunFolder(out if out is not None else Path("runs") / run_id)
     if out is not None:
         run_id = out.resolve().name
-    url = db or settings.store.url or None
-    kept, secret = without_password(url)
+    url = absolute(db or settings.store.url or None)
     notes = {
         "run_id": run_id,
         "data": str(data.resolve()) if data is not None else None,
-        "db": kept,
-        "db_has_password": secret,
+        **folder.where(url),
         "seed": settings.seed,
         "workers": workers,
     }
     if folder.begun:
         raise ConfigError(f"{folder.path} already holds a run: `arena resume {folder.path}` goes on with it")
     place = dereference(url) if url else str(folder.store_file)
-    return _go(
-        folder, settings, registry, notes, place, lambda: folder.begin(text, notes), quiet=quiet, as_json=as_json
-    )
+    option = "--db" if url else "--out"
+
+    def begin(assembled: Assembled, store: EventStore) -> None:
+        assembled.refuse_begun(store, f"give another {option} for another run")
+        folder.begin(text, notes)
+
+    return _go(folder, settings, registry, notes, place, begin, quiet=quiet, as_json=as_json)
 
 
 @click.command("resume")
@@ -129,7 +131,7 @@ def resume(
     place = dereference(db) if db else folder.store_url()
     registry = load_registry()
     settings = read_config(folder.config, registry, {"seed": notes["seed"]})
-    return _go(folder, settings, registry, notes, place, lambda: None, quiet=quiet, as_json=as_json)
+    return _go(folder, settings, registry, notes, place, lambda assembled, store: None, quiet=quiet, as_json=as_json)
 
 
 def _go(
@@ -138,18 +140,24 @@ def _go(
     registry: Registry,
     notes: dict[str, Any],
     place: str,
-    begin: Callable[[], None],
+    begin: Callable[[Assembled, EventStore], None],
     *,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Assemble first, so that a run whose data or plugins are not good leaves nothing behind; then begin and go."""
+    """Assemble and open the store first, so that a run that cannot have these leaves nothing behind; then begin and go."""
     watch = Stopwatch()
     data = Path(notes["data"]) if notes["data"] else None
     assembled = assemble(settings, registry, data=data, workers=notes["workers"])
     try:
-        begin()
-        with open_store(place) as store:
+        with folder.made():
+            store = open_store(place)
+            try:
+                begin(assembled, store)
+            except BaseException:
+                store.close()
+                raise
+        with store:
             result = _cycles(assembled, store, notes["run_id"], watch, quiet=quiet)
     finally:
         assembled.close()

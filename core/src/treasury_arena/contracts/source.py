@@ -14,8 +14,8 @@ class DataSource(ABC):
     def fetch(self, window: Window) -> MarketFrame:
         """Return every grid row in `window`.
 
-        Raises DataError (naming file, row and column) for missing, NaN, duplicate, unordered or impossible data;
-        it never fills or repairs silently.
+        Raises DataError (naming file, row and column) for missing, NaN, duplicate, unordered or impossible data, as a
+        CoverageError where they begin too late or end too early; it never fills or repairs silently.
         """
 
     @abstractmethod
