@@ -112,7 +112,11 @@ class Assembled:
         )
 
     def _refuse_other(self, store: EventStore, advice: str) -> bool:
-        """Whether `store` holds this run; raises ConfigError when it holds one of another configuration or other data."""
+        """Whether `store` holds this run.
+
+        Raises ConfigError when it holds one of another configuration or other data, PluginError when it holds agents of a
+        strategy that is not there now.
+        """
         opened = next((event.payload for event in store.read(event_type="ArenaOpened", tail=1)), None)
         if opened is None:
             return False
@@ -127,7 +131,20 @@ class Assembled:
                 f"{store.url} was begun on other market data (fingerprint {opened.data_fingerprint[:12]}, now "
                 f"{self.world.data_fingerprint[:12]}): give the same --data"
             )
+        for born in store.read(event_type="AgentSpawned"):
+            if born.payload.strategy not in self.world.desks:
+                raise PluginError(
+                    f"{store.url} holds agents of a strategy that is not there now: "
+                    f"{self._why_missing(born.payload.strategy)}"
+                )
         return True
+
+    def _why_missing(self, strategy: str) -> str:
+        try:
+            self.registry.require("strategies", strategy)
+        except PluginError as error:
+            return str(error)
+        return f"strategy {strategy!r} is not enabled"
 
     def engine(self) -> SimulationEngine:
         """The backtest engine over the same world."""
