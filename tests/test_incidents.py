@@ -67,3 +67,24 @@ def test_deaths_by_failure_are_told_apart_with_their_most_frequent_reason(
         f"{result['counts']['deaths']} deaths ({found['deaths']} by failure, most often: ZeroDivisionError: float division by "
         "zero)" in " ".join(done.out.split())
     )
+
+
+def test_status_and_events_are_written_for_people(house: Any, finished: Path, interrupted: Path) -> None:
+    """Cycles are counted as in the progress display, and nothing looks like a program's data."""
+    status = house.arena("status", finished).ok().out
+    assert "cycle           9 of 9\n" in status
+    assert "cycle           3 of 9\n" in house.arena("status", interrupted).ok().out
+    assert not set("{}'") & set(status)
+    lines = house.arena("events", finished).ok().out.splitlines()
+    documents = house.arena("events", finished, "--json").ok().json
+    assert [line.split()[0] for line in lines] == [str(document["seq"]) for document in documents]
+    assert max(map(len, lines)) < 260
+    assert not any("{" in line or '"' in line for line in lines)
+    killed = next(document for document in documents if document["type"] == "AgentKilled")
+    (line,) = [line for line in lines if line.split()[0] == str(killed["seq"])]
+    assert line.split(killed["agent_id"])[1].strip().startswith(killed["data"]["payload"]["reason"])
+
+
+def test_a_backtest_says_a_speed_that_is_not_zero(house: Any, small_config: Path) -> None:
+    assert " 0.0 M" not in (err := house.arena("backtest", small_config).ok().err)
+    assert "agent-steps/s" in err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from treasury_arena.arena import begun
 from treasury_arena.arena.backtest import SimulationEngine
 from treasury_arena.arena.cycle import Listener, silent
 from treasury_arena.arena.desk import Desk, World
@@ -31,11 +32,11 @@ from treasury_arena.contracts.genes import metadata
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.runtime import Observer
-from treasury_arena.contracts.source import DataSource
+from treasury_arena.contracts.source import DataSource, fetched
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
 from treasury_arena.domain.frame import MarketFrame, Window
-from treasury_arena.errors import ConfigError, CoverageError, DataError, PluginError
+from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.registry.facade import Registry
@@ -93,7 +94,7 @@ class Assembled:
 
         Raises ConfigError when the store holds another configuration or other data.
         """
-        self._refuse_other(store, "resume it with its own configuration, or give another database")
+        self._begun(store, "resume it with its own configuration, or give another database")
         tell = Audience(store, list(self.registry.observers.values()))
         return ArenaManager(
             self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell, listener
@@ -101,50 +102,13 @@ class Assembled:
 
     def refuse_begun(self, store: EventStore, advice: str) -> None:
         """Raise ConfigError when `store` holds a run already, this one or another; `advice` says how to begin one."""
-        if not self._refuse_other(store, advice):
-            return
-        cycles = store.read(event_type="EvolutionCycleComplete", tail=1)
-        done = sum(event.payload.cycle + 1 for event in cycles)
-        state = "complete" if list(store.read(event_type="RunCompleted", tail=1)) else f"{done} cycles of it"
-        raise ConfigError(
-            f"{store.url} already holds this very run ({state}), so nothing was run: `arena resume` with the folder it was "
-            f"begun in goes on with it, or reports it again; {advice}"
+        if self._begun(store, advice):
+            raise begun.already(store, advice)
+
+    def _begun(self, store: EventStore, advice: str) -> bool:
+        return begun.holds(
+            store, self.arena, self.world, lambda name: self.registry.require("strategies", name), advice
         )
-
-    def _refuse_other(self, store: EventStore, advice: str) -> bool:
-        """Whether `store` holds this run.
-
-        Raises ConfigError when it holds one of another configuration or other data, PluginError when it holds agents of a
-        strategy that is not there now.
-        """
-        opened = next((event.payload for event in store.read(event_type="ArenaOpened", tail=1)), None)
-        if opened is None:
-            return False
-        if opened.config_hash != self.arena.config_hash:
-            seed = f", seed {opened.seed}" if opened.seed != self.arena.seed else ""
-            raise ConfigError(
-                f"{store.url} holds a run of another configuration (hash {opened.config_hash[:12]}{seed}; this one is "
-                f"{self.arena.config_hash[:12]}{seed and f', seed {self.arena.seed}'}): {advice}"
-            )
-        if opened.data_fingerprint != self.world.data_fingerprint:
-            raise ConfigError(
-                f"{store.url} was begun on other market data (fingerprint {opened.data_fingerprint[:12]}, now "
-                f"{self.world.data_fingerprint[:12]}): give the same --data"
-            )
-        for born in store.read(event_type="AgentSpawned"):
-            if born.payload.strategy not in self.world.desks:
-                raise PluginError(
-                    f"{store.url} holds agents of a strategy that is not there now: "
-                    f"{self._why_missing(born.payload.strategy)}"
-                )
-        return True
-
-    def _why_missing(self, strategy: str) -> str:
-        try:
-            self.registry.require("strategies", strategy)
-        except PluginError as error:
-            return str(error)
-        return f"strategy {strategy!r} is not enabled"
 
     def engine(self) -> SimulationEngine:
         """The backtest engine over the same world."""
@@ -259,25 +223,6 @@ def lead_days(settings: Settings, strategies: list[Strategy]) -> int:
     """Days before `start` that a run reads: the training window, and the longest feature window before that."""
     warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * settings.step_seconds
     return settings.population.training_days + min(-(-warm_up // 86_400), settings.population.warmup_days)
-
-
-def fetched(fetch: Callable[[Window], MarketFrame], window: Window, first: int) -> MarketFrame:
-    """What `fetch` gives for `window`; `first`: epoch of the run's first moment.
-
-    Raises DataError, for data that begin too late with the earliest `start` for which they would do.
-    """
-    try:
-        return fetch(window)
-    except CoverageError as error:
-        if error.first is None or error.first <= window.start:
-            raise
-        before = (first - window.start) // 86_400
-        earliest = from_epoch(-(-(first + error.first - window.start) // 86_400) * 86_400).date()
-        raise CoverageError(
-            f"{error}; a run reads {before} days before its start (training and warm-up), so with these data the "
-            f"earliest start is {earliest}",
-            error.first,
-        ) from error
 
 
 def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSpec], settings: Settings) -> None:

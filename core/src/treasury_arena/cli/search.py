@@ -22,6 +22,7 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
+from treasury_arena.cli.lines import speed
 from treasury_arena.config.settings import Settings
 from treasury_arena.errors import ValidationError
 from treasury_arena.randomness import stream
@@ -76,7 +77,7 @@ def backtest(
         click.echo(result.table.sort_values("fitness", ascending=False)[shown].to_string(float_format="%.4f"))
         lent = result.curves["lend_everything"]
         click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.4%}")
-        say(f"{result.agent_steps / max(result.seconds, 1e-9) / 1e6:.1f} M agent-steps/s")
+        say(speed(result.agent_steps, result.seconds))
     return 1 if bool(result.table["failed"].any()) else 0
 
 

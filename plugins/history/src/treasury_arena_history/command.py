@@ -14,6 +14,7 @@ import numpy as np
 from treasury_arena.clock import to_epoch
 from treasury_arena.config.read import read_toml
 from treasury_arena.config.settings import STEP_SECONDS, Settings
+from treasury_arena.contracts.source import fetched
 from treasury_arena.domain.frame import MarketFrame, Window
 from treasury_arena.errors import ConfigError, DataError, TreasuryArenaError
 from treasury_arena_history.config import HistorySection, Series
@@ -176,8 +177,6 @@ def _inside(rows: Rows, low: int | None, high: int | None) -> Rows:
 
 
 def _frame(reader: Reader, loaded: Loaded, window: Window, first: int | None) -> dict[str, Any]:
-    from treasury_arena.assembly import fetched
-
     def build(window: Window) -> MarketFrame:
         return build_frame(loaded.section, reader, window.start, window.end, loaded.step_seconds)
 

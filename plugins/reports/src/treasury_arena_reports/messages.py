@@ -72,7 +72,7 @@ def fitness_by_cycle_message(result: RunResult) -> str:
     )
     if best is None:
         return "No search gave a score"
-    return f"The best training score, {best['best']:,.2f}, was {best['strategy']}'s in cycle {best['cycle']}"
+    return f"The best training score, {best['best']:,.2f}, was {best['strategy']}'s in cycle {best['cycle'] + 1}"
 
 
 def fitness_by_generation_message(result: RunResult) -> str:
