@@ -122,6 +122,17 @@ def test_a_run_whose_database_cannot_be_opened_leaves_nothing_behind(
     house.arena("run", short, "--out", "runs/mine", "--quiet").ok()
 
 
+def test_what_lay_in_the_folder_before_a_run_that_could_not_begin_stays(
+    house: Any, small_config: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    config = Path(shutil.copy(small_config, run / "config.toml"))
+    told(house.arena("run", config, "--out", run, "--db", tmp_path / "none" / "x.db"), "the folder")
+    assert [path.name for path in run.iterdir()] == ["config.toml"]
+    assert config.read_text() == small_config.read_text()
+
+
 def test_a_database_that_holds_a_run_is_not_run_into_again(
     house: Any, small_config: Path, finished: Path, interrupted: Path, tmp_path: Path
 ) -> None:

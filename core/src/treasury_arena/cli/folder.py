@@ -47,21 +47,21 @@ class RunFolder:
             raise ConfigError(f"cannot write the run's folder {self.path}: {error.strerror}") from error
 
     @contextlib.contextmanager
-    def made(self) -> Iterator[None]:
-        """Make the folder; when what follows fails, take every folder made for it away again, unless something is in it.
+    def beginning(self, config_text: str, notes: dict[str, Any]) -> Iterator[None]:
+        """`begin`, taken back when what follows fails: neither files nor folders that it made stay behind.
 
-        Raises ConfigError when it cannot be made.
+        Noted before anything else is done, a run that is killed at any later moment can be resumed.
         """
-        missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"cannot write the run's folder {self.path}: {error.strerror}") from error
+        fresh = [path for path in (self.config, self.path / NOTES) if not path.exists()]
+        folders = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        self.begin(config_text, notes)
         try:
             yield
         except BaseException:
-            with contextlib.suppress(OSError):
-                for path in missing:
+            with contextlib.suppress(OSError):  # a folder that holds something else stays
+                for path in fresh:
+                    path.unlink(missing_ok=True)
+                for path in folders:
                     path.rmdir()
             raise
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -81,13 +83,17 @@ def run_command(
     if folder.begun:
         raise ConfigError(f"{folder.path} already holds a run: `arena resume {folder.path}` goes on with it")
     place = dereference(url) if url else str(folder.store_file)
-    option = "--db" if url else "--out"
+    advice = f"give another {'--db' if url else '--out'} for another run"
 
-    def begin(assembled: Assembled, store: EventStore) -> None:
-        assembled.refuse_begun(store, f"give another {option} for another run")
-        folder.begin(text, notes)
+    @contextlib.contextmanager
+    def begun(assembled: Assembled) -> Iterator[EventStore]:
+        with contextlib.ExitStack() as opened:
+            with folder.beginning(text, notes):
+                store = opened.enter_context(open_store(place))
+                assembled.refuse_begun(store, advice)
+            yield store
 
-    return _go(folder, settings, registry, notes, place, begin, quiet=quiet, as_json=as_json)
+    return _go(folder, settings, registry, notes, begun, quiet=quiet, as_json=as_json)
 
 
 @click.command("resume")
@@ -131,7 +137,7 @@ def resume(
     place = dereference(db) if db else folder.store_url()
     registry = load_registry()
     settings = read_config(folder.config, registry, {"seed": notes["seed"]})
-    return _go(folder, settings, registry, notes, place, lambda assembled, store: None, quiet=quiet, as_json=as_json)
+    return _go(folder, settings, registry, notes, lambda assembled: open_store(place), quiet=quiet, as_json=as_json)
 
 
 def _go(
@@ -139,25 +145,17 @@ def _go(
     settings: Settings,
     registry: Registry,
     notes: dict[str, Any],
-    place: str,
-    begin: Callable[[Assembled, EventStore], None],
+    opened: Callable[[Assembled], AbstractContextManager[EventStore]],
     *,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Assemble and open the store first, so that a run that cannot have these leaves nothing behind; then begin and go."""
+    """Assemble first, so that a run whose data or plugins are not good leaves nothing behind; then go in the store."""
     watch = Stopwatch()
     data = Path(notes["data"]) if notes["data"] else None
     assembled = assemble(settings, registry, data=data, workers=notes["workers"])
     try:
-        with folder.made():
-            store = open_store(place)
-            try:
-                begin(assembled, store)
-            except BaseException:
-                store.close()
-                raise
-        with store:
+        with opened(assembled) as store:
             result = _cycles(assembled, store, notes["run_id"], watch, quiet=quiet)
     finally:
         assembled.close()
