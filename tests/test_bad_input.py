@@ -172,7 +172,10 @@ def test_the_check_of_data_and_the_run_refuse_the_same_start_and_name_the_earlie
     assert checked.code == 1
     assert sentence in checked.out
     good = house.write(tmp_path / "good.toml", {**history(), "start": "2023-12-30"})
-    assert "usable" in house.arena("data", "check", good, "--data", data).ok().out
+    usable = house.arena("data", "check", good, "--data", data).ok().out
+    assert "2023-12-20 00:00 UTC to 2024-01-10 00:00 UTC" in usable
+    assert usable.endswith("\nusable\n")
+    assert "note: " not in usable
     house.arena("run", good, "--data", data, "--out", tmp_path / "run", "--quiet").ok()
 
 

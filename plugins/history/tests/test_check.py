@@ -272,52 +272,17 @@ def test_a_period_without_rows_is_an_error(bench: Bench, run: Run) -> None:
     assert "has no rows in the period" in document["series"][0]["findings"][0]["text"]
 
 
-MARKET = """
-name = "window"
-start = "2024-01-20"
-end = "2024-01-25"
-[population]
-training_days = 7
-warmup_days = 30
-[strategies]
-enabled = ["trend"]
-[capital]
-idle_market = "usdc_lending"
-[source]
-name = "history"
-"""
-MARKETS = """
-[markets.eth]
-model = "simulation.spot"
-asset = "WETH"
-columns = { price = "WETH.price", gas = "gas.usd" }
-[markets.btc]
-model = "simulation.spot"
-asset = "WBTC"
-columns = { price = "WBTC.price", gas = "gas.usd" }
-[markets.usdc_lending]
-model = "simulation.lending_par"
-asset = "USDC"
-columns = { rate = "USDC.lending_rate", gas = "gas.usd" }
-"""
-CONSTANT = '[[source.history.series]]\ncolumn = "{}"\nconstant = {}\nunit = "{}"\n'
-
-
-def test_the_days_looked_at_are_those_that_a_run_reads(bench: Bench, run: Run) -> None:
-    """Training and warm-up before `start`, and the close of the day `end`; beside the core alone no strategy is installed,
-    and then the most that a run may read is looked at, which is the same here."""
-    series = [SERIES.format(column=f"{coin}.price", unit="usd") for coin in ("WETH", "WBTC")]
-    series += [CONSTANT.format("USDC.lending_rate", 0.03, "apr"), CONSTANT.format("gas.usd", 0.05, "usd")]
-    text = MARKET + "".join(series) + MARKETS
-    bench.parquet("p.parquet", walk(24 * 40), [START + HOUR * row for row in range(24 * 40)])
-    code, document = run(text=text)
-    assert code == 1
-    assert "a run reads 37 days before its start" in document["frame"]["error"]
-    assert "the earliest start is 2024-02-07" in document["frame"]["error"]
-    code, document = run(text=text.replace("2024-01-20", "2024-02-06").replace("2024-01-25", "2024-02-08"))
-    assert code == 1
-    code, document = run(text=text.replace("2024-01-20", "2024-02-07").replace("2024-01-25", "2024-02-08"))
-    assert (code, document["frame"]["error"]) == (0, None)
-    assert (document["frame"]["from"], document["frame"]["to"]) == ("2024-01-01 00:00 UTC", "2024-02-09 00:00 UTC")
-    code, document = run("--start", "2024-01-01", "--end", "2024-01-25", text=text)
-    assert (code, document["frame"]["rows"]) == (0, 600)
+def test_a_file_that_cannot_be_run_yet_is_looked_at_without_the_warm_up_and_that_is_said(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Training and run, the close of the last day included. What a run of a whole file reads is tested beside the run."""
+    bench.parquet("p.parquet", walk(24 * 24 + 1))
+    config = tmp_path / "c.toml"
+    period = 'start = "2024-01-15"\nend = "2024-01-24"\n[population]\ntraining_days = 14\n'
+    config.write_text(period + SERIES.format(column="WETH.price", unit="usd"))
+    result = CliRunner().invoke(data, ["check", str(config), "--data", str(bench.data)])
+    assert result.exit_code == 0
+    assert "gives 577 rows of 1 columns, 2024-01-01 00:00 UTC to 2024-01-25 00:00 UTC" in result.stdout
+    assert "note: the configuration cannot be run as it is, so how far its strategies look back" in result.stdout
+    explicit = CliRunner().invoke(data, ["check", str(config), "--data", str(bench.data), "--start", "2024-01-02"])
+    assert "note: " not in explicit.stdout

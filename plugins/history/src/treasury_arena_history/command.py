@@ -23,6 +23,10 @@ from treasury_arena_history.source import build_frame
 from treasury_arena_history.survey import Finding, Survey, survey
 
 DAY = 86_400
+NO_WARM_UP = (
+    "the configuration cannot be run as it is, so how far its strategies look back before the training window is not known "
+    "and those days were not looked at; `arena config check` says what it lacks"
+)
 
 
 @attrs.frozen
@@ -32,6 +36,7 @@ class Loaded:
     Attributes:
         low, high: epoch seconds of the rows that a run reads (`high` excluded), training and warm-up included.
         first: epoch seconds of the run's first moment.
+        whole: whether the file is good enough to run; if not, the warm-up is not known and no part of `low`.
     """
 
     section: HistorySection
@@ -39,6 +44,7 @@ class Loaded:
     high: int | None
     first: int | None
     step_seconds: int
+    whole: bool = True
 
 
 def load_section(path: Path) -> Loaded:
@@ -62,12 +68,13 @@ def load_section(path: Path) -> Loaded:
     settings = reading.settings
     step = STEP_SECONDS[settings.step]
     first, last = _epoch(settings.start), _epoch(settings.end)
-    low = None if first is None else first - _lead_days(path, settings) * DAY
-    return Loaded(section, low, None if last is None else last + DAY + step, first, step)
+    lead = _lead_days(path)
+    low = None if first is None else first - (settings.population.training_days if lead is None else lead) * DAY
+    return Loaded(section, low, None if last is None else last + DAY + step, first, step, lead is not None)
 
 
-def _lead_days(path: Path, settings: Settings) -> int:
-    """Days before `start` that a run of the file reads; the most it may read where the file is not good enough to run."""
+def _lead_days(path: Path) -> int | None:
+    """Days before `start` that a run of the file reads; None where the file is not good enough to run."""
     # Imported here: every command line loads this module, and few of them need what a run needs.
     from treasury_arena.assembly import lead_days
     from treasury_arena.config.load import load_config
@@ -79,7 +86,7 @@ def _lead_days(path: Path, settings: Settings) -> int:
         whole = load_config(path, registry)
         return lead_days(whole, list(bound_strategies(whole, registry).values()))
     except TreasuryArenaError:
-        return settings.population.training_days + settings.population.warmup_days
+        return None
 
 
 @click.group()
@@ -145,9 +152,10 @@ def run_check(loaded: Loaded, folder: Path | None, start: datetime | None, end: 
         entries.append(_entry(reader, series, low, high))
     frame = None
     if low is not None and high is not None:
-        frame = _frame(reader, loaded, Window(low, high), loaded.first if start is None else None)
+        frame = _frame(reader, loaded, Window(low, high), loaded.first if start is None and loaded.whole else None)
     wrong = any(finding["level"] == "error" for entry in entries for finding in entry["findings"])
-    return {"ok": not wrong and not (frame or {}).get("error"), "series": entries, "frame": frame}
+    unknown = NO_WARM_UP if frame is not None and start is None and not loaded.whole else None
+    return {"ok": not wrong and not (frame or {}).get("error"), "series": entries, "frame": frame, "note": unknown}
 
 
 def _entry(reader: Reader, series: Series, low: int | None, high: int | None) -> dict[str, Any]:
@@ -213,4 +221,6 @@ def _print(document: dict[str, Any]) -> None:
         click.echo(
             f"the period gives {frame['rows']:,} rows of {len(frame['columns'])} columns, {frame['from']} to {frame['to']}"
         )
+    if document["note"]:
+        click.echo(f"note: {document['note']}")
     click.echo("usable" if document["ok"] else "not usable: see the errors above")
