@@ -178,6 +178,25 @@ def test_data_faults(house: Any, market: tuple[Path, Path, str], tmp_path: Path,
     assert again.json["digest"] == digest
 
 
+def test_the_check_of_data_and_the_run_refuse_the_same_start_and_name_the_earliest(
+    house: Any, market: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    """The file begins on 2023-12-20; a run reads 7 days of training and 3 of warm-up before its start."""
+    data = market[1]
+    late = house.write(tmp_path / "late.toml", {**history(), "start": "2023-12-29"})
+    sentence = "a run reads 10 days before its start (training and warm-up), so with these data the earliest start is 2023-12-30"
+    assert_told(house.arena("run", late, "--data", data, "--out", tmp_path / "run", "--quiet"), sentence)
+    checked = house.arena("data", "check", late, "--data", data)
+    assert checked.code == 1
+    assert sentence in checked.out
+    good = house.write(tmp_path / "good.toml", {**history(), "start": "2023-12-30"})
+    usable = house.arena("data", "check", good, "--data", data).ok().out
+    assert "2023-12-20 00:00 UTC to 2024-01-10 00:00 UTC" in usable
+    assert usable.endswith("\nusable\n")
+    assert "note: " not in usable
+    house.arena("run", good, "--data", data, "--out", tmp_path / "run", "--quiet").ok()
+
+
 def test_a_truncated_parquet_file(house: Any, market: tuple[Path, Path, str], tmp_path: Path) -> None:
     _, good, _ = market
     data = tmp_path / "data"
@@ -297,6 +316,15 @@ def test_files_that_are_no_configuration(house: Any, tmp_path: Path, content: by
 def test_a_configuration_that_is_not_there_or_a_folder(house: Any, tmp_path: Path) -> None:
     assert_told(house.arena("run", tmp_path / "none.toml"), "none.toml")
     assert_told(house.arena("run", tmp_path), str(tmp_path))
+
+
+def test_a_mistyped_configuration_is_told_with_the_nearest_name_by_every_command(house: Any, tmp_path: Path) -> None:
+    house.write(tmp_path / "small.toml")
+    for words in (["run"], ["backtest"], ["evolve"], ["config", "check"]):
+        told = house.arena(*words, tmp_path / "smal.toml")
+        assert_told(told, "smal.toml: there is no such file; did you mean 'small.toml'?")
+        assert "Errno" not in told.err
+        assert_told(house.arena(*words, tmp_path), f"{tmp_path}: is a folder; expected a file (known: small.toml)")
 
 
 def test_folders_that_cannot_be_written(house: Any, small_config: Path, tmp_path: Path) -> None:

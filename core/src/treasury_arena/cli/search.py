@@ -22,6 +22,7 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
+from treasury_arena.cli.lines import speed
 from treasury_arena.config.settings import Agent, Settings
 from treasury_arena.config.show import agents_toml
 from treasury_arena.errors import ValidationError
@@ -80,7 +81,7 @@ def backtest(
         click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.4%}")
         for sentence in result.failures:
             click.echo(sentence)
-        say(f"{result.agent_steps / max(result.seconds, 1e-9) / 1e6:.1f} M agent-steps/s")
+        say(speed(result.agent_steps, result.seconds))
     return 1 if bool(result.table["failed"].any()) else 0
 
 
