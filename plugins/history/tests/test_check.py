@@ -200,6 +200,30 @@ def test_with_a_period_the_frame_itself_is_tried(bench: Bench, run: Run) -> None
     assert (code, "before the first" in document["error"]) == (2, True)
 
 
+@pytest.mark.parametrize(("day", "found"), [(7, False), (8, True), (14, True), (15, True), (19, True), (20, False)])
+def test_the_training_window_and_the_run_are_looked_at_and_nothing_else(
+    bench: Bench, run: Run, day: int, found: bool
+) -> None:
+    """A run from the 15th to the 19th with seven days of training: the files reach from the 1st to the 24th."""
+    values = walk(24 * 24)
+    values[24 * (day - 1) + 12] = -1.0
+    bench.parquet("p.parquet", values)
+    dates = 'start = "2024-01-15"\nend = "2024-01-19"\n[population]\ntraining_days = 7\n'
+    code, document = run(text=dates + SERIES.format(column="WETH.price", unit="usd"))
+    assert code == (1 if found else 0), document
+    assert ("bounds" in levels(document)) is found
+    assert (document["frame"].get("error") is not None) is found
+
+
+def test_files_that_lack_the_training_window_are_told(bench: Bench, run: Run) -> None:
+    bench.parquet("p.parquet", walk(24 * 24))
+    for training, code in ((14, 0), (15, 1)):
+        dates = f'start = "2024-01-15"\nend = "2024-01-19"\n[population]\ntraining_days = {training}\n'
+        found, document = run(text=dates + SERIES.format(column="WETH.price", unit="usd"))
+        assert found == code, document
+    assert "covers 2024-01-01 00:00 UTC to 2024-01-24 23:00 UTC" in document["frame"]["error"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

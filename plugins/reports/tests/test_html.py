@@ -14,7 +14,7 @@ import pytest
 
 from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports import plots
-from treasury_arena_reports.drawing import thin
+from treasury_arena_reports.drawing import days_of, thin
 from treasury_arena_reports.html import AGENTS_SHOWN, render_html
 from treasury_arena_reports.plugin import RunReporter, arena_reporters
 
@@ -306,3 +306,28 @@ def test_a_long_series_keeps_its_ends_and_extremes() -> None:
     assert {0, 4321, 8765, 9999} <= set(kept.tolist())
     assert (np.diff(kept) > 0).all()
     assert thin([np.zeros(800)]).tolist() == list(range(800))
+
+
+OVER_TIME = ("growth", "lead", "drawdown", "allocation", "population", "fitness_by_cycle", "family_tree")
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_figures_over_time_share_their_range(make: Any, name: str) -> None:
+    """Also where a strategy is searched for a few weeks only, and nobody is born in the last months."""
+    given = make(days=300, agents=20, promoted=6)
+    late = [row for row in given.generations if "vol" not in row["strategy"] or "2024-03" < row["date"] < "2024-05"]
+    agents = [agent for agent in given.agents if "2024-02" < agent["born"] < "2024-06"]
+    given = attrs.evolve(given, generations=late, agents=agents, cycles=given.cycles[3:-3])
+    whole = (days_of([given.start], "start")[0], days_of([given.series["dates"][-1]], "end")[0])
+    axes = getattr(plots, name)(given).axes
+    assert len(axes) == (4 if name == "fitness_by_cycle" else 1)
+    assert {pair.get_xlim() for pair in axes} == {whole}
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_figures_over_time_hold_all_that_was_dated(make: Any, name: str) -> None:
+    """A last cycle beyond the last recorded day widens every figure alike."""
+    given = make(days=60, agents=12, promoted=4)
+    cycles = [*given.cycles, {**given.cycles[-1], "date": "2024-03-09"}]
+    limits = {pair.get_xlim() for pair in getattr(plots, name)(attrs.evolve(given, cycles=cycles)).axes}
+    assert limits == {(days_of([given.start], "start")[0], days_of(["2024-03-09"], "end")[0])}

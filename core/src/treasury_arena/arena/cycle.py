@@ -120,9 +120,7 @@ class Cycle:
             return
         if age < 1:
             return
-        end = judging.death(record.metrics, age, self.settings.rules)
-        if end is None and account is not None:
-            end = judging.live_drawdown(1.0 - account.nav / account.peak_nav, self.settings.rules)
+        end = self.death(agent, record, row)
         if end is not None:
             self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
             return
@@ -130,6 +128,17 @@ class Cycle:
         end = judging.retirement(age, in_proving, self.settings.rules)
         if end is not None:
             self.journal.post(catalog.AgentRetired(end.rule, end.text, record.metrics), agent.agent_id)
+
+    def death(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
+        """The rule an agent dies by at `row`, of its record or of what it really lost; None on the day of its birth."""
+        age = self._days(agent.born_row, row)
+        if age < 1:
+            return None
+        end = judging.death(record.metrics, age, self.settings.rules)
+        account = self.funding.accounts.get(agent.agent_id)
+        if end is None and account is not None:
+            end = judging.live_drawdown(1.0 - account.nav / account.peak_nav, self.settings.rules)
+        return end
 
     def held_back_from_proving(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why a simulated agent must not be proven yet, or None."""

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from treasury_arena.arena import judging
 from treasury_arena.arena.births import agent_name, ranked
 from treasury_arena.arena.cycle import Cycle, CycleReport, Listener, silent
 from treasury_arena.arena.desk import World
@@ -284,9 +283,8 @@ class ArenaManager:
             records = self.cycle.keeper.records(living, self.row)
             killed = []
             for agent in living:
-                age = (self.row - agent.born_row) // self.cycle.keeper.day
                 record = records[agent.agent_id]
-                end = judging.death(record.metrics, age, self.settings.rules) if age else None
+                end = self.cycle.death(agent, record, self.row)
                 if end is not None:
                     self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
                     account = self.funding.accounts.get(agent.agent_id)

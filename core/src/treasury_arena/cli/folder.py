@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
-from treasury_arena.config.keys import dereference
+from treasury_arena.config.keys import dereference, is_reference
 from treasury_arena.errors import ConfigError
+from treasury_arena.store.database import parse_url
 
 CONFIG, NOTES, STORE = "config.toml", "run.json", "arena.db"
 
@@ -73,12 +74,17 @@ class RunFolder:
 
 
 def without_password(url: str | None) -> tuple[str | None, bool]:
-    """A database URL as it may be written down, and whether it held a password. References stay as they are."""
-    if not url or "://" not in url:
+    """A database URL as it may be written down, and whether it held a password. References stay as they are.
+
+    Raises StoreError for a URL that cannot be read.
+    """
+    if not url or "://" not in url or is_reference(url):
         return url, False
-    parsed = make_url(url)
-    secret = parsed.password is not None
-    return parsed.set(password=None).render_as_string() if secret else url, secret
+    if parse_url(url).password is None:
+        return url, False
+    given = make_url(url)
+    bare = URL.create(given.drivername, given.username, None, given.host, given.port, given.database, given.query)
+    return bare.difference_update_query(["password"]).render_as_string(hide_password=False), True
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 
-from treasury_arena.arena.state import ArenaState
+from treasury_arena.arena.state import ALIVE, DEAD, RETIRED, ArenaState
 from treasury_arena.cli.common import emit, find_store, json_option, run_options
+from treasury_arena.errors import ConfigError, nearest
 from treasury_arena.store import EventStore
 from treasury_arena.store import audit as audit_store
 from treasury_arena.store import replay as replay_store
 from treasury_arena.store import stop as emergency
+
+STAGES = (*ALIVE, DEAD, RETIRED)
 
 
 def fold(store: EventStore) -> ArenaState:
@@ -63,7 +66,7 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
 
 @click.command("agents")
 @run_options
-@click.option("--stage", help="Only agents in this stage (simulation, proving, arena, dead, retired).")
+@click.option("--stage", help=f"Only agents in this stage ({', '.join(STAGES)}).")
 @json_option
 def agents(run: Path | None, out: Path | None, db: str | None, stage: str | None, as_json: bool) -> int:
     """List the agents of a run with their newest record.
@@ -72,6 +75,8 @@ def agents(run: Path | None, out: Path | None, db: str | None, stage: str | None
     Example:
       arena agents runs/second --stage arena
     """
+    if stage is not None and stage not in STAGES:
+        raise ConfigError(f"there is no stage {stage!r}; {nearest(stage, STAGES)}")
     with find_store(run, out, db) as store:
         state = fold(store)
     chosen = [agent for _, agent in sorted(state.agents.items()) if stage is None or agent.stage == stage]
@@ -125,6 +130,10 @@ def events(
     """
     with find_store(run, out, db) as store:
         found = list(store.read(event_type=event_type, agent_id=agent, tail=tail))
+        if agent is not None and not found:
+            born = {event.agent_id or "" for event in store.read(event_type="AgentSpawned")}
+            if agent not in born:
+                raise ConfigError(f"there is no agent {agent!r} in this run; {nearest(agent, born)}")
     if as_json:
         emit(
             [

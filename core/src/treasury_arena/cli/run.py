@@ -22,6 +22,7 @@ from treasury_arena.cli.common import (
     quiet_option,
     read_config,
     read_text,
+    say,
     seed_option,
     workers_option,
 )
@@ -169,12 +170,16 @@ def _go(
                 f"complete, `arena resume {folder.path}` reports it again"
             )
     if as_json:
-        emit({**result.to_dict(), "files": [str(path) for path in paths], "out": str(folder.path)})
+        document = {**result.to_dict(), "files": [str(path) for path in paths], "out": str(folder.path)}
+        if failed:
+            document |= {"error": "; ".join(failed), "exit_code": ReportError.exit_code}
+        emit(document)
     else:
         for path in paths:
             click.echo(f"wrote {path}")
     if failed:
-        raise ReportError("; ".join(failed))
+        say(f"arena: {'; '.join(failed)}")
+        return ReportError.exit_code
     return 0
 
 

@@ -49,7 +49,8 @@ def backtest(
 ) -> int:
     """Backtest one population over the configured days, without evolution.
 
-    The population: the configuration's [[agents]], or each strategy's defaults, or random genomes with --agents.
+    The population: the configuration's [[agents]], or each strategy's defaults, or random genomes with --agents. An agent
+    that fails is named with its reason, and the exit code is 1.
 
     \b
     Example:
@@ -76,6 +77,8 @@ def backtest(
         click.echo(result.table.sort_values("fitness", ascending=False)[shown].to_string(float_format="%.4f"))
         lent = result.curves["lend_everything"]
         click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.4%}")
+        for sentence in result.failures:
+            click.echo(sentence)
         say(f"{result.agent_steps / max(result.seconds, 1e-9) / 1e6:.1f} M agent-steps/s")
     return 1 if bool(result.table["failed"].any()) else 0
 
