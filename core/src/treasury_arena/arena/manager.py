@@ -32,7 +32,7 @@ from treasury_arena.events import catalog
 from treasury_arena.events.event import Event, Line, Transfer
 from treasury_arena.ledger import accounts
 from treasury_arena.randomness import stream
-from treasury_arena.store import EventStore, stop
+from treasury_arena.store import EventStore, prove, stop
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import Watchdog
 from treasury_arena.trading.limits import Limits
@@ -68,6 +68,7 @@ class ArenaManager:
         self._listener = listener
         self._lock = threading.RLock()
         self._watchdog = Watchdog(settings.decision_seconds_max)
+        prove(store)
         self.reload()
         if self.state.opened is None:
             self._transact(self._open)
