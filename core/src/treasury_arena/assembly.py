@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +30,7 @@ from treasury_arena.contracts.genes import Choice as ChoiceGene
 from treasury_arena.contracts.genes import metadata
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
-from treasury_arena.contracts.runtime import Observer
+from treasury_arena.contracts.runtime import Executor, Item, Observer, Out
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
@@ -38,8 +38,10 @@ from treasury_arena.domain.frame import MarketFrame, Window
 from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
+from treasury_arena.isolation import calling, describe
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
+from treasury_arena.simulation.executors import ThreadExecutor
 from treasury_arena.simulation.kernel import Kernel, prepare
 from treasury_arena.simulation.warm import Compilation
 from treasury_arena.store import EventStore, open_store
@@ -59,17 +61,33 @@ class Audience:
 
     def __call__(self, events: Sequence[Event]) -> None:
         for name, (observer, seen) in list(self._cursors.items()):
+            fresh = list(self._store.read(after=seen))
             try:
-                fresh = list(self._store.read(after=seen))
                 observer.observe(fresh)
-            except Exception as error:  # isolation: what an observer raises cannot undo what was committed
-                print(
-                    f"arena: observer {name!r} failed and is told no more: {type(error).__name__}: {error}",
-                    file=sys.stderr,
-                )
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # isolation: what an observer raises cannot undo what was committed
+                print(f"arena: observer {name!r} failed and is told no more: {describe(error)}", file=sys.stderr)
                 del self._cursors[name]
             else:
                 self._cursors[name] = (observer, fresh[-1].seq if fresh else seen)
+
+
+class GuardedExecutor(Executor):
+    """An executor of a plugin, named in whatever it raises beyond the house's own errors."""
+
+    def __init__(self, name: str, factory: Callable[[int], Executor], workers: int) -> None:
+        self.name = name
+        with calling(f"executor {name!r}"):
+            self._inner = factory(workers)
+
+    def map(self, function: Callable[[Item], Out], items: Iterable[Item]) -> list[Out]:
+        with calling(f"executor {self.name!r}"):
+            return list(self._inner.map(function, items))
+
+    def close(self) -> None:
+        with calling(f"executor {self.name!r}"):
+            self._inner.close()
 
 
 @attrs.frozen(eq=False)
@@ -153,7 +171,8 @@ def assemble(
         for name, strategy in strategies.items()
     }
     with Compilation(list(kernels.values())) as compilation:
-        frame = source.fetch(window)
+        with calling(f"source {settings.source.name!r}"):
+            frame = source.fetch(window)
         check_frame(frame, window, specs, settings)
         compilation.wait()
     markets = exact_markets(registry, specs, frame, settings)
@@ -201,7 +220,8 @@ def make_source(settings: Settings, registry: Registry, data: Path | None, cache
     name = settings.source.name
     factory = registry.require("sources", name)
     context = SourceContext(data=data, seed=settings.seed, cache=cache, step_seconds=settings.step_seconds)
-    source: DataSource = factory(settings.sections.get(f"source.{name}"), context)
+    with calling(f"source {name!r}"):
+        source: DataSource = factory(settings.sections.get(f"source.{name}"), context)
     return source
 
 
@@ -270,7 +290,9 @@ def exact_markets(
     for name, spec in specs.items():
         if spec.model not in owners:
             raise PluginError(f"markets.{name}: no accepted protocol offers the model {spec.model!r}")
-        out[name] = owners[spec.model].exact(spec, frame, assets, assets[settings.capital.base])
+        owner = owners[spec.model]
+        with calling(f"protocol {owner.name!r}"):
+            out[name] = owner.exact(spec, frame, assets, assets[settings.capital.base])
     return out
 
 
@@ -358,7 +380,7 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
         search_fitness=_fitness(settings.fitness.search, registry),
         judge_fitness=_fitness(settings.judge_terms(), registry),
         owner_fitness=registry.fitness[OWNER_FITNESS],
-        executor=registry.require("executors", settings.executor.name)(threads),
+        executor=_executor(settings.executor.name, registry, threads),
         agents=settings.population.agents,
         cycle_days=settings.population.cycle_days,
         training_days=settings.population.training_days,
@@ -369,6 +391,11 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
         config_hash=digest,
         plugins=_used(settings, registry),
     )
+
+
+def _executor(name: str, registry: Registry, threads: int) -> Executor:
+    factory = registry.require("executors", name)
+    return ThreadExecutor(threads) if factory is ThreadExecutor else GuardedExecutor(name, factory, threads)
 
 
 def _used(settings: Settings, registry: Registry) -> dict[str, str]:

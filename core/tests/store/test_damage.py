@@ -62,7 +62,10 @@ def test_nothing_is_appended_to_a_log_that_lost_its_end(log: EventStore, make: S
 
 
 DAMAGE = {
-    "a balance": ("UPDATE account_balances SET amount = '1' WHERE account = 'gas' OR account = 'pool:arena'", "projection"),
+    "a balance": (
+        "UPDATE account_balances SET amount = '1' WHERE account = 'gas' OR account = 'pool:arena'",
+        "projection",
+    ),
     "a ledger line": ("DELETE FROM capital_ledger WHERE entry = 3", "ledger_line"),
     "an amount": ("UPDATE capital_ledger SET amount = '7' WHERE entry = 3", "ledger_line"),
     "no agents": ("DELETE FROM agents", "projection"),
@@ -79,7 +82,9 @@ def test_what_a_run_builds_on_is_proven_first(log: EventStore, case: str) -> Non
     prove(log)
     statement, check = DAMAGE[case]
     damage(log, statement)
-    with pytest.raises(IntegrityError, match=rf"is damaged, and nothing is built on it \(event \d+, {check}: .*arena audit"):
+    with pytest.raises(
+        IntegrityError, match=rf"is damaged, and nothing is built on it \(event \d+, {check}: .*arena audit"
+    ):
         prove(log)
 
 
@@ -93,12 +98,14 @@ def test_amounts_that_are_no_numbers_are_told(tmp_path: Path, make: SimpleNamesp
             store.balances,
             lambda: store.append([make.allocated("a1", 1)]),
         ):
-            with pytest.raises(IntegrityError, match=r"account_balances holds .* as the USDC of pool:arena, which is no"):
+            with pytest.raises(
+                IntegrityError, match=r"account_balances holds .* as the USDC of pool:arena, which is no"
+            ):
                 call()
         rebuild_projections(store)
         damage(store, f"UPDATE agents SET allocated_raw = {amount} WHERE agent_id = 'a1'")
         for draft in (make.allocated("a1", 1), make.returned("a1", 1), make.record("ä2")):
-            with pytest.raises(IntegrityError, match="agents holds .* as allocated_raw of"):
+            with pytest.raises(IntegrityError, match=r"agents holds .* as allocated_raw of"):
                 store.append([draft])
         assert store.last()[0] == 7
 

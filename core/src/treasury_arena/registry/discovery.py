@@ -16,8 +16,9 @@ from packaging.utils import canonicalize_name
 
 import treasury_arena
 from treasury_arena.errors import nearest
+from treasury_arena.isolation import describe
 from treasury_arena.markers import ENTRY_POINT_GROUP
-from treasury_arena.registry.report import PluginReport, describe
+from treasury_arena.registry.report import PluginReport
 
 CORE = "treasury-arena-core"
 #: Names of the plugins to load, separated by commas; unset loads all that are installed.

@@ -1,16 +1,11 @@
-"""What is known about one plugin, and how a plugin's own failure is put in one sentence."""
+"""What is known about one plugin."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
-
-from treasury_arena.errors import TreasuryArenaError
-
-_MESSAGE_MAX = 300
 
 
 @attrs.frozen
@@ -38,23 +33,3 @@ class PluginReport:
             **attrs.asdict(self, recurse=False),
             "offers": {hook: list(names) for hook, names in self.offers.items()},
         }
-
-
-def describe(error: BaseException, package: str) -> str:
-    """`Type: message (file:line)` of a plugin's failure; the line is the deepest one inside `package`."""
-    try:
-        lines = str(error).strip().splitlines()
-    except Exception as second:  # a hostile exception must not take the loader down
-        lines = [f"its message cannot be shown ({type(second).__name__})"]
-    message = lines[0][:_MESSAGE_MAX] if lines else ""
-    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    if isinstance(error, TreasuryArenaError):
-        text = message
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{type(error).__name__}: {error.msg} ({error.filename}:{error.lineno})"
-    place = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.split(".")[0] == package:
-            place = f" ({frame.f_code.co_filename}:{line})"
-    return text + place

@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from treasury_arena.errors import PluginError, nearest
+from treasury_arena.isolation import calling
 
 FloatArray = NDArray[np.float64]
 FeatureFunction = Callable[[FloatArray, int], FloatArray]
@@ -156,7 +157,8 @@ def feature_function(kind: str | FeatureFunction, where: str) -> FeatureFunction
 
 def evaluate(function: FeatureFunction, column: FloatArray, window: int, where: str) -> FloatArray:
     """Call a feature function on a copy; raises PluginError for a wrong shape or a value that is not finite."""
-    out = np.asarray(function(column.copy(), window), dtype=np.float64)
+    with calling(where):
+        out = np.array(function(column.copy(), window), dtype=np.float64)
     if out.shape != column.shape:
         raise PluginError(f"{where}: gave shape {out.shape} for a column of shape {column.shape}")
     bad = np.flatnonzero(~np.isfinite(out))

@@ -286,9 +286,7 @@ class EventStore:
             tail = f"WHERE account{collate} >= ? AND account{collate} < ?"
             params = [prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)]
         rows = self.database.rows(connection, schema.ACCOUNT_BALANCES, tail, params)
-        return dict(
-            sorted(((account, asset), _amount(account, asset, amount)) for account, asset, amount, _ in rows)
-        )
+        return dict(sorted(((account, asset), _amount(account, asset, amount)) for account, asset, amount, _ in rows))
 
 
 def _amount(account: str, asset: str, amount: Any) -> int:
@@ -327,9 +325,7 @@ def event_of(row: Sequence[Any]) -> Event:
 def check_next(event: Event, seq: int, prev_hash: str) -> None:
     """Raise IntegrityError unless `event` follows the one with `seq` and the hash `prev_hash`."""
     if event.seq != seq + 1 or event.prev_hash != prev_hash:
-        raise IntegrityError(
-            f"event {seq + 1} is missing or does not follow its predecessor; `arena audit` tells more"
-        )
+        raise IntegrityError(f"event {seq + 1} is missing or does not follow its predecessor; `arena audit` tells more")
 
 
 def ledger_rows(events: Sequence[Event], entry: int) -> list[tuple[Any, ...]]:
