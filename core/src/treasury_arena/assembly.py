@@ -34,7 +34,7 @@ from treasury_arena.contracts.runtime import Executor, Item, Observer, Out
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
-from treasury_arena.domain.frame import MarketFrame, Window
+from treasury_arena.domain.frame import MarketFrame, Window, check_jumps
 from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
@@ -48,8 +48,6 @@ from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
-#: Largest believable change of a price within one row, as a logarithm (a hundredfold).
-LOG_JUMP_MAX = float(np.log(100.0))
 
 
 class Audience:
@@ -256,14 +254,7 @@ def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSp
     for spec in specs.values():
         if "price" not in spec.columns:
             continue
-        prices = frame[spec.columns["price"]]
-        jumps = np.abs(np.diff(np.log(np.maximum(prices, 1e-300))))
-        if jumps.size and jumps.max() > LOG_JUMP_MAX:
-            row = int(jumps.argmax()) + 1
-            raise DataError(
-                f"column {spec.columns['price']!r} goes from {prices[row - 1]:g} to {prices[row]:g} within one row at "
-                f"{frame.time(row)}: no price moves by more than {np.exp(LOG_JUMP_MAX):.0f} times in {frame.step_seconds} s"
-            )
+        check_jumps(frame, spec.columns["price"])
 
 
 def longest_window(strategy: Strategy) -> int:

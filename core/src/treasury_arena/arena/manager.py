@@ -27,6 +27,7 @@ from treasury_arena.errors import (
     TreasuryArenaError,
     ValidationError,
     nearest,
+    required_text,
 )
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Event, Line, Transfer
@@ -323,6 +324,9 @@ class ArenaManager:
         """
         if isinstance(amount_raw, bool) or not isinstance(amount_raw, int) or amount_raw <= 0:
             raise ValidationError(f"an allocation must be a positive whole number of base units, not {amount_raw!r}")
+        required_text(agent_id, "the agent's id")
+        required_text(pool, "the pool")
+        required_text(reason, "the reason of an allocation")
         if pool == RESERVE:
             raise AllocationError("the reserve is never at risk: no agent is given any of it")
         cash_account(pool)

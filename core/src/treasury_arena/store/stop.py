@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 
 from treasury_arena.clock import Clock, iso
-from treasury_arena.errors import IntegrityError, StoreError, ValidationError
+from treasury_arena.errors import IntegrityError, StoreError, ValidationError, required_text
 from treasury_arena.events.catalog import EmergencyStopEngaged, EmergencyStopReleased
 from treasury_arena.events.event import Draft, Event
 from treasury_arena.store import projections, schema
@@ -76,8 +76,10 @@ class Engaged:
 
 
 def _need(reason: str, operator: str) -> None:
-    if not reason.strip() or not operator.strip():
+    if not reason or not operator or not reason.strip() or not operator.strip():
         raise ValidationError("an emergency stop, and its release, needs a reason and the name of its operator")
+    required_text(reason, "the reason of an emergency stop")
+    required_text(operator, "the name of its operator")
 
 
 def _file(store: EventStore, file: StopFile | None) -> StopFile | None:

@@ -11,7 +11,7 @@ import attrs
 
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.contracts.validation import OrderFacts, Validator
-from treasury_arena.errors import EmergencyStopError, ValidationError, nearest
+from treasury_arena.errors import EmergencyStopError, ValidationError, nearest, required_text
 from treasury_arena.events.catalog import (
     EmergencyStopEngaged,
     EmergencyStopReleased,
@@ -339,8 +339,10 @@ class TradingEngine:
 
 
 def _need(reason: str, operator: str) -> None:
-    if not reason.strip() or not operator.strip():
+    if not reason or not operator or not reason.strip() or not operator.strip():
         raise ValidationError("an emergency stop, and its release, needs a reason and the name of its operator")
+    required_text(reason, "the reason of an emergency stop")
+    required_text(operator, "the name of its operator")
 
 
 def _lines(legs: Sequence[Leg], agent_id: str, role: str, market: ExactMarket, cash: str) -> tuple[Line, ...]:

@@ -15,11 +15,13 @@ import numpy as np
 from treasury_arena.clock import to_epoch
 from treasury_arena.config.read import read_toml
 from treasury_arena.config.settings import STEP_SECONDS, Settings
+from treasury_arena.domain.frame import check_jumps
 from treasury_arena.errors import ConfigError, DataError, TreasuryArenaError
 from treasury_arena_history.config import HistorySection, Series
 from treasury_arena_history.reader import NANOSECONDS, Reader, Rows
 from treasury_arena_history.source import build_frame
 from treasury_arena_history.survey import Finding, Survey, survey
+from treasury_arena_history.units import family_of
 
 
 @attrs.frozen
@@ -155,6 +157,12 @@ def _frame(reader: Reader, loaded: Loaded, low: int, high: int) -> dict[str, Any
         frame = build_frame(loaded.section, reader, low, high, loaded.step_seconds)
     except DataError as error:
         return {"error": str(error)}
+    for series in loaded.section.series:
+        if family_of(series.column) == "price":
+            try:
+                check_jumps(frame, series.column)
+            except DataError as error:
+                return {"error": str(error)}
     return {"rows": frame.rows, "columns": list(frame.columns), "error": None}
 
 
