@@ -48,6 +48,7 @@ from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
+SPAN_DAYS_MAX = 36_525
 
 
 class Audience:
@@ -231,6 +232,8 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
     """
     if settings.start.year < 1971 or settings.end.year > 9000:
         raise ConfigError(f"start {settings.start} or end {settings.end} lies outside the years 1971 to 9000")
+    if (settings.end - settings.start).days > SPAN_DAYS_MAX:
+        raise ConfigError(f"the run from {settings.start} to {settings.end} is longer than a century")
     step = settings.step_seconds
     start = to_epoch(datetime.combine(settings.start, time(), UTC))
     end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))

@@ -18,7 +18,7 @@ STEP_SECONDS = {"1h": 3600}
 OFF: Literal["off"] = "off"
 NAME_MAX = 64
 #: Largest counts that are believable, so that a slip of the finger is told and not computed.
-DAYS_MAX, AGENTS_MAX, GENOMES_MAX, CYCLES_MAX, SPAN_DAYS_MAX = 3_660, 10_000, 100_000, 10_000, 36_600
+DAYS_MAX, AGENTS_MAX, GENOMES_MAX, CYCLES_MAX = 3_660, 10_000, 100_000, 10_000
 
 
 def amount(default: str, help: str) -> Any:
@@ -272,8 +272,6 @@ class Executor:
 def _after_start(instance: Any, attribute: attrs.Attribute[Any], value: datetime.date) -> None:
     if instance.start is not None and value <= instance.start:
         raise ValueError(f"is {value}; expected a day after start, {instance.start}")
-    if instance.start is not None and (value - instance.start).days > SPAN_DAYS_MAX:
-        raise ValueError(f"is {value}; expected at most {SPAN_DAYS_MAX} days after start, {instance.start}")
 
 
 @attrs.frozen(kw_only=True)
