@@ -153,8 +153,6 @@ def _content_of(data: Path, file: str) -> bytes:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
     if not content:
         raise DataError(f"{file} is empty (0 bytes)")
-    if file.lower().endswith(".csv") and b"\0" in content:
-        raise DataError(f"{file} is no text: byte {content.index(0) + 1} is NUL (truncated, damaged or UTF-16?)")
     return content
 
 
@@ -190,6 +188,8 @@ def _read_csv(file: str, content: bytes, series: Series) -> pa.Table:
         header = next(csv.reader(io.StringIO(text)), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: line 1 is not a CSV header: {_one_line(error)}") from error
+    if b"\0" in content:
+        raise DataError(f"{file} is no text: byte {content.index(0) + 1} is NUL (truncated or damaged?)")
     _check_header(file, header)
     wanted = _wanted(file, header, series)
     try:
