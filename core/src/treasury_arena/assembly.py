@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -31,24 +31,25 @@ from treasury_arena.contracts.genes import Choice as ChoiceGene
 from treasury_arena.contracts.genes import metadata
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
-from treasury_arena.contracts.runtime import Observer
+from treasury_arena.contracts.runtime import Executor, Item, Observer, Out
 from treasury_arena.contracts.source import DataSource, fetched
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
-from treasury_arena.domain.frame import MarketFrame, Window
+from treasury_arena.domain.frame import MarketFrame, Window, check_jumps
 from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
+from treasury_arena.isolation import calling, describe
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
+from treasury_arena.simulation.executors import ThreadExecutor
 from treasury_arena.simulation.kernel import Kernel, prepare
 from treasury_arena.simulation.warm import Compilation
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
-#: Largest believable change of a price within one row, as a logarithm (a hundredfold).
-LOG_JUMP_MAX = float(np.log(100.0))
+SPAN_DAYS_MAX = 36_525
 
 
 class Audience:
@@ -60,17 +61,33 @@ class Audience:
 
     def __call__(self, events: Sequence[Event]) -> None:
         for name, (observer, seen) in list(self._cursors.items()):
+            fresh = list(self._store.read(after=seen))
             try:
-                fresh = list(self._store.read(after=seen))
                 observer.observe(fresh)
-            except Exception as error:  # isolation: what an observer raises cannot undo what was committed
-                print(
-                    f"arena: observer {name!r} failed and is told no more: {type(error).__name__}: {error}",
-                    file=sys.stderr,
-                )
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # isolation: what an observer raises cannot undo what was committed
+                print(f"arena: observer {name!r} failed and is told no more: {describe(error)}", file=sys.stderr)
                 del self._cursors[name]
             else:
                 self._cursors[name] = (observer, fresh[-1].seq if fresh else seen)
+
+
+class GuardedExecutor(Executor):
+    """An executor of a plugin, named in whatever it raises beyond the house's own errors."""
+
+    def __init__(self, name: str, factory: Callable[[int], Executor], workers: int) -> None:
+        self.name = name
+        with calling(f"executor {name!r}"):
+            self._inner = factory(workers)
+
+    def map(self, function: Callable[[Item], Out], items: Iterable[Item]) -> list[Out]:
+        with calling(f"executor {self.name!r}"):
+            return list(self._inner.map(function, items))
+
+    def close(self) -> None:
+        with calling(f"executor {self.name!r}"):
+            self._inner.close()
 
 
 @attrs.frozen(eq=False)
@@ -153,7 +170,8 @@ def assemble(
         for name, strategy in strategies.items()
     }
     with Compilation(list(kernels.values())) as compilation:
-        frame = fetched(source.fetch, window, first)
+        with calling(f"source {settings.source.name!r}"):
+            frame = fetched(source.fetch, window, first)
         check_frame(frame, window, specs, settings)
         compilation.wait()
     markets = exact_markets(registry, specs, frame, settings)
@@ -201,7 +219,8 @@ def make_source(settings: Settings, registry: Registry, data: Path | None, cache
     name = settings.source.name
     factory = registry.require("sources", name)
     context = SourceContext(data=data, seed=settings.seed, cache=cache, step_seconds=settings.step_seconds)
-    source: DataSource = factory(settings.sections.get(f"source.{name}"), context)
+    with calling(f"source {name!r}"):
+        source: DataSource = factory(settings.sections.get(f"source.{name}"), context)
     return source
 
 
@@ -213,6 +232,8 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
     """
     if settings.start.year < 1971 or settings.end.year > 9000:
         raise ConfigError(f"start {settings.start} or end {settings.end} lies outside the years 1971 to 9000")
+    if (settings.end - settings.start).days > SPAN_DAYS_MAX:
+        raise ConfigError(f"the run from {settings.start} to {settings.end} is longer than a century")
     step = settings.step_seconds
     start = to_epoch(datetime.combine(settings.start, time(), UTC))
     end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))
@@ -239,14 +260,7 @@ def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSp
     for spec in specs.values():
         if "price" not in spec.columns:
             continue
-        prices = frame[spec.columns["price"]]
-        jumps = np.abs(np.diff(np.log(np.maximum(prices, 1e-300))))
-        if jumps.size and jumps.max() > LOG_JUMP_MAX:
-            row = int(jumps.argmax()) + 1
-            raise DataError(
-                f"column {spec.columns['price']!r} goes from {prices[row - 1]:g} to {prices[row]:g} within one row at "
-                f"{frame.time(row)}: no price moves by more than {np.exp(LOG_JUMP_MAX):.0f} times in {frame.step_seconds} s"
-            )
+        check_jumps(frame, spec.columns["price"])
 
 
 def longest_window(strategy: Strategy) -> int:
@@ -273,7 +287,9 @@ def exact_markets(
     for name, spec in specs.items():
         if spec.model not in owners:
             raise PluginError(f"markets.{name}: no accepted protocol offers the model {spec.model!r}")
-        out[name] = owners[spec.model].exact(spec, frame, assets, assets[settings.capital.base])
+        owner = owners[spec.model]
+        with calling(f"protocol {owner.name!r}"):
+            out[name] = owner.exact(spec, frame, assets, assets[settings.capital.base])
     return out
 
 
@@ -361,7 +377,7 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
         search_fitness=_fitness(settings.fitness.search, registry),
         judge_fitness=_fitness(settings.judge_terms(), registry),
         owner_fitness=registry.fitness[OWNER_FITNESS],
-        executor=registry.require("executors", settings.executor.name)(threads),
+        executor=_executor(settings.executor.name, registry, threads),
         agents=settings.population.agents,
         cycle_days=settings.population.cycle_days,
         training_days=settings.population.training_days,
@@ -372,6 +388,11 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
         config_hash=digest,
         plugins=_used(settings, registry),
     )
+
+
+def _executor(name: str, registry: Registry, threads: int) -> Executor:
+    factory = registry.require("executors", name)
+    return ThreadExecutor(threads) if factory is ThreadExecutor else GuardedExecutor(name, factory, threads)
 
 
 def _used(settings: Settings, registry: Registry) -> dict[str, str]:

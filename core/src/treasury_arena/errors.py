@@ -96,6 +96,15 @@ class AgentError(TreasuryArenaError):
     """One agent's own failure (raised, looped beyond its limit, returned a non-finite or over-sized target)."""
 
 
+def required_text(value: object, what: str) -> str:
+    """`value` when it is a text that every database holds; raises ValidationError for anything else, and for no text."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValidationError(f"{what} must be a text that is not empty, not {value!r}")
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValidationError(f"{what} holds a character that is none (NUL or half of one): {value!r:.100}")
+    return value
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint that ends an error sentence: the nearest valid name, or the list of valid names.
 

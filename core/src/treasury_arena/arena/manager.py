@@ -28,12 +28,13 @@ from treasury_arena.errors import (
     TreasuryArenaError,
     ValidationError,
     nearest,
+    required_text,
 )
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Event, Line, Transfer
 from treasury_arena.ledger import accounts
 from treasury_arena.randomness import stream
-from treasury_arena.store import EventStore, stop
+from treasury_arena.store import EventStore, prove, stop
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import Watchdog
 from treasury_arena.trading.limits import Limits
@@ -69,6 +70,7 @@ class ArenaManager:
         self._listener = listener
         self._lock = threading.RLock()
         self._watchdog = Watchdog(settings.decision_seconds_max)
+        prove(store)
         self.reload()
         if self.state.opened is None:
             self._transact(self._open)
@@ -320,6 +322,9 @@ class ArenaManager:
         """
         if isinstance(amount_raw, bool) or not isinstance(amount_raw, int) or amount_raw <= 0:
             raise ValidationError(f"an allocation must be a positive whole number of base units, not {amount_raw!r}")
+        required_text(agent_id, "the agent's id")
+        required_text(pool, "the pool")
+        required_text(reason, "the reason of an allocation")
         if pool == RESERVE:
             raise AllocationError("the reserve is never at risk: no agent is given any of it")
         cash_account(pool)

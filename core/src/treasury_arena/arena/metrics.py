@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.records import RecordBatch
 from treasury_arena.domain import statistics as stats
+from treasury_arena.isolation import calling
 
 FloatArray = NDArray[np.float64]
 
@@ -36,7 +37,8 @@ def batch_metrics(records: RecordBatch, judges: Mapping[str, FitnessFunction]) -
         "losing_days": np.asarray(stats.losing_days_in_a_row(returns), dtype=np.float64),
     }
     for name, function in judges.items():
-        out[name] = function.score(records)
+        with calling(f"fitness {function.name!r}"):
+            out[name] = function.score(records)
     return out
 
 

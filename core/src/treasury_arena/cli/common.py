@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from treasury_arena.cli.folder import RunFolder, latest
+from treasury_arena.cli.output import emit as emit
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.load import load_config
 from treasury_arena.config.parse import toml_text
@@ -33,11 +33,6 @@ workers_option = click.option("--workers", type=click.IntRange(min=1), help="Thr
 out_option = click.option("--out", type=click.Path(path_type=Path), help="Folder for everything the run leaves behind.")
 db_option = click.option("--db", metavar="URL", help="Database, instead of a SQLite file in the run's folder.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress display.")
-
-
-def emit(document: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(document, indent=1, sort_keys=True, allow_nan=False, default=str))
 
 
 def say(text: str) -> None:

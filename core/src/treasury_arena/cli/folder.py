@@ -69,8 +69,10 @@ class RunFolder:
         """What was noted at the beginning; raises ConfigError when this is not a run's folder."""
         try:
             notes: dict[str, Any] = json.loads((self.path / NOTES).read_text())
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise ConfigError(f"{self.path} is not a run's folder: {NOTES} is missing") from error
+        except OSError as error:
+            raise ConfigError(f"{self.path / NOTES} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{self.path / NOTES} is damaged: {error}") from error
         missing = {"run_id", "data", "db", "seed", "workers"} - set(notes if isinstance(notes, dict) else ())

@@ -35,6 +35,7 @@ from treasury_arena.config.keys import dereference
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.results import RunResult
 from treasury_arena.errors import ConfigError, ReportError
+from treasury_arena.isolation import describe
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.store import EventStore, open_store
@@ -166,13 +167,17 @@ def _go(
     for name in names:
         reporter = registry.require("reporters", name)
         try:
-            paths.extend(reporter.write(result, folder.path))
+            paths.extend(Path(path) for path in reporter.write(result, folder.path))
             if not as_json:
                 click.echo(reporter.table(result))
-        except Exception as error:  # isolation: a reporter cannot undo a run that is complete
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # isolation: a reporter cannot undo a run that is complete
+            reason = describe(error)
+            if isinstance(error, OSError) and error.strerror:
+                reason = f"{type(error).__name__}: {error.strerror}"
             failed.append(
-                f"the reporter {name!r} failed in {folder.path}: {type(error).__name__}: {reason}; the run itself is "
+                f"the reporter {name!r} failed in {folder.path}: {reason}; the run itself is "
                 f"complete, `arena resume {folder.path}` reports it again"
             )
     if as_json:

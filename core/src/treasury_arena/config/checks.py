@@ -95,10 +95,32 @@ def _markets(settings: Settings, registry: Offered, reading: Reading) -> Found:
                 f"{model.name} also reads {', '.join(unbound)}; "
                 f"expected a column of the market data for each of {', '.join(fields)}",
             )
+        for field, column in columns.items():
+            if field in fields and not _reads(field, column):
+                yield (
+                    (*path, "columns", field),
+                    f"{column!r} is no {field}; expected a column named like {', '.join(_COLUMNS[field])}",
+                )
         for param in market.params or {}:
             if param not in params:
                 yield (*path, "params", param), f"{model.name} has no such parameter; {nearest(param, params)}"
     yield from _idle_market(settings, registry, reading)
+
+
+#: Market field -> what the columns that it may read are named like (see `MarketFrame`).
+_COLUMNS = {
+    "price": ("ASSET.price",),
+    "rate": ("ASSET.lending_rate", "ASSET.borrow_rate"),
+    "depth": ("ASSET.depth",),
+    "gas": ("gas.usd",),
+}
+_NAMED = {like.partition(".")[2] for likes in _COLUMNS.values() for like in likes}
+
+
+def _reads(field: str, column: str) -> bool:
+    """False when a column's name says that it is something else; a name that says nothing is believed."""
+    kind = column.rpartition(".")[2]
+    return field not in _COLUMNS or kind not in _NAMED or kind in {n.partition(".")[2] for n in _COLUMNS[field]}
 
 
 def _idle_market(settings: Settings, registry: Offered, reading: Reading) -> Found:

@@ -17,11 +17,23 @@ from treasury_arena.trading.limits import Limits as OrderLimits
 
 STEP_SECONDS = {"1h": 3600}
 OFF: Literal["off"] = "off"
+NAME_MAX = 64
+#: Largest counts that are believable, so that a slip of the finger is told and not computed.
+DAYS_MAX, AGENTS_MAX, GENOMES_MAX, CYCLES_MAX = 3_660, 10_000, 100_000, 10_000
 
 
 def amount(default: str, help: str) -> Any:
     """A key for an exact amount of the base asset, not negative."""
     return key(Decimal(default), help, ge(Decimal(0)), le(Decimal(10**15)))
+
+
+def _name(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    """A name becomes part of a folder's."""
+    if len(value) > NAME_MAX or not all(letter.isalnum() or letter in " -_." for letter in value):
+        shown = value if len(value) <= NAME_MAX else f"{value[:NAME_MAX]}..."
+        raise ValueError(f"is {shown!r}; expected letters, digits, spaces and - _ . only, at most {NAME_MAX} of them")
+    if value.startswith(".") or value != value.strip():
+        raise ValueError(f"is {value!r}; expected a name that neither begins with a dot nor with or ends in a space")
 
 
 @attrs.frozen(kw_only=True)
@@ -36,8 +48,8 @@ class Capital:
     reserve_use: Literal["idle", "lend"] = key("idle", "Whether the reserve stays idle or is lent at the idle market.")
     idle_market: str = key("", "Name of the lending market where unallocated pools are lent; empty for none.")
     proving_slot: Decimal = amount("1000", "Capital of one agent in proving.")
-    proving_agents: int = key(10, "Places in the proving grounds.", ge(1))
-    arena_agents_max: int = key(15, "Places in the main arena.", ge(1))
+    proving_agents: int = key(10, "Places in the proving grounds.", ge(1), le(AGENTS_MAX))
+    arena_agents_max: int = key(15, "Places in the main arena.", ge(1), le(AGENTS_MAX))
 
     def __attrs_post_init__(self) -> None:
         with decimal.localcontext(prec=100):  # exact for every amount within bounds and up to 36 decimals
@@ -60,13 +72,16 @@ class Capital:
 class Population:
     """Who lives, and on what record agents are bred."""
 
-    agents: int = key(50, "Living agents in simulation, over all strategies.", ge(1))
-    cycle_days: int = key(7, "Days between two cycles.", ge(1))
-    training_days: int = key(180, "Days of history before a birth that the search breeds on.", ge(7))
+    agents: int = key(50, "Living agents in simulation, over all strategies.", ge(1), le(AGENTS_MAX))
+    cycle_days: int = key(7, "Days between two cycles.", ge(1), le(DAYS_MAX))
+    training_days: int = key(180, "Days of history before a birth that the search breeds on.", ge(7), le(DAYS_MAX))
     warmup_days: int = key(
-        30, "Days of history before the first training window; features that look back further begin with these.", ge(0)
+        30,
+        "Days of history before the first training window; features that look back further begin with these.",
+        ge(0),
+        le(DAYS_MAX),
     )
-    birth_cycles: int = key(4, "Cycles over which the first births are staggered.", ge(1))
+    birth_cycles: int = key(4, "Cycles over which the first births are staggered.", ge(1), le(CYCLES_MAX))
 
 
 @attrs.frozen(kw_only=True)
@@ -86,8 +101,8 @@ def choice(name: str, help: str) -> Any:
 class Evolution:
     """The genetic search of each strategy in each cycle."""
 
-    population: int = key(64, "Genomes per generation and strategy.", ge(2))
-    generations: int = key(8, "Generations per search.", ge(1))
+    population: int = key(64, "Genomes per generation and strategy.", ge(2), le(GENOMES_MAX))
+    generations: int = key(8, "Generations per search.", ge(1), le(CYCLES_MAX))
     elites: int = key(2, "Best genomes kept unchanged.", ge(0))
     crossover_rate: float = key(0.9, "Share of children that are crossed.", ge(0.0), le(1.0))
     restart_after: int = key(4, "Generations without improvement after which the search restarts; 0 never.", ge(0))
@@ -256,7 +271,9 @@ class Executor:
     """How independent work is spread; no result depends on it."""
 
     name: str = key("threads", "Name of the executor.", min_len(1))
-    workers: int | None = key(None, "Number of workers; absent for one per processor.", optional(ge(1)))
+    workers: int | None = key(
+        None, "Number of workers; absent for one per processor.", optional(and_(ge(1), le(1_024)))
+    )
 
 
 def _after_start(instance: Any, attribute: attrs.Attribute[Any], value: datetime.date) -> None:
@@ -268,7 +285,7 @@ def _after_start(instance: Any, attribute: attrs.Attribute[Any], value: datetime
 class Settings:
     """The root of the configuration."""
 
-    name: str = key("arena", "Name of the arena, shown in reports.", min_len(1))
+    name: str = key("arena", "Name of the arena, shown in reports.", min_len(1), _name)
     start: datetime.date = key(attrs.NOTHING, "First day, YYYY-MM-DD (UTC).")
     end: datetime.date = key(attrs.NOTHING, "Last day, inclusive, YYYY-MM-DD (UTC); after `start`.", _after_start)
     seed: int = key(1, "Seed of all randomness.", ge(0))

@@ -16,8 +16,9 @@ from packaging.utils import canonicalize_name
 
 import treasury_arena
 from treasury_arena.errors import nearest
+from treasury_arena.isolation import describe
 from treasury_arena.markers import ENTRY_POINT_GROUP
-from treasury_arena.registry.report import IN_PROCESS, PluginReport, describe, way_out
+from treasury_arena.registry.report import IN_PROCESS, PluginReport, way_out
 
 CORE = "treasury-arena-core"
 #: Names of the plugins to load, separated by commas; unset loads all that are installed.

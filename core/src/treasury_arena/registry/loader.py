@@ -14,11 +14,12 @@ import pluggy
 
 from treasury_arena import hookspecs
 from treasury_arena.errors import PluginError, nearest
+from treasury_arena.isolation import describe
 from treasury_arena.markers import PROJECT
 from treasury_arena.registry.discovery import Candidate, discover
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.offers import KINDS, MODELS, Kind, Offer, read_offers
-from treasury_arena.registry.report import PluginReport, describe, way_out
+from treasury_arena.registry.report import PluginReport, way_out
 
 #: Set to 1, every hook call is told on standard error.
 TRACE_VARIABLE = "TREASURY_ARENA_TRACE"

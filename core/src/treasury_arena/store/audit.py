@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from sqlalchemy.engine import Connection
 
-from treasury_arena.errors import TreasuryArenaError
+from treasury_arena.errors import IntegrityError, TreasuryArenaError
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.events.hashing import GENESIS, digests
@@ -246,6 +246,17 @@ def _born_as(event_id: Any) -> int:
         return int(str(event_id)[:10], 16)
     except ValueError:
         return 1
+
+
+def prove(store: EventStore) -> None:
+    """Audit what a run is about to build on; raises IntegrityError with the first finding."""
+    report = audit(store)
+    if not report.ok:
+        first = report.findings[0]
+        raise IntegrityError(
+            f"store {store.database.label} is damaged, and nothing is built on it (event {first.seq}, {first.check}: "
+            f"{first.message}); `arena audit` tells more"
+        )
 
 
 def audit(store: EventStore) -> AuditReport:

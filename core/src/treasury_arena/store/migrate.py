@@ -54,6 +54,11 @@ def _revision(database: Database, connection: Connection) -> str | None:
             f"store {database.label} has schema {revision}, newer than this program, which knows up to {HEAD}; "
             "use the program that wrote it, or a newer one"
         )
+    if revision is None and (left := found & set(TABLES)):
+        raise StoreError(
+            f"store {database.label} does not say which schema it has: the row of alembic_version is missing beside "
+            f"the table {sorted(left)[0]!r}; restore a copy, or put the row {HEAD!r} back"
+        )
     return None if revision is None else str(revision)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import attrs
 
 from treasury_arena.clock import Clock, iso
-from treasury_arena.domain.stops import HARD, OFF, check_level, check_order
-from treasury_arena.errors import StoreError, ValidationError
+from treasury_arena.domain.stops import HARD, OFF, check_level, check_order, known_level
+from treasury_arena.errors import IntegrityError, StoreError, ValidationError
 from treasury_arena.events.catalog import EmergencyStopEngaged, EmergencyStopReleased
 from treasury_arena.events.event import Draft, Event
 from treasury_arena.store import schema
@@ -79,7 +79,8 @@ def _file(store: EventStore, file: StopFile | None) -> StopFile | None:
 
 
 def level(store: EventStore, file: StopFile | None = None) -> str:
-    """OFF, SOFT or HARD: the highest level engaged since the last release; HARD whenever the sentinel exists.
+    """OFF, SOFT or HARD: the highest level engaged since the last release; HARD whenever the sentinel exists, or when what
+    is stored is none of the three.
 
     `file`: the sentinel, when it is not the one beside a SQLite store. Raises StoreError when neither can be read.
     """
@@ -88,7 +89,7 @@ def level(store: EventStore, file: StopFile | None = None) -> str:
         return HARD
     with store.database.read() as connection:
         rows = store.database.rows_of(connection, schema.EMERGENCY_STOP, [1])
-    return str(rows[0][1]) if rows else OFF
+    return known_level(rows[0][1]) if rows else OFF
 
 
 def engage(
@@ -111,7 +112,7 @@ def engage(
     try:
         payload = EmergencyStopEngaged(stop_level, reason, operator)
         event = store.append([Draft(payload, iso(clock.now()))])[0]
-    except StoreError as error:
+    except (StoreError, IntegrityError) as error:
         if sentinel is None:
             raise
         return Engaged(stop_level, None, f"stopped by {sentinel.path} alone: {error}")

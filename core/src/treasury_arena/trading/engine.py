@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import attrs
 
@@ -20,6 +21,7 @@ from treasury_arena.events.catalog import (
     OrderSettled,
 )
 from treasury_arena.events.event import Line, Transfer
+from treasury_arena.isolation import describe, plain
 from treasury_arena.ledger import accounts
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.intent import Intent
@@ -86,7 +88,7 @@ class TradingEngine:
         self._bodies: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._path = list(walk_instant())
-        self._named_limits = self.limits.as_mapping()
+        self._named_limits = MappingProxyType(self.limits.as_mapping())
 
     def market(self, name: str) -> ExactMarket:
         """The exact market of that name; raises ValidationError with the nearest name."""
@@ -169,11 +171,14 @@ class TradingEngine:
         )
         for validator in self._validators:
             try:
-                reason = validator.refuse(facts)
-            except Exception as error:  # isolation: a validator that raises refuses (fails closed)
-                reason = f"the validator raised {type(error).__name__}: {error}"
+                refused = validator.refuse(facts)
+                reason = None if refused is None else plain(str(refused))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # isolation: a validator that raises refuses (fails closed)
+                reason = f"the validator raised {describe(error)}"
             if reason is not None:
-                return f"{validator.name}: {str(reason).encode('utf-8', 'replace').decode()}"
+                return f"{validator.name}: {reason}"
         return None
 
     def submit_trade(self, account: Account, intent: Intent, equity_raw: int) -> str | None:

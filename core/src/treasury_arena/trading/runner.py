@@ -15,6 +15,7 @@ from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.strategy import FORCE, HOLD, Strategy
 from treasury_arena.domain.stops import HARD
+from treasury_arena.isolation import describe
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import LoopLimitError, Watchdog
@@ -179,8 +180,10 @@ class LiveRunner:
         except LoopLimitError:
             account.failed = ("loop", f"ran longer than {self._watchdog.limit_seconds} s for one decision")
             return
-        except Exception as error:  # any error of an agent's own code stops that agent alone
-            account.failed = ("raised", f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # any error of an agent's own code stops that agent alone
+            account.failed = ("raised", describe(error))
             return
         if problem is None and any(value - value != 0.0 for value in memory):
             problem = f"its state is not finite: {memory}"

@@ -15,12 +15,13 @@ from treasury_arena.clock import to_epoch
 from treasury_arena.config.read import read_toml
 from treasury_arena.config.settings import STEP_SECONDS, Settings
 from treasury_arena.contracts.source import fetched
-from treasury_arena.domain.frame import MarketFrame, Window
+from treasury_arena.domain.frame import MarketFrame, Window, check_jumps
 from treasury_arena.errors import ConfigError, DataError, TreasuryArenaError
 from treasury_arena_history.config import HistorySection, Series
 from treasury_arena_history.reader import NANOSECONDS, Reader, Rows, show
 from treasury_arena_history.source import build_frame
 from treasury_arena_history.survey import Finding, Survey, survey
+from treasury_arena_history.units import family_of
 
 DAY = 86_400
 NO_WARM_UP = (
@@ -192,6 +193,12 @@ def _frame(reader: Reader, loaded: Loaded, window: Window, first: int | None) ->
         frame = build(window) if first is None else fetched(build, window, first)
     except DataError as error:
         return {"error": str(error)}
+    for series in loaded.section.series:
+        if family_of(series.column) == "price":
+            try:
+                check_jumps(frame, series.column)
+            except DataError as error:
+                return {"error": str(error)}
     ends = [show(epoch * NANOSECONDS) for epoch in (frame.start, window.end - loaded.step_seconds)]
     return {"rows": frame.rows, "columns": list(frame.columns), "from": ends[0], "to": ends[1], "error": None}
 

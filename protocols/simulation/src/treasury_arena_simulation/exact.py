@@ -20,6 +20,8 @@ from treasury_arena.errors import ConfigError, DataError, ValidationError, neare
 RAY = 10**27
 ONE = 10**18
 SECONDS_PER_YEAR = 31_536_000
+#: Parameters that are a share of what is traded.
+SHARES = frozenset({"fee", "half_spread", "impact", "swap_fee"})
 
 
 def ceil_div(above: int, below: int) -> int:
@@ -178,6 +180,11 @@ class LendingExact(SimulatedMarket):
 
     def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
         super().__init__(spec, model, frame, asset, base)
+        if "price" not in self._columns and asset != base and not asset.stable:
+            raise ConfigError(
+                f"market {spec.name!r}: {spec.model!r} counts {asset.symbol} one for one as {base.symbol}, which only holds "
+                f"for a stablecoin; take the model 'simulation.lending'"
+            )
         step = self._params["step_seconds"]
         if step != frame.step_seconds:
             raise ConfigError(
@@ -252,5 +259,9 @@ def _parameters(spec: MarketSpec, model: PositionModel) -> dict[str, float]:
             )
         if not 0.0 <= value < float("inf"):
             raise ConfigError(f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least 0")
+        if name in SHARES and value >= 1.0:
+            raise ConfigError(
+                f"market {spec.name!r}: params.{name} = {value:g} is a share of the trade; expected less than 1"
+            )
         params[name] = float(value)
     return params
