@@ -232,6 +232,6 @@ def test_a_plugins_own_command_exits_as_it_likes(house: Any, monkeypatch: pytest
         print("own words")
         sys.exit(3)
 
-    monkeypatch.setattr(main, "load_registry", lambda: SimpleNamespace(commands={"leave": leave}))
+    monkeypatch.setattr(main.arena, "_plugins", {"leave": leave})
     done = house.arena("leave")
     assert (done.code, done.out) == (3, "own words\n")

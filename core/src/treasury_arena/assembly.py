@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +31,7 @@ from treasury_arena.contracts.genes import Choice as ChoiceGene
 from treasury_arena.contracts.genes import metadata
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
-from treasury_arena.contracts.runtime import Executor, Item, Observer, Out
+from treasury_arena.contracts.runtime import Executor, Observer
 from treasury_arena.contracts.source import DataSource, fetched
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
@@ -42,7 +42,7 @@ from treasury_arena.evolution.settings import OperatorSet, SearchSettings
 from treasury_arena.isolation import calling, describe
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
-from treasury_arena.simulation.executors import ThreadExecutor
+from treasury_arena.simulation.executors import GuardedExecutor, ThreadExecutor
 from treasury_arena.simulation.kernel import Kernel, prepare
 from treasury_arena.simulation.warm import Compilation
 from treasury_arena.store import EventStore, open_store
@@ -71,23 +71,6 @@ class Audience:
                 del self._cursors[name]
             else:
                 self._cursors[name] = (observer, fresh[-1].seq if fresh else seen)
-
-
-class GuardedExecutor(Executor):
-    """An executor of a plugin, named in whatever it raises beyond the house's own errors."""
-
-    def __init__(self, name: str, factory: Callable[[int], Executor], workers: int) -> None:
-        self.name = name
-        with calling(f"executor {name!r}"):
-            self._inner = factory(workers)
-
-    def map(self, function: Callable[[Item], Out], items: Iterable[Item]) -> list[Out]:
-        with calling(f"executor {self.name!r}"):
-            return list(self._inner.map(function, items))
-
-    def close(self) -> None:
-        with calling(f"executor {self.name!r}"):
-            self._inner.close()
 
 
 @attrs.frozen(eq=False)
