@@ -45,6 +45,7 @@ from treasury_arena.arena import judging
 from treasury_arena.arena.births import same_behaviour
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.metrics import batch_metrics
+from treasury_arena.arena.results import build_result
 from treasury_arena.arena.state import ARENA, PROVING, RETIRED, SIMULATION
 from treasury_arena.contracts.records import RecordBatch
 from treasury_arena.contracts.strategy import Role
@@ -93,6 +94,18 @@ def test_m1_the_reserve_lends_when_told_to_and_nothing_does_when_switched_off(ma
     idle = run(make_arena(simulation_age_days_min=300, lend_idle=False), 3)
     assert idle.get_capital_allocation_breakdown()["total"] == 10_000 * USD
     assert payloads(idle, catalog.IdleCapitalMoved) == []
+
+
+def test_pools_that_lend_a_coin_are_coin_exposure(make_arena: Make) -> None:
+    """Configuration refuses such an idle market; were one used, the report's control must hold the same coins."""
+    arena = run(
+        make_arena(frame=synthetic_frame(80, drift=0.004), simulation_age_days_min=300, idle_market="coin_lending"), 5
+    )
+    result = build_result(arena)
+    assert float(result.benchmarks["passive_mean_weight"]["label"].split()[1].rstrip("%")) > 80.0
+    assert not result.verdict["skill"]
+    stable = build_result(run(make_arena(simulation_age_days_min=300), 3))
+    assert stable.benchmarks["passive_mean_weight"]["label"].startswith("control: 0.0%")
 
 
 def test_m2_the_arena_never_widens_a_limit(make_arena: Make) -> None:
