@@ -155,6 +155,61 @@ def test_m4_no_capital_moves_when_moving_costs_too_much(make_arena: Make) -> Non
     assert payloads(cheap, catalog.IdleCapitalMoved) != []
 
 
+@pytest.mark.parametrize(("gas", "grows"), [(17.0, True), (19.0, False)])
+def test_m4_counts_what_taking_back_lent_capital_costs(make_arena: Make, gas: float, grows: bool) -> None:
+    """An agent all in cash is to grow from 200 to about 2,000 USD: 1% of what moves is 18 USD."""
+    arena = run(make_arena(frame=synthetic_frame(80, gas=gas), simulation_age_days_min=300), 2)
+    agent = arena.spawn_agent("lender")
+    arena.allocate_capital(agent, 200 * USD, "arena")
+    assert arena.treasury.cash_raw("arena") < 40 * USD
+    arena.funding.rebalance([agent], arena.row)
+    assert (arena.funding.accounts[agent].cash_raw > 1_500 * USD) == grows
+
+
+def test_m4_cash_of_the_pool_moves_where_taking_back_is_too_dear(make_arena: Make) -> None:
+    arena = run(make_arena(frame=synthetic_frame(80, gas=19.0), simulation_age_days_min=300), 2)
+    first, second = arena.spawn_agent("lender"), arena.spawn_agent("lender")
+    arena.allocate_capital(first, 500 * USD, "arena")
+    arena.allocate_capital(second, 200 * USD, "arena")
+    arena.funding.give_back(arena.funding.accounts[first], "arena", 300 * USD, arena.row, "test")
+    cash = arena.treasury.cash_raw("arena")
+    arena.funding.rebalance([second], arena.row)
+    assert arena.funding.accounts[second].cash_raw == 200 * USD + cash
+    assert arena.treasury.cash_raw("arena") == 0
+
+
+def test_m4_lent_capital_is_taken_back_once_for_all_who_grow(make_arena: Make) -> None:
+    arena = run(make_arena(simulation_age_days_min=300), 2)
+    agents = [arena.spawn_agent("lender") for _ in range(3)]
+    for agent in agents:
+        arena.allocate_capital(agent, 100 * USD, "arena")
+    arena.funding.rebalance(agents, arena.row)
+    arena.journal.commit()
+    grown = [event for event in arena.store.read() if getattr(event.payload, "reason", "") == "rank"]
+    assert len(grown) == 3
+    moved = [event.seq for event in arena.store.read() if isinstance(event.payload, catalog.IdleCapitalMoved)]
+    assert moved[-1] == grown[0].seq - 1
+    assert [event.seq for event in grown] == list(range(grown[0].seq, grown[0].seq + 3))
+    assert all(arena.funding.accounts[agent].cash_raw > 200 * USD for agent in agents)
+
+
+def test_lent_capital_is_taken_back_once_for_all_who_enter_proving(make_arena: Make) -> None:
+    arena = make_arena(simulation_age_days_min=7, birth_cycles=1)
+    while arena.run_evolution_cycle() is not None:
+        by_cycle: list[tuple[int, int]] = []
+        taken = entered = 0
+        for event in arena.store.read():
+            if isinstance(event.payload, catalog.EvolutionCycleComplete):
+                by_cycle.append((entered, taken))
+                taken = entered = 0
+            elif isinstance(event.payload, catalog.CapitalAllocated) and event.payload.reason == "proving slot":
+                entered += 1
+            elif isinstance(event.payload, catalog.IdleCapitalMoved) and event.payload.pool == "proving":
+                taken += event.payload.amount_raw < 0
+    assert max(entered for entered, _ in by_cycle) > 1
+    assert all(taken <= 1 for _, taken in by_cycle)
+
+
 def test_m5_and_m6_grow_within_ten_times_to_a_quarter(make_arena: Make) -> None:
     arena = make_arena(proving_slot_raw=20 * USD, simulation_age_days_min=7, arena_age_days_min=7)
     before: dict[str, int] = {}

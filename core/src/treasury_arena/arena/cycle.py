@@ -145,15 +145,20 @@ class Cycle:
         proving = self.state.living(PROVING)
         scores = [(agent.agent_id, records[agent.agent_id].metrics["fitness"]) for agent in proving]
         allowed = judging.best_share(scores, self.settings.rules.arena_top_share)
-        for agent_id in allowed:
-            agent, record = self.state.agents[agent_id], records[agent_id]
+        fit = [
+            name for name in allowed if self.held_back_from_arena(self.state.agents[name], records[name], row) is None
+        ]
+        room = max(0, self.settings.capital.arena_agents_max - len(self.state.living(ARENA)))
+        self._take_back(
+            ARENA_POOL, [self.funding.equity_raw(self.funding.accounts[name], row) for name in fit[:room]], row
+        )
+        for agent_id in fit:
             if len(self.state.living(ARENA)) >= self.settings.capital.arena_agents_max:
                 break
-            if self.held_back_from_arena(agent, record, row) is None:
-                try:
-                    self.enter_arena(agent, record, row)
-                except AllocationError:
-                    continue  # the arena's pool cannot take this agent over now: it stays in proving
+            try:
+                self.enter_arena(self.state.agents[agent_id], records[agent_id], row)
+            except AllocationError:
+                continue  # the arena's pool cannot take this agent over now: it stays in proving
 
     def _to_proving(self, records: dict[str, AgentRecord], row: int) -> None:
         fit = [
@@ -162,11 +167,20 @@ class Cycle:
             if self.held_back_from_proving(agent, records[agent.agent_id], row) is None
         ]
         room = self.settings.capital.proving_agents - len(self.state.living(PROVING))
-        for agent_id in judging.best_share(fit, 1.0)[: max(0, room)]:
+        chosen = judging.best_share(fit, 1.0)[: max(0, room)]
+        self._take_back(PROVING_POOL, [self.settings.capital.proving_slot_raw] * len(chosen), row)
+        for agent_id in chosen:
             try:
                 self.enter_proving(self.state.agents[agent_id], records[agent_id], row)
             except AllocationError:
                 break  # the proving pool has lost too much for another slot: whoever is fit waits
+
+    def _take_back(self, pool: str, amounts_raw: list[int], row: int) -> None:
+        """Take lent capital back once for all who enter now; where the pool has not enough, each is tried alone."""
+        try:
+            self.treasury.provide(pool, sum(amounts_raw), row)
+        except AllocationError:
+            return
 
     def enter_proving(self, agent: AgentState, record: AgentRecord, row: int) -> None:
         """Give an agent its proving slot; raises AllocationError before anything changed."""

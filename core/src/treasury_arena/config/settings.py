@@ -65,7 +65,7 @@ class Capital:
 class Population:
     """Who lives, and on what record agents are bred."""
 
-    agents: int = key(50, "Living agents in simulation, over all strategies.", ge(1))
+    agents: int = key(50, "Living agents of all stages (simulation, proving, arena), over all strategies.", ge(1))
     cycle_days: int = key(7, "Days between two cycles.", ge(1))
     training_days: int = key(180, "Days of history before a birth that the search breeds on.", ge(7))
     warmup_days: int = key(

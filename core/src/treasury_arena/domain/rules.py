@@ -70,7 +70,7 @@ class Rules:
         "Death: the owner's fitness below this, together with `death_losing_days`."
     )
     death_losing_days: int = _number("Death: losing days in a row that count.", 30, attrs.validators.ge(1))
-    death_drawdown: float | None = _threshold("Death: drawdown beyond this.", *_FRACTION)
+    death_drawdown: float | None = _threshold("Death: drawdown at or beyond this.", *_FRACTION)
     death_return_age_days: int | None = _threshold(
         "Death: negative total return at this age in days, or older.", attrs.validators.ge(1)
     )
