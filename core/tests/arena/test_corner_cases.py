@@ -148,6 +148,21 @@ def test_m3_fidelity_is_of_the_same_days(make_arena: Make) -> None:
     assert all(abs(agent.metrics["fidelity_bps"]) < 1.0 for agent in proving if "fidelity_bps" in agent.metrics)
 
 
+@pytest.mark.parametrize("gate", ["simulation_deflated_min", "simulation_pbo_max", "simulation_psr_zero_min"])
+def test_statistical_gates_hold_agents_back(make_arena: Make, gate: str) -> None:
+    """The loosest value lets through what is promoted without the gate; a strict one holds back."""
+    loosest, strict = (1.0, 0.0) if gate.endswith("max") else (0.0, 1.0)
+    free, loose, closed = (run(make_arena(**more), 4) for more in ({}, {gate: loosest}, {gate: strict}))
+    promoted = [
+        [e.agent_id for e in one.store.read() if isinstance(e.payload, catalog.AgentGraduated)]
+        for one in (free, loose, closed)
+    ]
+    assert promoted[0] == promoted[1] != []
+    if gate == "simulation_pbo_max":
+        assert all(closed.agent(name).training["pbo"] == 0.0 for name in promoted[2])
+    assert len(promoted[2]) < len(promoted[0])
+
+
 def test_m4_no_capital_moves_when_moving_costs_too_much(make_arena: Make) -> None:
     dear = run(make_arena(frame=synthetic_frame(80, gas=40.0), transfer_cost_max=0.001), 5)
     assert payloads(dear, catalog.IdleCapitalMoved) == []
@@ -268,6 +283,23 @@ def test_m8_clones_by_behaviour_are_refused(make_arena: Make) -> None:
     pairs = [(i, j) for i in range(len(lenders)) for j in range(i)]
     assert not any(same_behaviour(curves[i], curves[j]) for i, j in pairs)
     assert same_behaviour(curves[0], curves[0] * (1.0 + 1e-12))
+
+
+def test_m8_clones_of_another_strategy_are_refused(make_arena: Make) -> None:
+    """Two strategies that differ in name alone: what one has bred the other may not repeat."""
+    twin = attrs.evolve(LENDER, name="twin")
+    world = small_world(synthetic_frame(80), strategies=(LENDER, twin))
+    strategies = {"world": world, "strategies": (LENDER, twin), "agents": 12, "birth_cycles": 1, "population": 8}
+    arena = make_arena(**strategies)
+    arena.run_evolution_cycle()
+    curves = [
+        arena.cycle.breeder.train(world.desks[agent.strategy], np.array([agent.genome]), arena.row).curve[0]
+        for agent in arena.state.living()
+    ]
+    assert not any(same_behaviour(curves[i], curves[j]) for i in range(len(curves)) for j in range(i))
+    free = make_arena(**strategies, refuse_clones=False)
+    free.run_evolution_cycle()
+    assert len(free.state.living()) == 12 > len(curves)
 
 
 def test_m9_births_are_staggered_over_the_first_cycles(make_arena: Make) -> None:

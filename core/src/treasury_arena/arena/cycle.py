@@ -133,7 +133,12 @@ class Cycle:
 
     def held_back_from_proving(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why a simulated agent must not be proven yet, or None."""
-        return judging.to_proving(record.metrics, self._days(agent.born_row, row), self.settings.rules)
+        rules, known = self.settings.rules, dict(record.metrics)
+        if rules.simulation_deflated_min is not None:
+            known["deflated_sharpe"] = self.deflated_sharpe(agent.strategy, record)
+        if "pbo" in agent.training:
+            known["pbo"] = agent.training["pbo"]
+        return judging.to_proving(known, self._days(agent.born_row, row), rules)
 
     def held_back_from_arena(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why an agent in proving must not enter the arena yet, or None."""
@@ -285,6 +290,7 @@ class Cycle:
             lambda vacancy: self.breeder.search(self.world.desks[vacancy[0]], vacancy[1], cycle, row), vacancies
         )
         bred = Bred()
+        known = self.breeder.behaviours(self.state.living(), row) if vacancies else []
         for (name, living, vacant), (result, pbo) in zip(vacancies, searched, strict=True):
             bred.sharpes[name] = result.trial_sharpes
             bred.trials += result.trials
@@ -299,7 +305,7 @@ class Cycle:
                 }
                 for generation in result.generations
             )
-            for spawned in self.breeder.spawn(self.world.desks[name], result, living, vacant, cycle, row, pbo):
+            for spawned in self.breeder.spawn(self.world.desks[name], result, living, known, vacant, cycle, row, pbo):
                 self.journal.post(spawned, agent_name(name, self.state.births))
         return bred
 
