@@ -64,8 +64,8 @@ class Strategy:
         features: NamedTuple, every field ``Annotated[float, Column(...)]``.
         book: NamedTuple of what it wants to see: ``equity, cash, drawdown, step, <role>`` (USD), ``<role>_<view>``.
         target: NamedTuple with ``<role>`` for every role, ``<role>_<control>`` where the position has controls, and ``band``:
-            trade when the summed drift exceeds ``band * equity``; HOLD never, FORCE now. Holdings more than 1% of equity beyond the
-            agent's limits are traded back whatever the band (see `treasury_arena.contracts.decision`).
+            trade when the summed drift exceeds ``band * equity``; HOLD never, FORCE now. What is held more than 1% of equity
+            beyond the agent's limits is traded back whatever the band.
         state: NamedTuple of float with opening values as defaults (recursive indicators), possibly empty of fields.
         decide: the decision function.
         summary: one line for lists and reports.
