@@ -96,6 +96,15 @@ def test_every_key_of_the_configuration_is_documented() -> None:
         assert f"`{key}`" in text or f"[{key}" in text, f"the key {key} is not in the reference"
 
 
+def test_settings_that_guides_name_in_passing_exist() -> None:
+    reference = (ROOT / "docs/reference/configuration.md").read_text()
+    named = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs/how-to").glob("*.md"), *(ROOT / "docs/tutorial").glob("*.md")):
+        named |= set(re.findall(r'`(\w+) = "[^`]*"`', page.read_text()))
+    assert "reserve_use" in named
+    assert not [key for key in named if f"`{key}`" not in reference]
+
+
 def test_every_command_has_help_with_an_example(generator: ModuleType) -> None:
     text = (ROOT / "docs/reference/commands.md").read_text()
     found = dict(generator.commands(arena, "arena"))

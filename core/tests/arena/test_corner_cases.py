@@ -47,6 +47,7 @@ from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.metrics import batch_metrics
 from treasury_arena.arena.results import build_result
 from treasury_arena.arena.state import ARENA, PROVING, RETIRED, SIMULATION
+from treasury_arena.config.settings import Population
 from treasury_arena.contracts.records import RecordBatch
 from treasury_arena.contracts.strategy import Role
 from treasury_arena.domain.rules import Rules
@@ -130,6 +131,26 @@ def test_m2_a_patient_holder_is_judged_by_what_it_held(make_arena: Make) -> None
     assert agent.limits["coin"] == 0.0
     run(arena, 2)
     assert "coin" not in arena.funding.accounts[name].positions
+
+
+def test_m2_no_funded_agent_drifts_beyond_its_limits(make_arena: Make) -> None:
+    """A rising coin and a band that never lets go: still nobody holds more than the cap, a record's share, and 1%."""
+    arena = make_arena(
+        frame=synthetic_frame(80, drift=0.005),
+        coin_cap=0.3,
+        agents=2,
+        seeds=tuple(("holder", {"share": share, "band": 0.5, "patience": 0.0}) for share in (0.3, 0.6, 0.9)),
+    )
+    largest = 0.0
+    while arena.run_evolution_cycle() is not None:
+        for name, account in arena.funding.accounts.items():
+            if "coin" in account.positions:
+                values = arena.funding._values(account, arena.row)
+                share = values["coin"] / arena.funding.equity_raw(account, arena.row)
+                limit = min(0.3, arena.agent(name).limits.get("coin", 1.0))
+                assert share < limit + 0.01 + 0.02  # the tolerance, and what a row or two move before the trade
+                largest = max(largest, share)
+    assert largest > 0.25
 
 
 def test_m3_judging_scale_and_slot_scale_differ(make_arena: Make) -> None:
@@ -315,6 +336,16 @@ def test_m9_births_are_staggered_over_the_first_cycles(make_arena: Make) -> None
 
 def test_quotas_share_places_equally_and_use_every_place(make_arena: Make) -> None:
     assert make_arena(agents=7, birth_cycles=1).cycle.breeder.quotas(0) == {"holder": 4, "lender": 3}
+
+
+def test_the_quota_counts_the_living_of_all_stages(make_arena: Make) -> None:
+    arena = make_arena(refuse_clones=False)
+    stages = set()
+    while arena.run_evolution_cycle() is not None:
+        stages |= {agent.stage for agent in arena.state.living()}
+        assert len(arena.state.living()) <= 8
+    assert stages == {SIMULATION, PROVING, ARENA}
+    assert "all stages" in attrs.fields(Population).agents.metadata["help"]
 
 
 def test_a_minimum_above_every_rate_never_trades(make_arena: Make) -> None:

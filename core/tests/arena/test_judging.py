@@ -137,6 +137,10 @@ def test_death_by_drawdown_at_the_limit(profile: str, limit: float) -> None:
     assert end.rule == "drawdown"
 
 
+def test_the_help_says_that_the_limit_itself_kills() -> None:
+    assert "at or beyond" in attrs.fields(Rules).death_drawdown.metadata["help"]
+
+
 def test_death_by_losing_days_needs_both_negative_fitness_and_thirty_days() -> None:
     assert judging.death(metrics(owner_fitness=-0.1, losing_days=30.0), 40, OWNER) is not None
     assert judging.death(metrics(owner_fitness=-0.1, losing_days=29.0), 40, OWNER) is None
