@@ -150,18 +150,16 @@ class Cycle:
         proving = self.state.living(PROVING)
         scores = [(agent.agent_id, records[agent.agent_id].metrics["fitness"]) for agent in proving]
         allowed = judging.best_share(scores, self.settings.rules.arena_top_share)
-        fit = [
-            name for name in allowed if self.held_back_from_arena(self.state.agents[name], records[name], row) is None
-        ]
+        agents = self.state.agents
+        fit = [name for name in allowed if self.held_back_from_arena(agents[name], records[name], row) is None]
         room = max(0, self.settings.capital.arena_agents_max - len(self.state.living(ARENA)))
-        self._take_back(
-            ARENA_POOL, [self.funding.equity_raw(self.funding.accounts[name], row) for name in fit[:room]], row
-        )
+        equity = {name: self.funding.equity_raw(self.funding.accounts[name], row) for name in fit[:room]}
+        self._take_back(ARENA_POOL, list(equity.values()), row)
         for agent_id in fit:
             if len(self.state.living(ARENA)) >= self.settings.capital.arena_agents_max:
                 break
             try:
-                self.enter_arena(self.state.agents[agent_id], records[agent_id], row)
+                self.enter_arena(agents[agent_id], records[agent_id], row)
             except AllocationError:
                 continue  # the arena's pool cannot take this agent over now: it stays in proving
 
