@@ -25,6 +25,7 @@ from treasury_arena.store import open_store
 FIRST = datetime(2023, 12, 20, tzinfo=UTC)
 HOURS = 24 * 23
 BAD_ROW = 24 * 14 + 5  # inside the run
+TRAINING_ROW = 24 * 8 + 5  # inside the training window before it
 
 
 def assert_told(done: Any, *needles: str) -> None:
@@ -83,18 +84,18 @@ def changed(text: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
     return lambda path: path.write_text("\n".join(text(lines())) + "\n") and None
 
 
-def row(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
+def row(change: Callable[[list[str]], list[str]], at: int = BAD_ROW) -> Callable[[Path], None]:
     """Change the cells of one row."""
 
     def apply(all_lines: list[str]) -> list[str]:
-        all_lines[BAD_ROW] = ",".join(change(all_lines[BAD_ROW].split(",")))
+        all_lines[at] = ",".join(change(all_lines[at].split(",")))
         return all_lines
 
     return changed(apply)
 
 
-def cell(index: int, value: str) -> Callable[[Path], None]:
-    return row(lambda cells: [*cells[:index], value, *cells[index + 1 :]])
+def cell(index: int, value: str, at: int = BAD_ROW) -> Callable[[Path], None]:
+    return row(lambda cells: [*cells[:index], value, *cells[index + 1 :]], at)
 
 
 LINE = f"{BAD_ROW + 1}"
@@ -119,6 +120,23 @@ DATA_FAULTS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "no time zone": (
         changed(lambda all_: [line.replace("+00:00", "") for line in all_]),
         ("market.csv", "timestamp", "naive_utc"),
+    ),
+    "impossible jump": (
+        cell(1, "300000"),
+        ("'WETH.price'", "to 300000 within one row at 2024-01-03 04:00", "100 times"),
+    ),
+    "impossible fall": (cell(2, "300"), ("'WBTC.price'", "to 300 within one row at 2024-01-03 04:00", "100 times")),
+    "impossible jump in the training window": (
+        cell(1, "300000", at=TRAINING_ROW),
+        ("'WETH.price'", "to 300000 within one row at 2023-12-28 04:00"),
+    ),
+    "negative price in the training window": (
+        cell(2, "-40000", at=TRAINING_ROW),
+        ("market.csv", "btc", "-40000", f"{TRAINING_ROW + 1}"),
+    ),
+    "gap in the training window": (
+        changed(lambda all_: all_[:TRAINING_ROW] + all_[TRAINING_ROW + 10 :]),
+        ("market.csv", "2023-12-28"),
     ),
     "starts too late": (changed(lambda all_: [all_[0], *all_[24 * 10 :]]), ("market.csv", "2023-12")),
     "ends too early": (changed(lambda all_: all_[: 24 * 15]), ("market.csv", "2024-01")),
@@ -158,6 +176,25 @@ def test_data_faults(house: Any, market: tuple[Path, Path, str], tmp_path: Path,
     shutil.copy(good / "market.csv", data / "market.csv")
     again = house.arena("run", config, "--data", data, "--out", out, "--json", "--quiet").ok()
     assert again.json["digest"] == digest
+
+
+def test_the_check_of_data_and_the_run_refuse_the_same_start_and_name_the_earliest(
+    house: Any, market: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    """The file begins on 2023-12-20; a run reads 7 days of training and 3 of warm-up before its start."""
+    data = market[1]
+    late = house.write(tmp_path / "late.toml", {**history(), "start": "2023-12-29"})
+    sentence = "a run reads 10 days before its start (training and warm-up), so with these data the earliest start is 2023-12-30"
+    assert_told(house.arena("run", late, "--data", data, "--out", tmp_path / "run", "--quiet"), sentence)
+    checked = house.arena("data", "check", late, "--data", data)
+    assert checked.code == 1
+    assert sentence in checked.out
+    good = house.write(tmp_path / "good.toml", {**history(), "start": "2023-12-30"})
+    usable = house.arena("data", "check", good, "--data", data).ok().out
+    assert "2023-12-20 00:00 UTC to 2024-01-10 00:00 UTC" in usable
+    assert usable.endswith("\nusable\n")
+    assert "note: " not in usable
+    house.arena("run", good, "--data", data, "--out", tmp_path / "run", "--quiet").ok()
 
 
 def test_a_truncated_parquet_file(house: Any, market: tuple[Path, Path, str], tmp_path: Path) -> None:
@@ -217,6 +254,9 @@ CONFIG_FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "infinite": ({"evolution.crossover_rate": float("inf")}, ("evolution.crossover_rate", "inf")),
     "impossible date": ({"start": "2024-02-30"}, ("start", "2024-02-30")),
     "no date": ({"start": None}, ("start",)),
+    "start long ago": ({"start": "1970-12-31"}, ("start 1970-12-31", "outside the years 1971 to 9000")),
+    "end in a far future": ({"end": "9001-01-01"}, ("end 9001-01-01", "outside the years 1971 to 9000")),
+    "end of all days": ({"end": "9999-12-31"}, ("end 9999-12-31", "outside the years 1971 to 9000")),
     "end before start": ({"end": "2023-06-01"}, ("end", "2023-06-01", "2024-01-01")),
     "capital that does not add up": ({"capital.total": 400000}, ("capital", "373261", "400000", "26739")),
     "slots beyond the pool": ({"capital.proving_slot": 2000}, ("capital", "proving_slot", "20000")),
@@ -276,6 +316,15 @@ def test_files_that_are_no_configuration(house: Any, tmp_path: Path, content: by
 def test_a_configuration_that_is_not_there_or_a_folder(house: Any, tmp_path: Path) -> None:
     assert_told(house.arena("run", tmp_path / "none.toml"), "none.toml")
     assert_told(house.arena("run", tmp_path), str(tmp_path))
+
+
+def test_a_mistyped_configuration_is_told_with_the_nearest_name_by_every_command(house: Any, tmp_path: Path) -> None:
+    house.write(tmp_path / "small.toml")
+    for words in (["run"], ["backtest"], ["evolve"], ["config", "check"]):
+        told = house.arena(*words, tmp_path / "smal.toml")
+        assert_told(told, "smal.toml: there is no such file; did you mean 'small.toml'?")
+        assert "Errno" not in told.err
+        assert_told(house.arena(*words, tmp_path), f"{tmp_path}: is a folder; expected a file (known: small.toml)")
 
 
 def test_folders_that_cannot_be_written(house: Any, small_config: Path, tmp_path: Path) -> None:
@@ -425,6 +474,8 @@ def test_a_read_only_store(house: Any, interrupted: Path, shared_folder: Path, f
     [
         ("mysql://u:secret@h/d", "expected sqlite or postgresql"),
         ("postgresql://u:secret@127.0.0.1:1/d", "cannot be reached"),
+        ("postgresql://u@127.0.0.1:1/d?password=secret", "cannot be reached"),
+        ("postgresql://u:secret@127.0.0.1:port/d", "cannot be read"),
         ("sqlite:////nowhere/at/all/arena.db", "does not exist"),
     ],
 )

@@ -8,11 +8,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 import pytest
 
+from treasury_arena import assembly
 from treasury_arena.cli.main import BUILT_IN, arena
 from treasury_arena.events import catalog
+from treasury_arena_trend.strategy import State, Target
 
 
 def commands() -> list[tuple[str, ...]]:
@@ -145,6 +148,32 @@ def test_the_state_of_a_run(house: Any, finished: Path, finished_json: dict[str,
     assert len(dead) == finished_json["counts"]["deaths"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["agents", "--stage", "provng"], "there is no stage 'provng'; did you mean 'proving'?"),
+        (["agents", "--stage", ""], "there is no stage ''; known: arena, dead, proving, retired, simulation"),
+        (["agents", "--stage", "Arena"], "there is no stage 'Arena'; did you mean 'arena'?"),
+        (["events", "--type", "AgentKiled"], "there is no event type 'AgentKiled'; did you mean 'AgentKilled'?"),
+        (["events", "--agent", "trend-001"], "there is no agent 'trend-001' in this run; did you mean 'trend-0001'?"),
+        (["events", "--agent", "trend-001", "--type", "AgentKilled", "--tail", "3"], "did you mean 'trend-0001'?"),
+    ],
+)
+def test_a_filter_that_names_nothing_is_refused(
+    house: Any, finished: Path, arguments: list[str], sentence: str
+) -> None:
+    done = house.arena(arguments[0], finished, *arguments[1:], "--json")
+    assert done.code == done.json["exit_code"] == 2
+    assert sentence in done.json["error"]
+    assert done.err.startswith("arena: ")
+
+
+def test_a_filter_that_finds_nothing_of_a_known_name_is_an_empty_list(house: Any, finished: Path) -> None:
+    for stage in ("simulation", "proving", "arena", "dead", "retired"):
+        assert house.arena("agents", finished, "--stage", stage, "--json").ok()
+    assert house.arena("events", finished, "--agent", "trend-0001", "--type", "RunCompleted", "--json").ok().json == []
+
+
 def test_events_by_tail_type_and_agent(house: Any, finished: Path) -> None:
     events = house.arena("events", finished, "--json").json
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
@@ -197,6 +226,37 @@ def test_what_evolve_prints_run_accepts(house: Any, small_config: Path, tmp_path
     assert done.json["counts"]["births"] >= len(seeds)
     result = house.arena("backtest", config, "--json").ok().json
     assert result["timings"]["agent_steps_per_second"] > 0
+
+
+def greedy(f: Any, g: Any, book: Any, s: Any) -> Any:
+    """Wants twice its equity lent."""
+    return Target(0.0, 0.0, 2.0, g.band), State(s.eth, s.btc, s.reference, s.blown)
+
+
+def test_a_backtest_names_the_agent_that_failed(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A trend follower whose decision wants twice its equity, in the kernel and in plain Python alike."""
+    known = assembly.bound_strategies
+
+    def spoiled(settings: Any, registry: Any) -> Any:
+        found = known(settings, registry)
+        return {**found, "trend": attrs.evolve(found["trend"], decide=greedy)}
+
+    monkeypatch.setattr(assembly, "bound_strategies", spoiled)
+    out = tmp_path / "backtest.json"
+    done = house.arena("backtest", small_config, "--json", "--out", out)
+    assert done.code == 1
+    failures = {agent["id"]: agent["failure"] for agent in done.json["agents"]}
+    sentence = (
+        "agent trend-1 failed at 2024-01-01T00:00:00Z and traded no more: the target's shares sum to 2.0, more than 1"
+    )
+    assert failures == {"tactical-1": None, "trend-1": sentence}
+    assert {agent["id"]: agent["failure"] for agent in json.loads(out.read_text())["agents"]} == failures
+    text = house.arena("backtest", small_config)
+    assert text.code == 1
+    assert text.out.count(sentence) == 1
+    assert "tactical-1 failed" not in text.out
 
 
 def test_backtest_of_random_genomes(house: Any, small_config: Path, tmp_path: Path) -> None:

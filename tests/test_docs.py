@@ -137,6 +137,24 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert (page.parent / match["target"]).exists(), f"{name_of(page)} links to {match['target']}"
 
 
+def test_the_strategy_on_the_page_is_that_of_the_example() -> None:
+    """Copied, not included: where the code is hosted a reader sees the page as it is written."""
+    (shown,) = blocks(ROOT / "docs/how-to/write-a-strategy.md", "python")
+    assert shown == (ROOT / "examples/third_party_strategy/arena_reversion.py").read_text()
+    assert not [name_of(page) for page in PAGES if "--8<--" in page.read_text()]
+
+
+def test_how_to_see_the_documentation_is_said_with_what_it_needs() -> None:
+    needed = re.findall(r"^    (mkdocs\S*)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    assert len(needed) == 3
+    (command,) = [
+        line
+        for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+        if "pip install" in line and "mkdocs" in line
+    ]
+    assert shlex.split(command)[2:] == needed
+
+
 @pytest.mark.parametrize("page", pages_with("toml"), ids=name_of)
 def test_toml_blocks_can_be_read(page: Path) -> None:
     import tomllib
@@ -192,10 +210,8 @@ def test_commands_on_the_page_run(
 def test_python_on_the_page_runs(page: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
     for block in blocks(page, "python"):
-        included = re.fullmatch(r'--8<-- "(.*)"\n', block)
-        source = (ROOT / included[1]).read_text() if included else block
         module = ModuleType("page")
         monkeypatch.setitem(sys.modules, "page", module)
-        exec(compile(source, name_of(page), "exec"), vars(module))
+        exec(compile(block, name_of(page), "exec"), vars(module))
         for hook in (name for name in vars(module) if name.startswith("arena_")):
             assert vars(module)[hook](), f"{hook} offers nothing"

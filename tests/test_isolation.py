@@ -323,3 +323,155 @@ def test_a_strategy_that_breaks_one_day_costs_its_agents_only(house: Any, site: 
     trend = [agent for agent in agents if agent["strategy"] == "trend"]
     assert "arena" in {agent["stage"] for agent in trend}
     assert house.arena("audit", tmp_path / "run", "--json").ok().json["ok"]
+
+
+# -- observers, validators and reporters that raise
+
+WATCHERS = """
+from treasury_arena.contracts.runtime import Observer
+from treasury_arena.markers import hookimpl
+
+SEEN, CALLS = [], []
+
+
+class Fragile(Observer):
+    name = "fragile-watcher"
+
+    def observe(self, events):
+        CALLS.append(len(events))
+        if len(CALLS) == 3:
+            raise RuntimeError("out of ink")
+
+
+class Steady(Observer):
+    name = "steady-watcher"
+
+    def observe(self, events):
+        SEEN.extend(event.seq for event in events)
+
+
+@hookimpl
+def arena_observers():
+    return [Fragile(), Steady()]
+"""
+CENSOR = """
+from treasury_arena.contracts.validation import Validator
+from treasury_arena.markers import hookimpl
+
+
+class Censor(Validator):
+    name = "censor"
+
+    def refuse(self, order):
+        if order.agent_id.startswith("trend"):
+            raise LookupError("no opinion of " + order.market)
+        return None
+
+
+@hookimpl
+def arena_validators():
+    return [Censor()]
+"""
+PRINTERS = '''
+from treasury_arena.contracts.runtime import Reporter
+from treasury_arena.markers import hookimpl
+
+
+class Jammed(Reporter):
+    """Fails before the house's own reporter has its turn."""
+
+    name = "a-jammed-printer"
+
+    def table(self, result):
+        return "never shown"
+
+    def write(self, result, folder):
+        raise RuntimeError("out of paper")
+
+
+class Late(Reporter):
+    """Comes after it, and writes one file."""
+
+    name = "z-late-printer"
+
+    def table(self, result):
+        return "the late table"
+
+    def write(self, result, folder):
+        (folder / "late.txt").write_text(result.digest)
+        return [folder / "late.txt"]
+
+
+@hookimpl
+def arena_reporters():
+    return [Jammed(), Late()]
+'''
+
+
+def test_an_observer_that_raises_is_told_of_and_told_no_more(
+    house: Any, site: Path, small_config: Path, finished_json: dict[str, Any], tmp_path: Path
+) -> None:
+    install(site, "watchers", WATCHERS)
+    done = house.arena("run", small_config, "--out", tmp_path / "run", "--json", "--quiet").ok()
+    assert house.outcome(done.json) == house.outcome(finished_json)
+    told = [line for line in done.err.splitlines() if "watcher" in line]
+    assert told == ["arena: observer 'fragile-watcher' failed and is told no more: RuntimeError: out of ink"]
+    watchers = sys.modules["watchers"]
+    assert len(watchers.CALLS) == 3
+    events = house.arena("status", tmp_path / "run", "--json").json["events"]
+    assert list(range(1, events + 1)) == watchers.SEEN
+
+
+def test_a_validator_that_raises_refuses_that_order_alone(
+    house: Any, site: Path, small_config: Path, finished_json: dict[str, Any], tmp_path: Path
+) -> None:
+    install(site, "censor", CENSOR)
+    done = house.arena("run", small_config, "--out", tmp_path / "run", "--json", "--quiet").ok()
+    events = house.arena("events", tmp_path / "run", "--json").json
+    orders = {kind: [event for event in events if event["type"] == kind] for kind in ("OrderSettled", "OrderRejected")}
+    assert finished_json["counts"]["orders"] > 0
+    assert {str(event["agent_id"]).split("-")[0] for event in orders["OrderSettled"]} == {"tactical"}
+    refused = [event for event in orders["OrderRejected"] if event["data"]["payload"]["code"] == "censor"]
+    assert refused
+    assert {event["agent_id"].split("-")[0] for event in refused} == {"trend"}
+    for event in refused:
+        payload = event["data"]["payload"]
+        assert payload["reason"] == f"the validator raised LookupError: no opinion of {payload['market']}"
+    assert done.json["counts"]["failures"] == 0
+    assert house.arena("audit", tmp_path / "run", "--json").ok().json["ok"]
+
+
+def test_a_reporter_that_raises_leaves_the_run_and_the_other_reports_whole(
+    house: Any, site: Path, small_config: Path, finished_json: dict[str, Any], tmp_path: Path
+) -> None:
+    install(site, "printers", PRINTERS)
+    folder = tmp_path / "run"
+    done = house.arena("run", small_config, "--out", folder, "--quiet")
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    (sentence,) = [line for line in done.err.splitlines() if line.startswith("arena: ")]
+    for words in (
+        "'a-jammed-printer' failed",
+        "RuntimeError: out of paper",
+        f"`arena resume {folder}` reports it again",
+    ):
+        assert words in sentence
+    assert {"report.html", "results.json", "late.txt"} <= {path.name for path in folder.iterdir()}
+    assert (folder / "late.txt").read_text() == finished_json["digest"]
+    assert "the late table" in done.out
+    assert finished_json["digest"][:12] in done.out
+    status = house.arena("status", folder, "--json").json
+    assert (status["completed"], status["digest"]) == (True, finished_json["digest"])
+
+
+def test_a_reporter_that_raises_is_in_the_one_json_document(
+    house: Any, site: Path, copy_of_finished: Any, finished_json: dict[str, Any]
+) -> None:
+    install(site, "printers", PRINTERS)
+    folder = copy_of_finished()
+    done = house.arena("resume", folder, "--json", "--quiet")
+    assert done.code == done.json["exit_code"] == 2
+    assert "out of paper" in done.json["error"]
+    assert f"arena: {done.json['error']}" in done.err
+    assert done.json["digest"] == finished_json["digest"]
+    assert {Path(path).name for path in done.json["files"]} == {"report.html", "results.json", "late.txt"}

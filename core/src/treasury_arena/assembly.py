@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from treasury_arena.arena import begun
 from treasury_arena.arena.backtest import SimulationEngine
 from treasury_arena.arena.cycle import Listener, silent
 from treasury_arena.arena.desk import Desk, World
@@ -39,7 +40,7 @@ from treasury_arena.contracts.genes import metadata
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.runtime import Observer
-from treasury_arena.contracts.source import DataSource
+from treasury_arena.contracts.source import DataSource, fetched
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
 from treasury_arena.domain.frame import MarketFrame, Window
@@ -101,22 +102,21 @@ class Assembled:
 
         Raises ConfigError when the store holds another configuration or other data.
         """
+        self._begun(store, "resume it with its own configuration, or give another database")
         tell = Audience(store, list(self.registry.observers.values()))
-        manager = ArenaManager(
+        return ArenaManager(
             self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell, listener
         )
-        opened = manager.state.opened
-        if opened is not None and opened.config_hash != self.arena.config_hash:
-            raise ConfigError(
-                f"{store.url} holds a run of another configuration (hash {opened.config_hash[:12]}, this one is "
-                f"{self.arena.config_hash[:12]}): resume it with its own configuration, or give another --out"
-            )
-        if opened is not None and opened.data_fingerprint != self.world.data_fingerprint:
-            raise ConfigError(
-                f"{store.url} was begun on other market data (fingerprint {opened.data_fingerprint[:12]}, now "
-                f"{self.world.data_fingerprint[:12]}): give the same --data"
-            )
-        return manager
+
+    def refuse_begun(self, store: EventStore, advice: str) -> None:
+        """Raise ConfigError when `store` holds a run already, this one or another; `advice` says how to begin one."""
+        if self._begun(store, advice):
+            raise begun.already(store, advice)
+
+    def _begun(self, store: EventStore, advice: str) -> bool:
+        return begun.holds(
+            store, self.arena, self.world, lambda name: self.registry.require("strategies", name), advice
+        )
 
     def engine(self) -> SimulationEngine:
         """The backtest engine over the same world."""
@@ -161,7 +161,7 @@ def assemble(
         for name, strategy in strategies.items()
     }
     with Compilation(list(kernels.values())) as compilation:
-        frame = source.fetch(window)
+        frame = fetched(source.fetch, window, first)
         check_frame(frame, window, specs, settings)
         compilation.wait()
     markets = exact_markets(registry, specs, frame, settings)
@@ -178,7 +178,7 @@ def assemble(
         eth=_eth(specs, frame),
     )
     arena = _arena_settings(settings, registry, threads, idle_market(settings, specs))
-    return Assembled(settings, registry, arena, world, Limits(**settings.trading.limits.named()))
+    return Assembled(settings, registry, arena, world, settings.trading.limits.for_orders())
 
 
 def open_arena(
@@ -224,10 +224,13 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
     step = settings.step_seconds
     start = to_epoch(datetime.combine(settings.start, time(), UTC))
     end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))
-    warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * step
-    days = min(-(-warm_up // 86_400), settings.population.warmup_days)
-    before = (settings.population.training_days + days) * 86_400
-    return Window(start - before, end + step), start
+    return Window(start - lead_days(settings, strategies) * 86_400, end + step), start
+
+
+def lead_days(settings: Settings, strategies: list[Strategy]) -> int:
+    """Days before `start` that a run reads: the training window, and the longest feature window before that."""
+    warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * settings.step_seconds
+    return settings.population.training_days + min(-(-warm_up // 86_400), settings.population.warmup_days)
 
 
 def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSpec], settings: Settings) -> None:

@@ -28,10 +28,26 @@ class DataError(TreasuryArenaError):
     exit_code = 2
 
 
+class CoverageError(DataError):
+    """Market data that begin after, or end before, the window asked for.
+
+    Attributes:
+        first: epoch seconds from which on every column has a value, or None when that is not known.
+    """
+
+    def __init__(self, sentence: str, first: int | None = None) -> None:
+        super().__init__(sentence)
+        self.first = first
+
+
 class StoreError(TreasuryArenaError):
     """The event store cannot be opened or written: locked, read-only, newer than the program, disk full."""
 
     exit_code = 2
+
+
+class NoStoreError(StoreError):
+    """There is no store of an arena where one was expected: no file, no folder, another program's database."""
 
 
 class ConcurrencyError(StoreError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import attrs
 import pytest
 
 from treasury_arena.arena.agent import TreasuryAgent
-from treasury_arena.arena.backtest import SimulationEngine
+from treasury_arena.arena.backtest import EXPLAINED_MAX, SimulationEngine
+from treasury_arena.clock import iso
 from treasury_arena.errors import DataError, ValidationError
-from treasury_arena.testing.strategies import HOLDER, LENDER
-from treasury_arena.testing.worlds import ExcessReturn
+from treasury_arena.testing.frames import synthetic_frame
+from treasury_arena.testing.strategies import HOLDER, LENDER, LenderState, LenderTarget
+from treasury_arena.testing.worlds import ExcessReturn, small_world
 
 START, END = "2024-01-10", "2024-02-20"
 
@@ -82,6 +85,64 @@ def test_a_backtest_paused_between_strategies_gives_the_same(engine: SimulationE
 
     paused = engine.backtest(agents(), START, END, pause_once)
     assert paused.to_dict() == whole.to_dict()
+
+
+def shaky(f: Any, g: Any, book: Any, s: Any) -> Any:
+    """Lends its share while the rate is below its minimum, and wants twice as much from then on."""
+    wanted = g.share if f.rate < g.minimum_apr else 2.0 * g.share
+    return LenderTarget(wanted, g.band), LenderState(f.rate)
+
+
+SHAKY = attrs.evolve(LENDER, name="shaky", decide=shaky)
+
+
+@pytest.fixture
+def failing(make_arena: Callable[..., Any]) -> SimulationEngine:
+    """Backtests lenders that want twice their equity as soon as the rate reaches their minimum, and healthy ones."""
+    arena = make_arena(world=small_world(synthetic_frame(80), strategies=(LENDER, SHAKY)))
+    return SimulationEngine(arena.settings, arena.world)
+
+
+def test_a_failing_agent_is_told_with_its_reason(failing: SimulationEngine, tmp_path: Path) -> None:
+    rates = failing.world.frame["USDC.lending_rate"]
+    low = failing.world.frame.row(datetime(2024, 1, 10, tzinfo=UTC))
+    late = float(rates[low : low + 100].max())
+    population = [
+        TreasuryAgent("well", LENDER, ExcessReturn()),
+        TreasuryAgent("at-once", SHAKY, ExcessReturn(), {"minimum_apr": 0.0, "share": 1.0}),
+        TreasuryAgent("later", SHAKY, ExcessReturn(), {"minimum_apr": late, "share": 0.7}),
+        TreasuryAgent("never", SHAKY, ExcessReturn(), {"minimum_apr": 0.5, "share": 0.7}),
+    ]
+    result = failing.backtest(population, START, END)
+    assert result.table["failed"].tolist() == [False, True, True, False]
+    row = next(row for row in range(low, failing.world.frame.rows) if rates[row] >= late)
+    assert row > low
+    assert result.failures == [
+        "agent at-once failed at 2024-01-10T00:00:00Z and traded no more: the target's shares sum to 2.0, more than 1",
+        f"agent later failed at {iso(failing.world.frame.time(row))} and traded no more: "
+        "the target's shares sum to 1.4, more than 1",
+    ]
+    result.to_json(tmp_path / "result.json")
+    told = {agent["id"]: agent["failure"] for agent in json.loads((tmp_path / "result.json").read_text())["agents"]}
+    assert [told[name] for name in ("at-once", "later")] == result.failures
+    assert told["well"] is told["never"] is None
+
+
+def test_many_failures_are_told_without_living_through_each(
+    failing: SimulationEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    known = SimulationEngine._reason
+    monkeypatch.setattr(
+        SimulationEngine,
+        "_reason",
+        lambda self, agent, *rows: asked.append(agent.agent_id) or known(self, agent, *rows),
+    )
+    crowd = [TreasuryAgent(f"s{i}", SHAKY, ExcessReturn(), {"minimum_apr": 0.0, "share": 1.0}) for i in range(30)]
+    told = failing.backtest(crowd, START, END).failures
+    assert len(told) == 30
+    assert len(asked) == EXPLAINED_MAX
+    assert "impossible target" in told[-1]
 
 
 @pytest.mark.parametrize(("start", "end"), [(END, START), (START, START), ("2023-01-01", END), (START, "2030-01-01")])

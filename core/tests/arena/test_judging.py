@@ -141,6 +141,20 @@ def test_the_help_says_that_the_limit_itself_kills() -> None:
     assert "at or beyond" in attrs.fields(Rules).death_drawdown.metadata["help"]
 
 
+@pytest.mark.parametrize(
+    ("profile", "limit"), [("owner", 0.5), ("conservative", 0.15), ("balanced", 0.25), ("adventurous", 0.40)]
+)
+def test_death_by_live_drawdown_at_the_limit(profile: str, limit: float) -> None:
+    rules = PROFILES[profile]
+    assert judging.live_drawdown(limit + DOWN, rules) is None
+    assert judging.live_drawdown(0.0, rules) is None
+    for drawdown in (limit, 1.0, math.nan):
+        end = judging.live_drawdown(drawdown, rules)
+        assert end is not None
+        assert end.rule == "live_drawdown"
+    assert judging.live_drawdown(1.0, attrs.evolve(rules, death_drawdown=None)) is None
+
+
 def test_death_by_losing_days_needs_both_negative_fitness_and_thirty_days() -> None:
     assert judging.death(metrics(owner_fitness=-0.1, losing_days=30.0), 40, OWNER) is not None
     assert judging.death(metrics(owner_fitness=-0.1, losing_days=29.0), 40, OWNER) is None

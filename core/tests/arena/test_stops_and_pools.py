@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.domain.rules import PROFILES
 from treasury_arena.errors import AllocationError, EmergencyStopError, ValidationError
 from treasury_arena.events import catalog
-from treasury_arena.trading.guard import Watchdog
 
 USD = 10**6
 Make = Callable[..., ArenaManager]
@@ -64,10 +62,3 @@ def test_what_the_ramp_allows_the_change_rule_accepts(present: int) -> None:
     validate_capital_change(present, wanted, rules.growth_max)
     with pytest.raises(ValidationError):
         validate_capital_change(present, wanted + 1, rules.growth_max)
-
-
-def test_waiting_is_not_computing_for_the_watchdog() -> None:
-    guard = Watchdog(0.02, poll=0.002)
-    with guard:
-        time.sleep(0.2)  # ten times the limit of wall time, next to no processor time
-    guard.close()

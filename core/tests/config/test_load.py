@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,10 +23,12 @@ from treasury_arena.config.resolve import (
     market_specs,
     operator,
 )
+from treasury_arena.config.settings import Limits
 from treasury_arena.domain.rules import PROFILES
 from treasury_arena.errors import ConfigError
 from treasury_arena.markers import hookimpl
 from treasury_arena.registry import Registry, load_registry
+from treasury_arena.trading.limits import Limits as OrderLimits
 
 Load = Callable[..., Settings]
 Mistakes = Callable[[str], list[str]]
@@ -35,11 +38,17 @@ def test_a_right_configuration_gives_exact_typed_values(load: Load, good: str) -
     settings = load(good)
     assert settings.start == datetime.date(2024, 1, 1)
     assert (settings.capital.total, settings.capital.proving) == (Decimal(373261), Decimal("10000.00"))
-    assert settings.trading.limits.named()["daily_trades_max"] == 10.0
-    assert "trade_raw_max" not in settings.trading.limits.named()
+    assert settings.trading.limits.for_orders() == OrderLimits(daily_trades_max=10)
+    assert "trade_raw_max" not in settings.trading.limits.for_orders().as_mapping()
     assert settings.sections["source.simulated"].volatility == 0.7
     assert settings.agents[0].genome == {"level": 0.5, "count": 3.0, "window": 72.0}
     assert settings.step_seconds == 3600
+
+
+def test_limits_that_are_not_configured_are_the_engines_own() -> None:
+    limits, known = Limits().for_orders(), OrderLimits()
+    assert limits == known
+    assert [field.name for field in attrs.fields(Limits)] == [field.name for field in attrs.fields(OrderLimits)]
 
 
 def test_rules_are_the_profiles_with_overrides(load: Load, good: str) -> None:

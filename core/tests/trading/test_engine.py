@@ -329,7 +329,7 @@ def test_a_hard_stop_between_reservation_and_execution_keeps_the_order(bench: An
 
 @pytest.mark.parametrize("level", ["OFF", "hard", ""])
 def test_a_stop_has_two_levels(bench: Any, level: str) -> None:
-    with pytest.raises(ValidationError, match="SOFT and HARD"):
+    with pytest.raises(ValidationError, match="SOFT or HARD"):
         bench.engine.emergency_stop("why", level=level)
     assert bench.engine.stop_level == "OFF"
 

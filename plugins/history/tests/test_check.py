@@ -200,6 +200,30 @@ def test_with_a_period_the_frame_itself_is_tried(bench: Bench, run: Run) -> None
     assert (code, "before the first" in document["error"]) == (2, True)
 
 
+@pytest.mark.parametrize(("day", "found"), [(7, False), (8, True), (14, True), (15, True), (19, True), (20, False)])
+def test_the_training_window_and_the_run_are_looked_at_and_nothing_else(
+    bench: Bench, run: Run, day: int, found: bool
+) -> None:
+    """A run from the 15th to the 19th with seven days of training: the files reach from the 1st to the 24th."""
+    values = walk(24 * 24)
+    values[24 * (day - 1) + 12] = -1.0
+    bench.parquet("p.parquet", values)
+    dates = 'start = "2024-01-15"\nend = "2024-01-19"\n[population]\ntraining_days = 7\n'
+    code, document = run(text=dates + SERIES.format(column="WETH.price", unit="usd"))
+    assert code == (1 if found else 0), document
+    assert ("bounds" in levels(document)) is found
+    assert (document["frame"].get("error") is not None) is found
+
+
+def test_files_that_lack_the_training_window_are_told(bench: Bench, run: Run) -> None:
+    bench.parquet("p.parquet", walk(24 * 24))
+    for training, code in ((14, 0), (15, 1)):
+        dates = f'start = "2024-01-15"\nend = "2024-01-19"\n[population]\ntraining_days = {training}\n'
+        found, document = run(text=dates + SERIES.format(column="WETH.price", unit="usd"))
+        assert found == code, document
+    assert "covers 2024-01-01 00:00 UTC to 2024-01-24 23:00 UTC" in document["frame"]["error"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -270,3 +294,19 @@ def test_a_period_without_rows_is_an_error(bench: Bench, run: Run) -> None:
     code, document = run("--start", "2020-01-01", "--end", "2020-02-01")
     assert code == 1
     assert "has no rows in the period" in document["series"][0]["findings"][0]["text"]
+
+
+def test_a_file_that_cannot_be_run_yet_is_looked_at_without_the_warm_up_and_that_is_said(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Training and run, the close of the last day included. What a run of a whole file reads is tested beside the run."""
+    bench.parquet("p.parquet", walk(24 * 24 + 1))
+    config = tmp_path / "c.toml"
+    period = 'start = "2024-01-15"\nend = "2024-01-24"\n[population]\ntraining_days = 14\n'
+    config.write_text(period + SERIES.format(column="WETH.price", unit="usd"))
+    result = CliRunner().invoke(data, ["check", str(config), "--data", str(bench.data)])
+    assert result.exit_code == 0
+    assert "gives 577 rows of 1 columns, 2024-01-01 00:00 UTC to 2024-01-25 00:00 UTC" in result.stdout
+    assert "note: the configuration cannot be run as it is, so how far its strategies look back" in result.stdout
+    explicit = CliRunner().invoke(data, ["check", str(config), "--data", str(bench.data), "--start", "2024-01-02"])
+    assert "note: " not in explicit.stdout

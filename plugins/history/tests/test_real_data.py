@@ -93,7 +93,7 @@ def test_the_check_finds_the_traps_the_readme_tells_of(real_data: Path, example:
 
 
 def test_the_whole_file_has_the_carried_shares_the_readme_states(real_data: Path, example: Path) -> None:
-    everything = attrs.evolve(load_section(example), start=None, end=None)
+    everything = attrs.evolve(load_section(example), low=None, high=None, first=None)
     document = run_check(everything, real_data, None, None)
     shares = {entry["column"]: entry.get("carried_share", 0.0) for entry in document["series"]}
     for asset, share in (("USDC", 0.02), ("USDT", 0.07), ("DAI", 0.25)):

@@ -14,7 +14,7 @@ import pytest
 
 from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports import plots
-from treasury_arena_reports.drawing import thin
+from treasury_arena_reports.drawing import days_of, thin
 from treasury_arena_reports.html import AGENTS_SHOWN, render_html
 from treasury_arena_reports.plugin import RunReporter, arena_reporters
 
@@ -306,3 +306,50 @@ def test_a_long_series_keeps_its_ends_and_extremes() -> None:
     assert {0, 4321, 8765, 9999} <= set(kept.tolist())
     assert (np.diff(kept) > 0).all()
     assert thin([np.zeros(800)]).tolist() == list(range(800))
+
+
+OVER_TIME = ("growth", "lead", "drawdown", "allocation", "population", "fitness_by_cycle", "family_tree")
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_figures_over_time_share_their_range(make: Any, name: str) -> None:
+    """Also where a strategy is searched for a few weeks only, and nobody is born in the last months."""
+    given = make(days=300, agents=20, promoted=6)
+    late = [row for row in given.generations if "vol" not in row["strategy"] or "2024-03" < row["date"] < "2024-05"]
+    agents = [agent for agent in given.agents if "2024-02" < agent["born"] < "2024-06"]
+    given = attrs.evolve(given, generations=late, agents=agents, cycles=given.cycles[3:-3])
+    whole = (days_of([given.start], "start")[0], days_of([given.series["dates"][-1]], "end")[0])
+    axes = getattr(plots, name)(given).axes
+    assert len(axes) == (4 if name == "fitness_by_cycle" else 1)
+    assert {pair.get_xlim() for pair in axes} == {whole}
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_figures_over_time_hold_all_that_was_dated(make: Any, name: str) -> None:
+    """A last cycle beyond the last recorded day widens every figure alike."""
+    given = make(days=60, agents=12, promoted=4)
+    cycles = [*given.cycles, {**given.cycles[-1], "date": "2024-03-09"}]
+    limits = {pair.get_xlim() for pair in getattr(plots, name)(attrs.evolve(given, cycles=cycles)).axes}
+    assert limits == {(days_of([given.start], "start")[0], days_of(["2024-03-09"], "end")[0])}
+
+
+def test_ratios_read_as_in_the_terminal(make: Any, result: RunResult) -> None:
+    """A million where there was next to nothing to divide by says no more than that; the page and the table say the same."""
+    lend = {**result.benchmarks["lend_everything"], "sortino": 1_000_000.0, "sharpe": 47.36, "excess_sharpe": -2000.0}
+    page = Page(render_html(make(benchmarks={**result.benchmarks, "lend_everything": lend}))).text
+    assert "1,000,000.00" not in page
+    assert ">999" in page
+    assert "<-999" in page
+    assert "47.36" in page
+
+
+@pytest.mark.parametrize(("days", "words"), [(367, "0 of 366 days"), (2, "0 of 1 day"), (1, "0 of 0 days")])
+def test_days_are_counted_by_their_closes(make: Any, days: int, words: str) -> None:
+    """The first value is that of the first moment: 367 values are 366 days."""
+    given = make(days=days, agents=5, promoted=1)
+    series = {**given.series, "lend_everything": [value + 1.0 for value in given.series["treasury"]]}
+    assert f"worth more than lending everything on {words}" in Page(render_html(make(days=days, series=series))).text
+
+
+def test_the_measure_of_the_verdict_is_explained(result: RunResult) -> None:
+    assert "the mean of the daily differences" in Page(render_html(result)).text

@@ -18,10 +18,14 @@ from treasury_arena.arena.desk import World
 from treasury_arena.arena.metrics import batch_metrics
 from treasury_arena.arena.records import RecordKeeper
 from treasury_arena.arena.settings import ArenaSettings
-from treasury_arena.clock import Stopwatch
+from treasury_arena.clock import Stopwatch, iso
+from treasury_arena.contracts.decision import check_target
 from treasury_arena.contracts.records import RecordBatch
-from treasury_arena.errors import DataError, ValidationError, nearest
+from treasury_arena.errors import AgentError, DataError, ValidationError, nearest
 from treasury_arena.simulation.interpret import Interpreter
+
+#: For so many failures of one backtest the reason is looked for; it takes living through the rows in plain Python.
+EXPLAINED_MAX = 20
 
 
 @attrs.frozen(eq=False)
@@ -30,7 +34,8 @@ class BacktestResult:
 
     Attributes:
         curves: equity in USD, one row a day, one column per agent, and ``lend_everything``.
-        table: one row per agent: metrics, trades, costs (USD), coin_share, failed.
+        table: one row per agent: metrics, trades, costs (USD), coin_share, failed, and why it failed (``failure``, None if
+            it did not).
         agent_steps, seconds: work done.
     """
 
@@ -51,6 +56,11 @@ class BacktestResult:
     def to_json(self, path: Path | str) -> None:
         """Write `to_dict` as JSON."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+    @property
+    def failures(self) -> list[str]:
+        """One sentence for each agent that failed: which, when and why."""
+        return [sentence for sentence in self.table["failure"] if sentence is not None]
 
     def plot(self, **options: Any) -> Any:
         """Draw the curves with pandas' plotting; returns the axes."""
@@ -114,6 +124,8 @@ class SimulationEngine:
         curve = np.zeros((len(agents), days + 1))
         columns = {name: np.zeros(len(agents)) for name in ("trades", "costs", "coin_share")}
         failed = np.zeros(len(agents), dtype=np.bool_)
+        failures: list[str | None] = [None] * len(agents)
+        explained = 0
         before = self._keeper.agent_steps
         for done, (name, indices) in enumerate(sorted(groups.items())):
             self._going.wait()
@@ -124,7 +136,11 @@ class SimulationEngine:
             columns["trades"][indices] = outcome.trades
             columns["costs"][indices] = outcome.costs
             columns["coin_share"][indices] = outcome.mean_share[:, desk.coin_mask()].sum(axis=1)
-            failed[indices] = outcome.failed_row >= 0
+            failed[indices] = outcome.failed
+            for index, row in zip(indices, outcome.failed_row.tolist(), strict=True):
+                if row >= 0:
+                    failures[index] = self._failure(agents[index], low, row, known=explained >= EXPLAINED_MAX)
+                    explained += 1
             if progress is not None:
                 progress(done + 1, len(groups))
         batch = RecordBatch(curve=curve, lending=self._keeper.lending(low, days), failed=failed, **columns)
@@ -132,6 +148,7 @@ class SimulationEngine:
         names = [agent.agent_id for agent in agents]
         table = pd.DataFrame(batch_metrics(batch, judges), index=pd.Index(names, name="id"))
         table["trades"], table["costs"], table["failed"] = columns["trades"], columns["costs"], failed
+        table["failure"] = pd.Series(failures, index=table.index, dtype=object)
         table.insert(0, "strategy", [agent.strategy.name for agent in agents])
         dates = pd.DatetimeIndex([frame.time(low + k * day) for k in range(days + 1)], name="date")
         curves = pd.DataFrame(curve.T, index=dates, columns=names)
@@ -146,6 +163,32 @@ class SimulationEngine:
         It decides with the very functions the kernel compiles; the last equity equals the kernel's bit for bit.
         """
         low, high = self._rows(start_date, end_date)
+        for row, interpreter in self._live(agent, low, high):
+            yield {
+                "row": float(row),
+                "epoch": float(self.world.frame.epoch(row)),
+                "equity": interpreter.equity,
+                "cash": interpreter.cash,
+                "drawdown": interpreter.drawdown,
+            }
+
+    def _failure(self, agent: TreasuryAgent, low: int, row: int, *, known: bool) -> str:
+        """Which agent failed, when and why. The reason is found by living through the rows again, unless enough is known."""
+        told = f"agent {agent.agent_id} failed at {iso(self.world.frame.time(row))}"
+        reason = "its decision gave an impossible target" if known else self._reason(agent, low, row)
+        return f"{told} and traded no more: {reason}"
+
+    def _reason(self, agent: TreasuryAgent, low: int, row: int) -> str:
+        try:
+            for _, interpreter in self._live(agent, low, row):
+                last = interpreter
+        except AgentError as error:
+            return str(error)
+        problem = check_target(agent.strategy, last.target)
+        return problem or f"its equity was {last.equity}, which is no amount"
+
+    def _live(self, agent: TreasuryAgent, low: int, high: int) -> Iterator[tuple[int, Interpreter]]:
+        """Rows `low` to `high` in plain Python; the interpreter as it stands after each."""
         desk = self.world.desks[agent.strategy.name]
         tables = desk.tables
         market = desk.kernel.layout.market
@@ -165,10 +208,4 @@ class SimulationEngine:
             if row > low:
                 interpreter.accrue(rows)
             interpreter.step(row, rows, desk.kernel.features(tables, agent.genome, row))
-            yield {
-                "row": float(row),
-                "epoch": float(self.world.frame.epoch(row)),
-                "equity": interpreter.equity,
-                "cash": interpreter.cash,
-                "drawdown": interpreter.drawdown,
-            }
+            yield row, interpreter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import numpy as np
 
 from treasury_arena.arena import judging
@@ -17,6 +18,7 @@ from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, Treasury
 from treasury_arena.domain import statistics as stats
+from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import AllocationError, CapitalConservationError, ValidationError
 from treasury_arena.events import catalog
 from treasury_arena.evolution.trials import TrialStats
@@ -101,33 +103,40 @@ class Cycle:
             label = agent.label if agent.funded else judging.record_label(record.coin_share, self.settings.rules)
             self.journal.post(catalog.PerformanceRecorded(cycle, days, metrics, label if days else ""), agent.agent_id)
         for agent in living:
-            self._end(agent, records[agent.agent_id], row)
-        if promotions and self.funding.engine.stop_level == "OFF":
+            if not self.kill(agent, records[agent.agent_id], row):
+                self._retire(agent, records[agent.agent_id], row)
+        if promotions and self.funding.engine.stop_level == OFF:
             self._to_arena(records, row)
             self._to_proving(records, row)
         return records
 
-    def _end(self, agent: AgentState, record: AgentRecord, row: int) -> None:
-        age = self._days(agent.born_row, row)
+    def kill(self, agent: AgentState, record: AgentRecord, row: int) -> bool:
+        """Let an agent die if a rule of death says so at `row`; True when it died. Its account is the caller's to close."""
+        end = self._death(agent, record, row)
+        if end is not None:
+            self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
+        return end is not None
+
+    def _death(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
+        """The rule an agent dies by: its code failed, live or in simulation, its record, or what it really lost."""
         account = self.funding.accounts.get(agent.agent_id)
         if account is not None and account.failed is not None:
-            self.journal.post(catalog.AgentKilled("failed", account.failed[1], record.metrics), agent.agent_id)
-            return
+            return judging.Reason("failed", account.failed[1])
         if record.failed:
             reason = "its decision gave an impossible target in simulation"
             self.journal.post(catalog.AgentFailed("target", reason), agent.agent_id)
-            self.journal.post(catalog.AgentKilled("failed", reason, record.metrics), agent.agent_id)
-            return
+            return judging.Reason("failed", reason)
+        age = self._days(agent.born_row, row)
         if age < 1:
-            return
+            return None
         end = judging.death(record.metrics, age, self.settings.rules)
         if end is None and account is not None:
             end = judging.live_drawdown(1.0 - account.nav / account.peak_nav, self.settings.rules)
-        if end is not None:
-            self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
-            return
+        return end
+
+    def _retire(self, agent: AgentState, record: AgentRecord, row: int) -> None:
         in_proving = self._days(agent.stage_row, row) if agent.stage == PROVING else None
-        end = judging.retirement(age, in_proving, self.settings.rules)
+        end = judging.retirement(self._days(agent.born_row, row), in_proving, self.settings.rules)
         if end is not None:
             self.journal.post(catalog.AgentRetired(end.rule, end.text, record.metrics), agent.agent_id)
 
@@ -176,7 +185,7 @@ class Cycle:
             try:
                 self.enter_proving(self.state.agents[agent_id], records[agent_id], row)
             except AllocationError:
-                break  # the proving pool has lost too much for another slot: whoever is fit waits
+                continue  # the proving pool has lost too much for another slot, or old holdings cannot be sold: it waits
 
     def _take_back(self, pool: str, amounts_raw: list[int], row: int) -> None:
         """Take lent capital back once for all who enter now; where the pool has not enough, each is tried alone."""
@@ -186,9 +195,18 @@ class Cycle:
             return
 
     def enter_proving(self, agent: AgentState, record: AgentRecord, row: int) -> None:
-        """Give an agent its proving slot; raises AllocationError before anything changed."""
+        """Give an agent its proving slot and nothing else: capital that it was given by hand goes back first.
+
+        Proving compares an account with a simulation that begins the same day with the same capital under the same limits;
+        an older account has others. Raises AllocationError while the pool has no slot, or the old account cannot be sold.
+        """
         slot = self.settings.capital.proving_slot_raw
         self.treasury.provide(PROVING_POOL, slot, row)
+        given = self.funding.accounts.get(agent.agent_id)
+        if given is not None and not self.funding.close(given, self.funding.pool_of(given), row, "promotion"):
+            raise AllocationError(
+                f"agent {agent.agent_id} holds positions that cannot be sold now: it stays in simulation"
+            )
         self._graduate(agent, record, PROVING, judging.record_label(record.coin_share, self.settings.rules))
         self.funding.allocate(agent.agent_id, PROVING_POOL, slot, row, "proving slot")
 
@@ -220,7 +238,7 @@ class Cycle:
             self.enter_proving(agent, record, row)
         else:
             self.enter_arena(agent, record, row)
-        self.funding.mark(self.funding.accounts[agent_id], max(0, self.state.cycle), row)
+        self.funding.mark(self.funding.accounts[agent_id], self.state.present_cycle, row)
 
     def _best_in_proving(self, row: int) -> list[str]:
         proving = self.state.living(PROVING)
@@ -275,7 +293,10 @@ class Cycle:
         return account.nav - 1.0 - (record.fidelity_return or 0.0)
 
     def breed(self, cycle: int, row: int) -> Bred:
-        """Fill every strategy's vacancies with the best of a search on the window that ends now."""
+        """Fill every strategy's vacancies with the best of a search on the window that ends now.
+
+        A birth replaces the agent of its strategy that ended first and is not replaced yet; without one the strategy grows.
+        """
         if cycle == 0:
             for spawned in self.breeder.seeds(row):
                 self.journal.post(spawned, agent_name(spawned.strategy, self.state.births))
@@ -304,14 +325,15 @@ class Cycle:
                 for generation in result.generations
             )
             for spawned in self.breeder.spawn(self.world.desks[name], result, living, known, vacant, cycle, row, pbo):
-                self.journal.post(spawned, agent_name(name, self.state.births))
+                dead = next(iter(self.state.vacated.get(name, ())), None)
+                self.journal.post(attrs.evolve(spawned, replaces=dead), agent_name(name, self.state.births))
         return bred
 
     def allocate(self, row: int, *, last: bool) -> None:
         """Returns first, then the arena by rank, then idle capital is lent."""
         for agent_id, account in sorted(self.funding.accounts.items()):
             agent = self.state.agents[agent_id]
-            if not agent.alive:
+            if account.closing or not agent.alive:
                 self.funding.close(account, self.funding.pool_of(account), row, agent.reason or agent.stage)
         if not last:
             arena = ranked(self.state.living(ARENA))

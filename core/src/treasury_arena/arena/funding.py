@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 
 from treasury_arena.arena.allocation import target_capital, validate_capital_change, worth_moving
+from treasury_arena.arena.causes import BY_RANK
 from treasury_arena.arena.desk import Desk, World
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.arena.state import ARENA, AgentState
 from treasury_arena.arena.treasury import ARENA_POOL, PROVING_POOL, Treasury, cash_account
+from treasury_arena.domain.stops import OFF
 from treasury_arena.events.catalog import AgentMarked, CapitalAllocated, CapitalReturned
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.ledger import accounts
@@ -18,7 +20,6 @@ from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
 
-DUST_ACCOUNT = "treasury:dust"
 #: How often a sale may be halved for a market to take it, and how many slices one closing may have.
 HALVINGS_MAX, SLICES_MAX = 12, 64
 
@@ -54,7 +55,7 @@ class Funding:
             self.accounts[agent.agent_id] = account
 
     def _holds(self, agent_id: str) -> bool:
-        return any(self.journal.state.ledger.balances(f"agent:{agent_id}:").values())
+        return any(self.journal.state.ledger.balances(accounts.agent_prefix(agent_id)).values())
 
     def _account(self, agent: AgentState, row: int) -> Account:
         return Account(
@@ -142,12 +143,14 @@ class Funding:
         """Sell everything and return the capital; False while something could not be sold (tried again next cycle)."""
         desk = self._desk(account)
         account.closing, account.target = True, None
-        self.mark(account, max(0, self.journal.state.open_cycle or 0), row)
+        cycle = self.journal.state.present_cycle
+        self.mark(account, cycle, row)
         sold_all = True
         for role in desk.roles:
             if role in account.positions:
                 sold_all = self._sell_out(account, desk, role, row) and sold_all
         if not sold_all:
+            self.mark(account, cycle, row)  # what was sold is sold, whoever takes the account up again
             return False
         self._sweep_dust(account, desk, row)
         if account.cash_raw:
@@ -188,7 +191,7 @@ class Funding:
             for asset, amount in holdings.items():
                 if amount:
                     lines.append(Line(accounts.agent_position(account.agent_id, role), asset, -amount))
-                    lines.append(Line(DUST_ACCOUNT, asset, amount))
+                    lines.append(Line(accounts.DUST, asset, amount))
         if lines:
             self.journal.post(
                 CapitalReturned("reserve", 0, "dust"), account.agent_id, (Transfer("dust", tuple(lines)),)
@@ -232,7 +235,7 @@ class Funding:
             surplus = present[agent] - wanted[agent]
             if surplus > 0:
                 self._withdraw(self.accounts[agent], surplus, row)
-        if self.engine.stop_level == "OFF":
+        if self.engine.stop_level == OFF:
             self._grow({agent: wanted[agent] - present[agent] for agent in ranked}, row)
 
     def _grow(self, missing: Mapping[str, int], row: int) -> None:
@@ -252,7 +255,7 @@ class Funding:
         if moves:
             treasury.provide(ARENA_POOL, sum(moves.values()), row)
         for agent, amount in moves.items():
-            self.allocate(agent, ARENA_POOL, amount, row, "rank")
+            self.allocate(agent, ARENA_POOL, amount, row, BY_RANK)
 
     def _entries(self, missing: Mapping[str, int], free_raw: int, row: int) -> tuple[dict[str, int], int]:
         """Agent -> capital worth putting to work for its own cost, in order while `free_raw` lasts; and those costs."""
@@ -319,7 +322,7 @@ class Funding:
             self.engine.trade(account, intent, self.equity_raw(account, row))
         amount = min(amount_raw, account.available_raw)
         if amount > 0:
-            self.give_back(account, ARENA_POOL, amount, row, "rank")
+            self.give_back(account, ARENA_POOL, amount, row, BY_RANK)
 
     def mark(self, account: Account, cycle: int, row: int) -> None:
         """Post an account's interest up to `row` and everything it needs to go on from here."""

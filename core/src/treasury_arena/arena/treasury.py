@@ -7,6 +7,7 @@ from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.state import PoolState
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.domain.rules import Rules
+from treasury_arena.domain.stops import HARD, OFF
 from treasury_arena.errors import AllocationError, nearest
 from treasury_arena.events.catalog import IdleCapitalMoved, PoolMarked
 from treasury_arena.events.event import Line, Transfer
@@ -15,7 +16,11 @@ from treasury_arena.trading.engine import TradingEngine
 
 RESERVE, PROVING_POOL, ARENA_POOL = "reserve", "proving", "arena"
 POOLS = (RESERVE, PROVING_POOL, ARENA_POOL)
-_CASH = {RESERVE: "treasury:reserve", PROVING_POOL: "pool:proving", ARENA_POOL: "pool:arena"}
+_CASH = {
+    RESERVE: accounts.TREASURY_RESERVE,
+    PROVING_POOL: accounts.pool(PROVING_POOL),
+    ARENA_POOL: accounts.pool(ARENA_POOL),
+}
 
 
 def cash_account(pool: str) -> str:
@@ -27,7 +32,7 @@ def cash_account(pool: str) -> str:
 
 def lent_account(pool: str) -> str:
     """Ledger account of a pool's lent capital."""
-    return f"{cash_account(pool)}:lent"
+    return accounts.lent(cash_account(pool))
 
 
 class Treasury:
@@ -89,7 +94,7 @@ class Treasury:
                 f"pool {pool!r} has {self.cash_raw(pool)} base units in cash and {lent} lent, "
                 f"{amount_raw} are wanted: over-allocation refused"
             )
-        if self.engine.stop_level == "HARD":
+        if self.engine.stop_level == HARD:
             raise AllocationError(
                 f"pool {pool!r} takes nothing back from {self.market_name!r}: the emergency stop is HARD"
             )
@@ -132,7 +137,7 @@ class Treasury:
     def lend_idle(self, pool: str, row: int) -> None:
         """Lend the pool's cash when that is worth its cost; never while the emergency stop is engaged."""
         if (
-            self.engine.stop_level != "OFF"
+            self.engine.stop_level != OFF
             or pool not in self.lending_pools
             or not self.rules.lend_idle
             or self.market is None

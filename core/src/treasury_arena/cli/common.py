@@ -12,8 +12,8 @@ import click
 from treasury_arena.cli.folder import RunFolder, latest
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.load import load_config
+from treasury_arena.config.parse import toml_text
 from treasury_arena.config.settings import Settings
-from treasury_arena.errors import ConfigError
 from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore, open_store
 
@@ -80,7 +80,4 @@ def read_config(path: Path | str, registry: Registry, overrides: dict[str, Any])
 
 def read_text(path: Path) -> str:
     """The configuration's text; raises ConfigError naming the file."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+    return toml_text(path)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
-from treasury_arena.config.keys import dereference
+from treasury_arena.config.keys import dereference, is_reference
 from treasury_arena.errors import ConfigError
+from treasury_arena.store.database import parse_url
 
 CONFIG, NOTES, STORE = "config.toml", "run.json", "arena.db"
 
@@ -43,6 +46,25 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"cannot write the run's folder {self.path}: {error.strerror}") from error
 
+    @contextlib.contextmanager
+    def beginning(self, config_text: str, notes: dict[str, Any]) -> Iterator[None]:
+        """`begin`, taken back when what follows fails: neither files nor folders that it made stay behind.
+
+        Noted before anything else is done, a run that is killed at any later moment can be resumed.
+        """
+        fresh = [path for path in (self.config, self.path / NOTES) if not path.exists()]
+        folders = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        self.begin(config_text, notes)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):  # a folder that holds something else stays
+                for path in fresh:
+                    path.unlink(missing_ok=True)
+                for path in folders:
+                    path.rmdir()
+            raise
+
     def notes(self) -> dict[str, Any]:
         """What was noted at the beginning; raises ConfigError when this is not a run's folder."""
         try:
@@ -69,22 +91,58 @@ class RunFolder:
                 f"the run's database {notes['db']} wants a password, which is not kept: give --db with the URL, or a "
                 "reference to it (env:NAME, file:PATH)"
             )
-        return dereference(str(notes.get("db") or self.store_file))
+        inside = notes.get("db_inside")
+        return str(self.path / inside) if inside else dereference(str(notes.get("db") or self.store_file))
+
+    def where(self, url: str | None) -> dict[str, Any]:
+        """What to note of the run's database: one inside the folder by its place there, so that the folder can be moved."""
+        kept, secret = without_password(url)
+        path = sqlite_path(url)
+        inside = None
+        if path is not None and path.is_relative_to(self.path.absolute()):
+            kept, inside = None, str(path.relative_to(self.path.absolute()))
+        return {"db": kept, "db_inside": inside, "db_has_password": secret}
+
+
+def absolute(url: str | None) -> str | None:
+    """A database's path or URL that means the same in every working directory; references and servers as they are."""
+    path = sqlite_path(url)
+    if url is None or path is None:
+        return url
+    return str(path) if "://" not in url else make_url(url).set(database=str(path)).render_as_string()
+
+
+def sqlite_path(url: str | None) -> Path | None:
+    """The file of a SQLite database, absolute; None for a server, for memory and for a reference."""
+    if not url or url.startswith(("env:", "file:")):
+        return None
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(os.path.normpath(Path(str(parsed.database)).absolute()))
 
 
 def without_password(url: str | None) -> tuple[str | None, bool]:
-    """A database URL as it may be written down, and whether it held a password. References stay as they are."""
-    if not url or "://" not in url:
+    """A database URL as it may be written down, and whether it held a password. References stay as they are.
+
+    Raises StoreError for a URL that cannot be read.
+    """
+    if not url or "://" not in url or is_reference(url):
         return url, False
-    parsed = make_url(url)
-    secret = parsed.password is not None
-    return parsed.set(password=None).render_as_string() if secret else url, secret
+    if parse_url(url).password is None:
+        return url, False
+    given = make_url(url)
+    bare = URL.create(given.drivername, given.username, None, given.host, given.port, given.database, given.query)
+    return bare.difference_update_query(["password"]).render_as_string(hide_password=False), True
 
 
 def _write(path: Path, text: str) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def latest(runs: Path) -> RunFolder:

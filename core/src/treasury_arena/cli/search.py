@@ -22,7 +22,9 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
-from treasury_arena.config.settings import Settings
+from treasury_arena.cli.lines import speed
+from treasury_arena.config.settings import Agent, Settings
+from treasury_arena.config.show import agents_toml
 from treasury_arena.errors import ValidationError
 from treasury_arena.randomness import stream
 from treasury_arena.registry.loader import load_registry
@@ -49,7 +51,8 @@ def backtest(
 ) -> int:
     """Backtest one population over the configured days, without evolution.
 
-    The population: the configuration's [[agents]], or each strategy's defaults, or random genomes with --agents.
+    The population: the configuration's [[agents]], or each strategy's defaults, or random genomes with --agents. An agent
+    that fails is named with its reason, and the exit code is 1.
 
     \b
     Example:
@@ -76,7 +79,9 @@ def backtest(
         click.echo(result.table.sort_values("fitness", ascending=False)[shown].to_string(float_format="%.4f"))
         lent = result.curves["lend_everything"]
         click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.4%}")
-        say(f"{result.agent_steps / max(result.seconds, 1e-9) / 1e6:.1f} M agent-steps/s")
+        for sentence in result.failures:
+            click.echo(sentence)
+        say(speed(result.agent_steps, result.seconds))
     return 1 if bool(result.table["failed"].any()) else 0
 
 
@@ -133,7 +138,11 @@ def evolve(
         assembled.close()
     if not found:
         raise ValidationError("the search found no genome without a failure")
-    text = "\n".join(_agent_toml(entry) for entry in found)
+    text = "\n".join(
+        f"# training score {entry['score']:.4f}\n"
+        + agents_toml([Agent(strategy=entry["strategy"], genome=entry["genome"])])
+        for entry in found
+    )
     if out is not None:
         out.write_text(text)
     if as_json:
@@ -142,8 +151,3 @@ def evolve(
         click.echo(text)
     say(f"{trials} genomes tried")
     return 0
-
-
-def _agent_toml(entry: dict[str, Any]) -> str:
-    genes = "\n".join(f"{name} = {value!r}" for name, value in entry["genome"].items())
-    return f'# training score {entry["score"]:.4f}\n[[agents]]\nstrategy = "{entry["strategy"]}"\n[agents.genome]\n{genes}\n'

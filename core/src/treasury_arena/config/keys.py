@@ -57,6 +57,11 @@ class Secret:
         return self.reference
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text is a reference to a secret, not the secret itself."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
 def dereference(text: str) -> str:
     """The text that an ``env:NAME`` or ``file:PATH`` reference points to; any other text as it is."""
     match = _REFERENCE.fullmatch(text)

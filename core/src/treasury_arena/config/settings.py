@@ -13,6 +13,7 @@ from attrs.validators import and_, ge, gt, le, min_len, optional
 
 from treasury_arena.config.keys import database_url, key, section
 from treasury_arena.domain.rules import Profile, Rules, profile_rules
+from treasury_arena.trading.limits import Limits as OrderLimits
 
 STEP_SECONDS = {"1h": 3600}
 OFF: Literal["off"] = "off"
@@ -156,20 +157,26 @@ RuleOverrides: Any = attrs.make_class(
 )
 
 
+def _limit(name: str, *checks: Any) -> Any:
+    """A key for an order limit: the engine's own default and help, and what a person may sensibly ask for."""
+    known: attrs.Attribute[Any] = getattr(attrs.fields(OrderLimits), name)
+    return key(known.default, known.metadata["help"], *checks)
+
+
 @attrs.frozen(kw_only=True)
 class Limits:
     """Limits that the validators apply to every order; reserved amounts count."""
 
-    position_share_max: float = key(1.0, "Largest share of an agent's equity in one position.", gt(0.0), le(1.0))
-    trade_share_max: float = key(1.0, "Largest share of an agent's equity in one order.", gt(0.0), le(1.0))
-    trade_raw_max: float | None = key(None, "Largest order in base units; absent for none.", optional(gt(0.0)))
-    trade_raw_min: float = key(1_000_000.0, "Smallest order in base units.", ge(0.0))
-    daily_trades_max: int = key(50, "Orders of one agent on one UTC day.", ge(1))
-    slippage_bps_max: float = key(100.0, "Largest expected slippage, in basis points.", ge(0.0))
+    position_share_max: float = _limit("position_share_max", gt(0.0), le(1.0))
+    trade_share_max: float = _limit("trade_share_max", gt(0.0), le(1.0))
+    trade_raw_max: float | None = _limit("trade_raw_max", optional(gt(0.0)))
+    trade_raw_min: float = _limit("trade_raw_min", ge(0.0))
+    daily_trades_max: int = _limit("daily_trades_max", ge(1))
+    slippage_bps_max: float = _limit("slippage_bps_max", ge(0.0))
 
-    def named(self) -> dict[str, float]:
-        """The limits by name, absent ones left out."""
-        return {name: float(value) for name, value in attrs.asdict(self).items() if value is not None}
+    def for_orders(self) -> OrderLimits:
+        """The same limits as the engine applies them."""
+        return OrderLimits(**attrs.asdict(self))
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -11,6 +11,8 @@ import attrs
 from treasury_arena.errors import TreasuryArenaError
 
 _MESSAGE_MAX = 300
+#: Stands for the distribution of a plugin that was handed in as an object.
+IN_PROCESS = "(in process)"
 
 
 @attrs.frozen
@@ -38,6 +40,12 @@ class PluginReport:
             **attrs.asdict(self, recurse=False),
             "offers": {hook: list(names) for hook, names in self.offers.items()},
         }
+
+
+def way_out(distributions: Iterable[str]) -> str:
+    """What ends a quarrel over a name, for the person who sees it: which distributions to choose from."""
+    commands = [f"`pip uninstall {name}`" for name in sorted(set(distributions)) if name and name != IN_PROCESS]
+    return f"uninstall the one you do not want: {' or '.join(commands)}" if commands else "hand in one of them only"
 
 
 def describe(error: BaseException, package: str) -> str:

@@ -36,6 +36,10 @@ def parse_url(url: str | Path) -> URL:
         parsed = make_url(text)
     except (exc.ArgumentError, ValueError):
         raise StoreError("the store's URL cannot be read; expected a path or postgresql://USER@HOST/NAME") from None
+    hidden = parsed.query.get("password")
+    if hidden is not None:  # where it would be shown with the rest of the URL
+        password = hidden if isinstance(hidden, str) else hidden[-1]
+        parsed = parsed.difference_update_query(["password"]).set(password=parsed.password or password)
     kind = parsed.get_backend_name()
     if kind == "postgresql" or parsed.drivername == "postgres":
         return parsed.set(drivername="postgresql+pg8000")

@@ -11,7 +11,8 @@ from typing import Any
 
 import attrs
 
-from treasury_arena.errors import StoreError, ValidationError
+from treasury_arena.domain.stops import OFF, check_level, higher
+from treasury_arena.errors import StoreError
 from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
@@ -213,16 +214,12 @@ def _snapshot(row: Row | None, event: Event, key: Key) -> Row:
     }
 
 
-STOP_LEVELS = ("OFF", "SOFT", "HARD")
-
-
 def _stop(row: Row | None, event: Event, key: Key) -> Row:
     order: c.EmergencyStopEngaged | c.EmergencyStopReleased = event.payload
-    level = "OFF"
+    level = OFF
     if isinstance(order, c.EmergencyStopEngaged):
-        if order.level not in STOP_LEVELS[1:]:
-            raise ValidationError(f"emergency stop level {order.level!r} is unknown; expected SOFT or HARD")
-        level = max(row["level"] if row else "OFF", order.level, key=STOP_LEVELS.index)
+        check_level(order.level)
+        level = higher(row["level"] if row else OFF, order.level)
     return {
         "id": 1,
         "level": level,

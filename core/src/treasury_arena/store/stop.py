@@ -12,14 +12,13 @@ from pathlib import Path
 import attrs
 
 from treasury_arena.clock import Clock, iso
+from treasury_arena.domain.stops import HARD, OFF, check_level, check_order
 from treasury_arena.errors import StoreError, ValidationError
 from treasury_arena.events.catalog import EmergencyStopEngaged, EmergencyStopReleased
 from treasury_arena.events.event import Draft, Event
 from treasury_arena.store import schema
 from treasury_arena.store.database import parse_url
 from treasury_arena.store.event_store import EventStore
-
-OFF, SOFT, HARD = "OFF", "SOFT", "HARD"
 
 
 @attrs.frozen
@@ -42,7 +41,7 @@ class StopFile:
 
     def engage(self, reason: str, operator: str, clock: Clock) -> None:
         """Write the file and make it durable; an existing one stays. Raises StoreError when it cannot be written."""
-        _need(reason, operator)
+        check_order(reason, operator)
         try:
             with open(self.path, "x", encoding="utf-8") as file:
                 file.write(f"{iso(clock.now())} {operator}: {reason}\n")
@@ -75,11 +74,6 @@ class Engaged:
     note: str
 
 
-def _need(reason: str, operator: str) -> None:
-    if not reason.strip() or not operator.strip():
-        raise ValidationError("an emergency stop, and its release, needs a reason and the name of its operator")
-
-
 def _file(store: EventStore, file: StopFile | None) -> StopFile | None:
     return file or (StopFile(Path(f"{store.path}.stop")) if store.path is not None else None)
 
@@ -105,9 +99,8 @@ def engage(
     Raises ValidationError for a level other than SOFT or HARD, or without reason or operator; StoreError when a SOFT stop
     cannot be stored, or a HARD one neither as a file nor as an event.
     """
-    _need(reason, operator)
-    if stop_level not in (SOFT, HARD):
-        raise ValidationError(f"emergency stop level {stop_level!r} is unknown; expected {SOFT} or {HARD}")
+    check_order(reason, operator)
+    check_level(stop_level)
     sentinel = _file(store, file) if stop_level == HARD else None
     note = ""
     if sentinel is not None:
@@ -130,7 +123,7 @@ def release(store: EventStore, reason: str, operator: str, clock: Clock, file: S
 
     Raises ValidationError without reason or operator, or when no stop is engaged; StoreError when the database refuses.
     """
-    _need(reason, operator)
+    check_order(reason, operator)
     if level(store, file) == OFF:
         raise ValidationError("no emergency stop is engaged; there is nothing to release")
     event = store.append([Draft(EmergencyStopReleased(reason, operator), iso(clock.now()))])[0]

@@ -10,6 +10,7 @@ import attrs
 
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.contracts.validation import OrderFacts, Validator
+from treasury_arena.domain.stops import HARD, OFF, SOFT, check_level, check_order, higher
 from treasury_arena.errors import EmergencyStopError, ValidationError, nearest
 from treasury_arena.events.catalog import (
     EmergencyStopEngaged,
@@ -26,8 +27,6 @@ from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.states import IntentState, move_intent, walk_instant
 from treasury_arena.trading.validators import BUILT_IN
-
-STOP_LEVELS = ("OFF", "SOFT", "HARD")
 
 
 @attrs.define
@@ -79,7 +78,7 @@ class TradingEngine:
         self.markets = dict(markets)
         self.journal = journal
         self.limits = limits or Limits()
-        self.stop_level = "OFF"
+        self.stop_level = OFF
         self._record_stop = record_stop or journal.post
         self._validators = (*BUILT_IN, *validators)
         self._lock = threading.RLock()
@@ -149,7 +148,7 @@ class TradingEngine:
         """Ask every validator; return ``"<code>: <reason>"`` of the first refusal, or None."""
         market = self.market(intent.market)
         increases = intent.target_raw > value_raw
-        if self.stop_level == "HARD" or (self.stop_level == "SOFT" and increases):
+        if self.stop_level == HARD or (self.stop_level == SOFT and increases):
             return f"emergency_stop: the emergency stop is engaged ({self.stop_level})"
         facts = OrderFacts(
             agent_id=account.agent_id,
@@ -245,7 +244,7 @@ class TradingEngine:
             order = self._open.get(intent_id)
             if order is None:
                 raise ValidationError(f"no open order has the intent id {intent_id}")
-            if self.stop_level == "HARD":
+            if self.stop_level == HARD:
                 raise EmergencyStopError("the emergency stop is engaged (HARD): nothing is executed")
             executing = move_intent(order.state, IntentState.EXECUTING)
             account, intent, fill = order.account, order.intent, order.fill
@@ -295,16 +294,15 @@ class TradingEngine:
             names = ("submitted", "executed", "rejected", "notional_raw", "cost_raw")
             return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
 
-    def emergency_stop(self, reason: str, operator: str = "owner", level: str = "HARD") -> None:
+    def emergency_stop(self, reason: str, operator: str = "owner", level: str = HARD) -> None:
         """Engage the stop: SOFT refuses new risk, HARD refuses everything. Persisted as an event.
 
         Raises ValidationError for another level, or without reason or operator.
         """
-        if level not in ("SOFT", "HARD"):
-            raise ValidationError(f"the emergency stop has levels SOFT and HARD, not {level!r}")
-        _need(reason, operator)
+        check_level(level)
+        check_order(reason, operator)
         with self._lock:
-            self.stop_level = max(self.stop_level, level, key=STOP_LEVELS.index)
+            self.stop_level = higher(self.stop_level, level)
         self._record_stop(EmergencyStopEngaged(level, reason, operator))
 
     def emergency_resume(self, reason: str, operator: str = "owner") -> None:
@@ -312,10 +310,10 @@ class TradingEngine:
 
         Raises ValidationError without reason or operator.
         """
-        _need(reason, operator)
+        check_order(reason, operator)
         self._record_stop(EmergencyStopReleased(reason, operator))
         with self._lock:
-            self.stop_level = "OFF"
+            self.stop_level = OFF
 
     def _busy(self, intent: Intent) -> str | None:
         """A position has one order under way at a time: a second one would be quoted on a state about to change."""
@@ -331,11 +329,6 @@ class TradingEngine:
             OrderRejected(intent_id, intent.market, intent.role, intent.row, code, reason, notional_raw),
             account.agent_id,
         )
-
-
-def _need(reason: str, operator: str) -> None:
-    if not reason.strip() or not operator.strip():
-        raise ValidationError("an emergency stop, and its release, needs a reason and the name of its operator")
 
 
 def _lines(legs: Sequence[Leg], agent_id: str, role: str, market: ExactMarket, cash: str) -> tuple[Line, ...]:

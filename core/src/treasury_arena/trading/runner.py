@@ -14,6 +14,7 @@ from treasury_arena.contracts.decision import asked_shares, beyond_limits, check
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.strategy import FORCE, HOLD, Strategy
+from treasury_arena.domain.stops import HARD
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import LoopLimitError, Watchdog
@@ -99,7 +100,7 @@ class LiveRunner:
         target = account.target
         assert target is not None
         account.target = None
-        if self.engine.stop_level == "HARD":
+        if self.engine.stop_level == HARD:
             if account.told_of_stop:
                 return
             account.told_of_stop = True

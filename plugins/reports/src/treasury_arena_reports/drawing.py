@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from treasury_arena.contracts.results import RunResult
 from treasury_arena.errors import ValidationError
 from treasury_arena_reports.formats import number
 from treasury_arena_reports.palette import LIGHT, SETTINGS
@@ -63,9 +64,21 @@ def thin(values: Sequence[FloatArray], limit: int = POINTS) -> NDArray[np.int64]
     return np.unique(np.concatenate(kept))
 
 
-def date_axis(axes: Axes, days: FloatArray) -> None:
-    """Dates on the x axis, also when there is one day only."""
-    first, last = float(days[0]), float(days[-1])
+def time_span(result: RunResult) -> tuple[float, float]:
+    """First and last day that any figure over time draws: all of them have this range."""
+    known = [days_of(result.series["dates"], "series.dates")]
+    known.append(days_of([row["date"] for row in result.cycles], "cycles.date"))
+    known.append(days_of([row["date"] for row in result.generations], "generations.date"))
+    known.append(days_of([agent["born"] for agent in result.agents if agent.get("born")], "born"))
+    everything = np.concatenate(known)
+    if not len(everything):
+        everything = days_of([result.start, result.end], "start and end")
+    return float(everything.min()), float(everything.max())
+
+
+def date_axis(axes: Axes, result: RunResult) -> None:
+    """Dates on the x axis, the same range on every figure of a result, also when there is one day only."""
+    first, last = time_span(result)
     axes.grid(False, axis="x")
     if last <= first:
         axes.set_xlim(first - 1, last + 1)

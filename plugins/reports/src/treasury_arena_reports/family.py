@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
@@ -38,9 +37,7 @@ def family_tree(result: RunResult, *, title: bool = True) -> Figure:
         axes.set_ylim(max(lanes.values()) + 0.6, -0.6)
         axes.set_yticks([])
         axes.grid(False)
-        spread = np.array(sorted(days.values()))
-        margin = max((spread[-1] - spread[0]) * 0.02, 1.0)
-        date_axis(axes, np.array([spread[0] - margin, spread[-1] + margin]))
+        date_axis(axes, result)
         colours = result_colours(result)
         for name in names:
             for parent in parents_of(agents[name]):
@@ -69,6 +66,7 @@ def family_tree(result: RunResult, *, title: bool = True) -> Figure:
                 markeredgecolor=LIGHT["ink"] if crowned else "none",
                 markeredgewidth=1.2,
                 zorder=3,
+                clip_on=False,  # whole at the first and the last day too
             )
             if crowned or len(names) <= LABELLED:
                 axes.annotate(

@@ -82,7 +82,7 @@ def growth(result: RunResult, *, narrow: bool = False, title: bool = True) -> Fi
             gain = values[-1] / values[0] - 1 if values[0] else None
             text = shorten(_short(result, name), 16 if narrow else 20)
             labels.append((float(values[-1]), text if narrow else f"{text} {percent(gain, 1, sign=True)}", colour))
-        date_axis(axes, days)
+        date_axis(axes, result)
         unit(axes, "USD")
         end_labels(axes, labels)
         add_title(figure, messages.growth_message(result), title)
@@ -108,7 +108,7 @@ def lead(result: RunResult, *, title: bool = True) -> Figure:
         axes.plot(x, y, color=LIGHT["blue"], linewidth=1.6, marker="o" if len(days) == 1 else "")
         axes.axhline(0, color=LIGHT["green"], linewidth=1.2)
         end_labels(axes, [(0.0, "Lend it all", LIGHT["green"]), (float(gap[-1]), "Treasury", LIGHT["blue"])])
-        date_axis(axes, days)
+        date_axis(axes, result)
         unit(axes, "USD, treasury less lending everything")
         add_title(figure, messages.lead_message(result), title)
         return figure
@@ -135,7 +135,7 @@ def drawdown(result: RunResult, *, title: bool = True) -> Figure:
             axes.plot(days[kept], values[kept], color=colour, linestyle=dash, linewidth=heavy, marker=marker)
             labels.append((float(values[-1]), SHORT[name], colour))
         axes.fill_between(days[kept], curves["treasury"][kept], 0, color=LIGHT["blue"], alpha=0.25, linewidth=0)
-        date_axis(axes, days)
+        date_axis(axes, result)
         unit(axes, "below the highest value so far")
         end_labels(axes, labels)
         add_title(figure, messages.drawdown_message(result), title)
@@ -158,7 +158,7 @@ def allocation(result: RunResult, *, title: bool = True) -> Figure:
         axes = place(figure, right=1.25)
         kept = thin(list(values.values()))
         areas = [(SPOKEN_AREAS.get(name, name), values[name], colours[name]) for name in names]
-        _stack(axes, days, kept, areas, dollars)
+        _stack(axes, result, days, kept, areas, dollars)
         unit(axes, "USD")
         add_title(figure, messages.allocation_message(result), title)
         return figure
@@ -175,7 +175,7 @@ def population(result: RunResult, *, title: bool = True) -> Figure:
         axes = place(figure, left=0.45, right=1.05)
         kept = thin(list(values.values()))
         areas = [(stage.capitalize(), values[stage], LIGHT[tone]) for stage, tone in STAGE_COLOURS.items()]
-        _stack(axes, days, kept, areas, lambda value: f"{value:,.0f}")
+        _stack(axes, result, days, kept, areas, lambda value: f"{value:,.0f}")
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         unit(axes, "agents alive")
         add_title(figure, messages.population_message(result), title)
@@ -184,13 +184,14 @@ def population(result: RunResult, *, title: bool = True) -> Figure:
 
 def _stack(
     axes: Axes,
+    result: RunResult,
     days: FloatArray,
     kept: NDArray[np.int64],
     areas: list[tuple[str, FloatArray, str]],
     form: Callable[[float], str],
 ) -> None:
     """Stacked areas, labelled at the right edge at the middle of what each holds at the end (or held, in brackets)."""
-    date_axis(axes, days)
+    date_axis(axes, result)
     if len(days) == 1:
         days, kept = np.array([days[0] - 0.5, days[0] + 0.5]), np.arange(2)
         areas = [(name, np.repeat(values, 2), colour) for name, values, colour in areas]

@@ -49,7 +49,7 @@ def fitness_by_cycle(result: RunResult, *, title: bool = True) -> Figure:
         for pair, strategy in zip(axes, sorted(panels), strict=False):
             table = np.array(panels[strategy])
             _draw(pair, table[:, 0], table[:, 1], table[:, 2], result_colours(result)[strategy])
-            date_axis(pair, table[:, 0])
+            date_axis(pair, result)
         add_title(figure, messages.fitness_by_cycle_message(result), title)
         return figure
 

@@ -1,0 +1,124 @@
+"""What a data source delivers is checked before anything is made of it: the window asked for, and prices that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+
+from treasury_arena import assembly
+from treasury_arena.config.load import load_config
+from treasury_arena.config.resolve import market_specs
+from treasury_arena.contracts.source import DataSource
+from treasury_arena.domain.frame import MarketFrame, Window
+from treasury_arena.errors import DataError
+from treasury_arena.registry.loader import load_registry
+
+HOUR = 3_600
+
+
+@attrs.define
+class Other(DataSource):
+    """A source that delivers something else than its inner one."""
+
+    inner: DataSource
+    change: Callable[[DataSource, Window], MarketFrame]
+
+    def fetch(self, window: Window) -> MarketFrame:
+        return self.change(self.inner, window)
+
+    def fingerprint(self) -> str:
+        return self.inner.fingerprint()
+
+    def describe(self) -> dict[str, str]:
+        return dict(self.inner.describe())
+
+
+def cut(low: int, high: int) -> Callable[[DataSource, Window], MarketFrame]:
+    """The frame without its first `low` and its last `high` rows."""
+
+    def change(source: DataSource, window: Window) -> MarketFrame:
+        frame = source.fetch(window)
+        return frame.slice(low, frame.rows - high)
+
+    return change
+
+
+def every_other(source: DataSource, window: Window) -> MarketFrame:
+    frame = source.fetch(window)
+    return MarketFrame(frame.start, 2 * HOUR, {name: frame[name][::2] for name in frame.columns})
+
+
+def moved(hours: int) -> Callable[[DataSource, Window], MarketFrame]:
+    """As many rows as asked for, but others."""
+    return lambda source, window: source.fetch(Window(window.start + hours * HOUR, window.end + hours * HOUR))
+
+
+ASKED = "asked for were 2023-"
+TO = " to 2024-02-20 00:00:00+00:00 every 3600 s"
+WRONG: dict[str, tuple[Callable[[DataSource, Window], MarketFrame], tuple[str, ...]]] = {
+    "a row missing at the beginning": (cut(1, 0), (" 01:00:00+00:00 to 2024-02-20 00:00:00+00:00",)),
+    "the training window missing": (cut(24 * 30, 0), ("to 2024-02-20 00:00:00+00:00",)),
+    "the last row missing": (cut(0, 1), ("to 2024-02-19 23:00:00+00:00",)),
+    "a longer window": (
+        lambda source, window: source.fetch(Window(window.start, window.end + HOUR)),
+        ("to 2024-02-20 01:00:00+00:00",),
+    ),
+    "other days": (moved(24), ("to 2024-02-21 00:00:00+00:00",)),
+    "a coarser grid": (every_other, ("every 7200 s",)),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_source_that_delivers_another_window_is_refused(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
+) -> None:
+    change, needles = WRONG[fault]
+    known = assembly.make_source
+    monkeypatch.setattr(assembly, "make_source", lambda *arguments: Other(known(*arguments), change))
+    done = house.arena("run", small_config, "--out", tmp_path / "run", "--quiet")
+    assert done.code == 2
+    (sentence,) = [line for line in done.err.splitlines() if line.startswith("arena: ")]
+    for needle in ("the source 'simulated' delivered rows from 2023-", ASKED, TO, *needles):
+        assert needle in sentence
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def checked(small_config: Path) -> Callable[[dict[str, tuple[int, float]]], None]:
+    """``checked({column: (row, factor)})`` checks the run's frame, its column multiplied by the factor from that row on."""
+    registry = load_registry()
+    settings = load_config(small_config, registry, {})
+    specs = market_specs(settings, registry)
+    strategies = list(assembly.bound_strategies(settings, registry).values())
+    window, _ = assembly.run_window(settings, strategies)
+    frame = assembly.make_source(settings, registry, None, None).fetch(window)
+
+    def check(changes: dict[str, tuple[int, float]]) -> None:
+        columns = {name: np.array(frame[name]) for name in frame.columns}
+        for name, (row, factor) in changes.items():
+            columns[name][:row] = 100.0
+            columns[name][row:] = 100.0 * factor
+        assembly.check_frame(MarketFrame(frame.start, frame.step_seconds, columns), window, specs, settings)
+
+    return check
+
+
+@pytest.mark.parametrize("row", [1, 700, -1])
+@pytest.mark.parametrize("column", ["WETH.price", "WBTC.price"])
+def test_a_price_jumps_a_hundredfold_at_most(checked: Any, column: str, row: int) -> None:
+    for factor in (99.999, 1 / 99.999):
+        checked({column: (row, factor)})
+    for factor in (100.001, 1 / 100.001, 1e12):
+        with pytest.raises(
+            DataError, match=rf"column '{column}' goes from 100 to .* no price moves by more than 100 times"
+        ):
+            checked({column: (row, factor)})
+
+
+def test_what_is_no_price_may_jump(checked: Any) -> None:
+    checked({"gas.usd": (700, 1_000.0), "USDC.lending_rate": (700, 1e-3)})
