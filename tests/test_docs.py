@@ -15,6 +15,8 @@ import pytest
 
 from treasury_arena import hookspecs
 from treasury_arena.cli.main import arena, execute
+from treasury_arena.config.load import load_config
+from treasury_arena.config.resolve import bound_strategies, market_specs
 from treasury_arena.config.settings import Settings
 from treasury_arena.events import catalog
 from treasury_arena.registry.loader import load_registry
@@ -94,6 +96,15 @@ def test_every_key_of_the_configuration_is_documented() -> None:
         assert f"`{key}`" in text or f"[{key}" in text, f"the key {key} is not in the reference"
 
 
+def test_settings_that_guides_name_in_passing_exist() -> None:
+    reference = (ROOT / "docs/reference/configuration.md").read_text()
+    named = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs/how-to").glob("*.md"), *(ROOT / "docs/tutorial").glob("*.md")):
+        named |= set(re.findall(r'`(\w+) = "[^`]*"`', page.read_text()))
+    assert "reserve_use" in named
+    assert not [key for key in named if f"`{key}`" not in reference]
+
+
 def test_every_command_has_help_with_an_example(generator: ModuleType) -> None:
     text = (ROOT / "docs/reference/commands.md").read_text()
     found = dict(generator.commands(arena, "arena"))
@@ -107,6 +118,17 @@ def test_every_command_has_help_with_an_example(generator: ModuleType) -> None:
 
 def test_no_plugin_of_the_repository_is_rejected() -> None:
     assert load_registry().warnings == []
+
+
+def test_the_example_on_history_loads_no_column_that_nothing_reads() -> None:
+    registry = load_registry()
+    settings = load_config(ROOT / "examples" / "history.toml", registry)
+    series = settings.sections["source.history"].series
+    read = {column for spec in market_specs(settings, registry).values() for column in spec.columns.values()}
+    for strategy in bound_strategies(settings, registry).values():
+        read |= {column.of for column in strategy.columns.values() if "." in column.of}
+    read |= {entry.times for entry in series if entry.times}
+    assert {entry.column for entry in series} == read
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

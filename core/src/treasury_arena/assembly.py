@@ -22,7 +22,15 @@ from treasury_arena.arena.settings import ArenaSettings, CapitalPlan
 from treasury_arena.clock import from_epoch, to_epoch
 from treasury_arena.config.context import SourceContext
 from treasury_arena.config.load import load_config
-from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
+from treasury_arena.config.resolve import (
+    asset_table,
+    benchmark_market,
+    bound_strategies,
+    fitness_terms,
+    idle_market,
+    market_specs,
+    operator,
+)
 from treasury_arena.config.settings import Settings, Term
 from treasury_arena.config.show import config_hash, hashed_dict
 from treasury_arena.contracts.composite import Composite
@@ -162,7 +170,7 @@ def assemble(
         frame=frame,
         desks={name: _desk(strategies[name], kernels[name], specs, registry, frame) for name in sorted(strategies)},
         markets=markets,
-        lending=_lending(settings, specs, frame),
+        lending=_lending(benchmark_market(settings, specs), specs, frame),
         first_row=frame.row(first),
         last_row=frame.rows - 1,
         data_fingerprint=source.fingerprint(),
@@ -170,7 +178,7 @@ def assemble(
         coins=_coins(specs, frame),
         eth=_eth(specs, frame),
     )
-    arena = _arena_settings(settings, registry, threads)
+    arena = _arena_settings(settings, registry, threads, idle_market(settings, specs))
     return Assembled(settings, registry, arena, world, settings.trading.limits.for_orders())
 
 
@@ -291,13 +299,8 @@ def _desk(
     )
 
 
-def _lending(settings: Settings, specs: Mapping[str, MarketSpec], frame: MarketFrame) -> np.ndarray[Any, Any]:
-    """One dollar lent at the idle market, or at the base asset's lending market, or idle when there is none."""
-    name = settings.capital.idle_market
-    if not name:
-        own = [n for n, spec in sorted(specs.items()) if spec.kind == "lending" and not spec.coin]
-        own.sort(key=lambda n: specs[n].asset != settings.capital.base)
-        name = own[0] if own else ""
+def _lending(name: str, specs: Mapping[str, MarketSpec], frame: MarketFrame) -> np.ndarray[Any, Any]:
+    """One dollar lent at the market `name`, or idle when it is empty."""
     if not name:
         return np.ones(frame.rows)
     return lending_index(frame[specs[name].columns["rate"]], frame.step_seconds)
@@ -318,7 +321,7 @@ def _fitness(terms: tuple[Term, ...], registry: Registry) -> FitnessFunction:
     return Composite(terms=tuple(weighted))
 
 
-def _arena_settings(settings: Settings, registry: Registry, threads: int) -> ArenaSettings:
+def _arena_settings(settings: Settings, registry: Registry, threads: int, idle: str) -> ArenaSettings:
     assets = asset_table(settings)
     base = assets[settings.capital.base]
     capital = settings.capital
@@ -341,7 +344,7 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
             proving_agents=capital.proving_agents,
             arena_agents_max=capital.arena_agents_max,
             reserve_lend=capital.reserve_use == "lend",
-            idle_market=capital.idle_market,
+            idle_market=idle,
         ),
         base=base,
         assets=assets,

@@ -127,6 +127,48 @@ def test_no_trade_inside_the_band(runner_of: Callable[..., Any], band: float) ->
     assert (account.orders, account.failed) == (0, None)
 
 
+@pytest.mark.parametrize("band", [HOLD, 0.9])
+@pytest.mark.parametrize("kind", ["role", "coins"])
+@pytest.mark.parametrize(("beyond", "traded"), [(0.0099, False), (0.0101, True)])
+def test_a_holding_beyond_its_limit_is_traded_back(
+    runner_of: Callable[..., Any], band: float, kind: str, beyond: float, traded: bool
+) -> None:
+    """Also when the strategy HOLDs: then what it holds is its target, cut to the limit, and what is cut is lent."""
+    said = (0.0, 0.0, HOLD) if band == HOLD else (0.4, 0.1, band)
+    bench, runner = runner_of({"holder": targets({0.0: (0.4, 0.1, FORCE), 2.0: said})})
+    account = account_of(bench)
+    runner.step(account, 0)
+    runner.step(account, 1)
+    values = runner.values(account, {role: bench.engine.market(role) for role in ("coin", "usd")}, 2)
+    equity = account.cash_raw + sum(values.values())
+    limit = values["coin"] / equity - beyond
+    if kind == "role":
+        account.limits = {"coin": limit, "usd": 1.0}
+    else:
+        account.coin_limit = limit
+    bought = account.orders
+    runner.step(account, 2)
+    assert (account.target is not None) == traded
+    if account.target is not None:
+        assert account.target["coin"] == pytest.approx(limit)
+        cut = (values["coin"] / equity if band == HOLD else 0.4) - limit
+        assert account.target["usd"] == pytest.approx((values["usd"] / equity if band == HOLD else 0.1) + cut)
+    runner.step(account, 3)
+    assert (account.orders > bought) == traded
+    assert account.failed is None
+
+
+def test_new_capital_still_waits_for_a_decision_after_a_forced_sale(runner_of: Callable[..., Any]) -> None:
+    bench, runner = runner_of({"holder": targets({0.0: (0.4, 0.0, FORCE), 2.0: (0.0, 0.0, HOLD)})})
+    account = account_of(bench)
+    runner.step(account, 0)
+    runner.step(account, 1)
+    account.fresh, account.coin_limit = True, 0.2
+    runner.step(account, 2)
+    assert account.target is not None
+    assert account.fresh
+
+
 def raising(*_: Any) -> Any:
     raise RuntimeError("author's mistake")
 

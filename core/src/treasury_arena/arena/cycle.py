@@ -142,7 +142,12 @@ class Cycle:
 
     def held_back_from_proving(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why a simulated agent must not be proven yet, or None."""
-        return judging.to_proving(record.metrics, self._days(agent.born_row, row), self.settings.rules)
+        rules, known = self.settings.rules, dict(record.metrics)
+        if rules.simulation_deflated_min is not None:
+            known["deflated_sharpe"] = self.deflated_sharpe(agent.strategy, record)
+        if "pbo" in agent.training:
+            known["pbo"] = agent.training["pbo"]
+        return judging.to_proving(known, self._days(agent.born_row, row), rules)
 
     def held_back_from_arena(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why an agent in proving must not enter the arena yet, or None."""
@@ -154,15 +159,18 @@ class Cycle:
         proving = self.state.living(PROVING)
         scores = [(agent.agent_id, records[agent.agent_id].metrics["fitness"]) for agent in proving]
         allowed = judging.best_share(scores, self.settings.rules.arena_top_share)
-        for agent_id in allowed:
-            agent, record = self.state.agents[agent_id], records[agent_id]
+        agents = self.state.agents
+        fit = [name for name in allowed if self.held_back_from_arena(agents[name], records[name], row) is None]
+        room = max(0, self.settings.capital.arena_agents_max - len(self.state.living(ARENA)))
+        equity = {name: self.funding.equity_raw(self.funding.accounts[name], row) for name in fit[:room]}
+        self._take_back(ARENA_POOL, list(equity.values()), row)
+        for agent_id in fit:
             if len(self.state.living(ARENA)) >= self.settings.capital.arena_agents_max:
                 break
-            if self.held_back_from_arena(agent, record, row) is None:
-                try:
-                    self.enter_arena(agent, record, row)
-                except AllocationError:
-                    continue  # the arena's pool cannot take this agent over now: it stays in proving
+            try:
+                self.enter_arena(agents[agent_id], records[agent_id], row)
+            except AllocationError:
+                continue  # the arena's pool cannot take this agent over now: it stays in proving
 
     def _to_proving(self, records: dict[str, AgentRecord], row: int) -> None:
         fit = [
@@ -171,11 +179,20 @@ class Cycle:
             if self.held_back_from_proving(agent, records[agent.agent_id], row) is None
         ]
         room = self.settings.capital.proving_agents - len(self.state.living(PROVING))
-        for agent_id in judging.best_share(fit, 1.0)[: max(0, room)]:
+        chosen = judging.best_share(fit, 1.0)[: max(0, room)]
+        self._take_back(PROVING_POOL, [self.settings.capital.proving_slot_raw] * len(chosen), row)
+        for agent_id in chosen:
             try:
                 self.enter_proving(self.state.agents[agent_id], records[agent_id], row)
             except AllocationError:
                 continue  # the proving pool has lost too much for another slot, or old holdings cannot be sold: it waits
+
+    def _take_back(self, pool: str, amounts_raw: list[int], row: int) -> None:
+        """Take lent capital back once for all who enter now; where the pool has not enough, each is tried alone."""
+        try:
+            self.treasury.provide(pool, sum(amounts_raw), row)
+        except AllocationError:
+            return
 
     def enter_proving(self, agent: AgentState, record: AgentRecord, row: int) -> None:
         """Give an agent its proving slot and nothing else: capital that it was given by hand goes back first.
@@ -292,6 +309,7 @@ class Cycle:
             lambda vacancy: self.breeder.search(self.world.desks[vacancy[0]], vacancy[1], cycle, row), vacancies
         )
         bred = Bred()
+        known = self.breeder.behaviours(self.state.living(), row) if vacancies else []
         for (name, living, vacant), (result, pbo) in zip(vacancies, searched, strict=True):
             bred.sharpes[name] = result.trial_sharpes
             bred.trials += result.trials
@@ -306,7 +324,7 @@ class Cycle:
                 }
                 for generation in result.generations
             )
-            for spawned in self.breeder.spawn(self.world.desks[name], result, living, vacant, cycle, row, pbo):
+            for spawned in self.breeder.spawn(self.world.desks[name], result, living, known, vacant, cycle, row, pbo):
                 dead = next(iter(self.state.vacated.get(name, ())), None)
                 self.journal.post(attrs.evolve(spawned, replaces=dead), agent_name(name, self.state.births))
         return bred

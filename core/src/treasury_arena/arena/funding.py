@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from treasury_arena.arena.allocation import target_capital, validate_capital_change, worth_moving
 from treasury_arena.arena.causes import BY_RANK
@@ -234,14 +235,42 @@ class Funding:
             surplus = present[agent] - wanted[agent]
             if surplus > 0:
                 self._withdraw(self.accounts[agent], surplus, row)
-        if self.engine.stop_level != OFF:
-            return
-        for agent in ranked:
-            missing = wanted[agent] - present[agent]
-            account = self.accounts[agent]
-            missing = min(missing, self.treasury.worth_raw(ARENA_POOL, row) - self.treasury.exit_cost(ARENA_POOL, row))
-            if missing > 0 and worth_moving(missing, self._entry_cost(account, missing, row), self.settings.rules):
-                self.allocate(agent, ARENA_POOL, missing, row, BY_RANK)
+        if self.engine.stop_level == OFF:
+            self._grow({agent: wanted[agent] - present[agent] for agent in ranked}, row)
+
+    def _grow(self, missing: Mapping[str, int], row: int) -> None:
+        """Give agents what they miss, in order, where that is worth its cost (M4).
+
+        Lent capital is taken back at once for all, if taking it back and putting it to work together are worth it for what
+        moves; otherwise the pool's cash has to do.
+        """
+        rules, treasury = self.settings.rules, self.treasury
+        moves, cost = self._entries(
+            missing, treasury.worth_raw(ARENA_POOL, row) - treasury.exit_cost(ARENA_POOL, row), row
+        )
+        total = sum(moves.values())
+        back = treasury.provision_cost(ARENA_POOL, total, row)
+        if back and not worth_moving(total, cost + back, rules):
+            moves, _ = self._entries(missing, treasury.cash_raw(ARENA_POOL), row)
+        if moves:
+            treasury.provide(ARENA_POOL, sum(moves.values()), row)
+        for agent, amount in moves.items():
+            self.allocate(agent, ARENA_POOL, amount, row, BY_RANK)
+
+    def _entries(self, missing: Mapping[str, int], free_raw: int, row: int) -> tuple[dict[str, int], int]:
+        """Agent -> capital worth putting to work for its own cost, in order while `free_raw` lasts; and those costs."""
+        moves: dict[str, int] = {}
+        costs = 0
+        for agent, wanted in missing.items():
+            amount = min(wanted, free_raw)
+            if amount <= 0:
+                continue
+            cost = self._entry_cost(self.accounts[agent], amount, row)
+            if worth_moving(amount, cost, self.settings.rules):
+                moves[agent] = amount
+                costs += cost
+                free_raw -= amount
+        return moves, costs
 
     def _entry_cost(self, account: Account, amount_raw: int, row: int) -> int:
         """Cost of putting `amount_raw` to work in the proportions the agent holds now."""

@@ -33,7 +33,8 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
     opened = state.opened
     assert opened is not None
     events = list(manager.store.read())
-    series = read_series(events, world, settings.base, state.row, _first_capital(settings.capital))
+    plan = settings.capital
+    series = read_series(events, world, settings.base, state.row, _first_capital(plan), plan.idle_market)
     benchmarks, curves, said = _benchmarks(manager, series)
     frame, base = world.frame, settings.base
     cycles = _cycles(events, manager)

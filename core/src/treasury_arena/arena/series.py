@@ -25,7 +25,7 @@ class DailySeries:
         rows: market rows of the days.
         pools: pool -> (days,) cash and lent capital; lent: pool -> (days,) the lent part.
         strategies: strategy -> (days,) equity of its funded agents.
-        coin_value: (days,) USD in coins, from the mean shares of each cycle.
+        coin_value: (days,) USD in coins, from the mean shares of each cycle, and what pools lend of a coin.
         costs: USD of all orders and idle-capital moves.
         cycle_rows: row of each complete cycle.
     """
@@ -60,9 +60,21 @@ class DailySeries:
 
 
 def read_series(
-    events: Iterable[Event], world: World, base: Asset, last_row: int, first_raw: Mapping[str, int]
+    events: Iterable[Event],
+    world: World,
+    base: Asset,
+    last_row: int,
+    first_raw: Mapping[str, int],
+    idle_market: str = "",
 ) -> DailySeries:
-    """Build the series from PoolMarked, AgentMarked and order events; `first_raw` is each pool's first capital."""
+    """Build the series from PoolMarked, AgentMarked and order events.
+
+    Args:
+        first_raw: each pool's first capital, base units.
+        idle_market: where pools are lent. Configuration refuses a coin's market; were one used, its loans count as coins.
+    """
+    idle = world.markets.get(idle_market)
+    coins_lent = idle is not None and not idle.asset.stable
     day = world.frame.steps_per_day
     rows = list(range(world.first_row, last_row + 1, day))
     at = {row: index for index, row in enumerate(rows)}
@@ -95,6 +107,8 @@ def read_series(
             for index, worth in days:
                 pools[payload.pool][index] = base.to_float(worth)
                 lent[payload.pool][index] = base.to_float(worth - held)
+                if coins_lent and payload.pool != RESERVE:  # weights are of the managed capital, without the reserve
+                    coin[index] += lent[payload.pool][index]
         elif isinstance(payload, catalog.AgentMarked):
             name = owner[event.agent_id or ""]
             roles = world.desks[name].coin_roles

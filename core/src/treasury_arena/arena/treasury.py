@@ -98,16 +98,30 @@ class Treasury:
             raise AllocationError(
                 f"pool {pool!r} takes nothing back from {self.market_name!r}: the emergency stop is HARD"
             )
+        fill = self._withdrawal(pool, missing, row)
+        if fill is None:
+            raise AllocationError(
+                f"pool {pool!r} cannot bring {missing} base units back from {self.market_name!r} after costs"
+            )
+        self._book(pool, fill, row)
+
+    def _withdrawal(self, pool: str, missing: int, row: int) -> Fill | None:
+        """The smallest quoted withdrawal of lent capital that brings `missing` base units, None when none does."""
+        lent = self.lent_raw(pool, row)
+        if not lent or self.market is None:
+            return None
         held, _ = self._accrued(pool, row)
-        assert self.market is not None
         for target in (lent - missing, lent - missing - self._margin(lent, row), 0):
             fill, _ = self.engine.quote(self.market, held, max(0, target), row)
             if fill is not None and fill.cash_raw >= missing:
-                self._book(pool, fill, row)
-                return
-        raise AllocationError(
-            f"pool {pool!r} cannot bring {missing} base units back from {self.market_name!r} after costs"
-        )
+                return fill
+        return None
+
+    def provision_cost(self, pool: str, amount_raw: int, row: int) -> int:
+        """What `provide` would pay to have `amount_raw` in cash: 0 when the pool has it."""
+        missing = amount_raw - self.cash_raw(pool)
+        fill = self._withdrawal(pool, missing, row) if missing > 0 else None
+        return 0 if fill is None else fill.cost_raw
 
     def exit_cost(self, pool: str, row: int) -> int:
         """Room to leave for the cost of taking the pool's lent capital back; 0 when nothing is lent."""

@@ -132,7 +132,7 @@ def evolve(
         for name, desk in world.desks.items():
             result, _ = breeder.search(desk, [], 0, world.first_row)
             trials += result.trials
-            births = breeder.spawn(desk, result, [], best, 0, world.first_row, None)
+            births = breeder.spawn(desk, result, [], [], best, 0, world.first_row, None)
             found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes)} for b in births]
     finally:
         assembled.close()

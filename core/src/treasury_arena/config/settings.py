@@ -20,6 +20,8 @@ OFF: Literal["off"] = "off"
 NAME_MAX = 64
 #: Largest counts that are believable, so that a slip of the finger is told and not computed.
 DAYS_MAX, AGENTS_MAX, GENOMES_MAX, CYCLES_MAX = 3_660, 10_000, 100_000, 10_000
+#: Values of `capital.idle_market` that name no market: find the safest one, lend nothing.
+AUTO, NONE = "auto", "none"
 
 
 def amount(default: str, help: str) -> Any:
@@ -46,7 +48,11 @@ class Capital:
     arena: Decimal = amount("200000", "Pool of the main arena.")
     base: str = key("USDC", "Symbol of the base asset, in which everything is counted.")
     reserve_use: Literal["idle", "lend"] = key("idle", "Whether the reserve stays idle or is lent at the idle market.")
-    idle_market: str = key("", "Name of the lending market where unallocated pools are lent; empty for none.")
+    idle_market: str = key(
+        AUTO,
+        'Lending market of a stable asset where unallocated pools are lent (M1): its name; "auto" takes the base asset\'s '
+        'first lending market by name, else another stable asset\'s; "none" lends nothing.',
+    )
     proving_slot: Decimal = amount("1000", "Capital of one agent in proving.")
     proving_agents: int = key(10, "Places in the proving grounds.", ge(1), le(AGENTS_MAX))
     arena_agents_max: int = key(15, "Places in the main arena.", ge(1), le(AGENTS_MAX))
@@ -64,15 +70,20 @@ class Capital:
             raise ValueError(
                 f"proving_slot x proving_agents is {slots:f}; expected at most the proving pool, {self.proving:f}"
             )
-        if self.reserve_use == "lend" and not self.idle_market:
-            raise ValueError('reserve_use is "lend", but idle_market is empty; expected the name of a lending market')
+        if self.reserve_use == "lend" and self.idle_market == NONE:
+            raise ValueError('reserve_use is "lend", but idle_market is "none"; expected "auto" or a lending market')
 
 
 @attrs.frozen(kw_only=True)
 class Population:
     """Who lives, and on what record agents are bred."""
 
-    agents: int = key(50, "Living agents in simulation, over all strategies.", ge(1), le(AGENTS_MAX))
+    agents: int = key(
+        50,
+        "Living agents of all stages (simulation, proving, arena), over all strategies.",
+        ge(1),
+        le(AGENTS_MAX),
+    )
     cycle_days: int = key(7, "Days between two cycles.", ge(1), le(DAYS_MAX))
     training_days: int = key(180, "Days of history before a birth that the search breeds on.", ge(7), le(DAYS_MAX))
     warmup_days: int = key(

@@ -56,7 +56,9 @@ class PerformanceRecorded:
 
     cycle: int
     days: int
-    metrics: dict[str, float]  # fitness, sharpe, floored_sharpe, psr, total_return, max_drawdown, win_rate, coin_share
+    metrics: dict[
+        str, float
+    ]  # fitness, sharpe, floored_sharpe, psr, psr_zero, total_return, max_drawdown, win_rate, coin_share
     label: str  # "", "lender"
 
 

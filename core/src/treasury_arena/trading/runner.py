@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from treasury_arena.contracts.decision import check_target, clip_target, wants_trade
+from treasury_arena.contracts.decision import asked_shares, beyond_limits, check_target, clip_target, wants_trade
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.strategy import FORCE, HOLD, Strategy
@@ -191,13 +191,15 @@ class LiveRunner:
             account.failed = ("target", problem)
             return
         account.own = memory
-        shares = clip_target(
-            [getattr(target, role) for role in roles],
+        inverse = 1.0 / equity if equity > 0.0 else 0.0
+        held = [known[role] * inverse for role in roles]
+        limits = (
             [account.limits[role] for role in roles],
             [role in desk.coin_roles for role in roles],
             account.coin_limit,
         )
+        shares = clip_target(asked_shares([getattr(target, role) for role in roles], held, target.band), *limits)
         band = FORCE if account.fresh and target.band != HOLD else target.band
-        if wants_trade(shares, [known[role] for role in roles], equity, band):
-            account.fresh = False
+        if wants_trade(shares, [known[role] for role in roles], equity, band, beyond_limits(held, *limits)):
+            account.fresh = account.fresh and target.band == HOLD
             account.target = {**target._asdict(), **dict(zip(roles, shares, strict=True))}
