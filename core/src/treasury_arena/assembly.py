@@ -35,8 +35,6 @@ from treasury_arena.config.settings import Settings, Term
 from treasury_arena.config.show import config_hash, hashed_dict
 from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
-from treasury_arena.contracts.genes import Choice as ChoiceGene
-from treasury_arena.contracts.genes import metadata
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.runtime import Executor, Observer
@@ -233,7 +231,7 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
 
 def lead_days(settings: Settings, strategies: list[Strategy]) -> int:
     """Days before `start` that a run reads: the training window, and the longest feature window before that."""
-    warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * settings.step_seconds
+    warm_up = max((strategy.longest_window for strategy in strategies), default=1) * settings.step_seconds
     return settings.population.training_days + min(-(-warm_up // 86_400), settings.population.warmup_days)
 
 
@@ -252,20 +250,6 @@ def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSp
         if "price" not in spec.columns:
             continue
         check_jumps(frame, spec.columns["price"])
-
-
-def longest_window(strategy: Strategy) -> int:
-    """Rows the longest feature of a strategy looks back."""
-    genes = metadata(strategy.genes)
-    longest = 1
-    for column in strategy.columns.values():
-        if isinstance(column.window, str):
-            gene = genes[column.window]
-            assert isinstance(gene, ChoiceGene)
-            longest = max(longest, int(max(gene.values)))
-        else:
-            longest = max(longest, column.window)
-    return longest
 
 
 def exact_markets(

@@ -10,6 +10,7 @@ import numpy as np
 from treasury_arena.arena import judging
 from treasury_arena.arena.births import Breeder, agent_name, ranked
 from treasury_arena.arena.desk import World
+from treasury_arena.arena.endings import Endings
 from treasury_arena.arena.funding import Funding
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.phases import PHASES, Bred, CycleReport, Listener, known_score, silent
@@ -48,6 +49,7 @@ class Cycle:
         self.runner = runner
         self.reached = listener
         self.keeper = RecordKeeper(settings, world)
+        self.endings = Endings(settings, world, journal, funding)
         self.breeder = Breeder(settings, world, self.keeper)
 
     @property
@@ -94,7 +96,7 @@ class Cycle:
         records = self.keeper.records(living, row, lived)
         for agent in living:
             record = records[agent.agent_id]
-            days = self._days(agent.born_row, row)
+            days = self.endings.days(agent.born_row, row)
             metrics = dict(record.metrics)
             if agent.stage == PROVING and agent.agent_id in self.funding.accounts:
                 metrics["fidelity_bps"] = 1e4 * self.fidelity(agent, record)
@@ -103,42 +105,12 @@ class Cycle:
             label = agent.label if agent.funded else judging.record_label(record.coin_share, self.settings.rules)
             self.journal.post(catalog.PerformanceRecorded(cycle, days, metrics, label if days else ""), agent.agent_id)
         for agent in living:
-            if not self.kill(agent, records[agent.agent_id], row):
-                self._retire(agent, records[agent.agent_id], row)
+            if not self.endings.kill(agent, records[agent.agent_id], row):
+                self.endings.retire(agent, records[agent.agent_id], row)
         if promotions and self.funding.engine.stop_level == OFF:
             self._to_arena(records, row)
             self._to_proving(records, row)
         return records
-
-    def kill(self, agent: AgentState, record: AgentRecord, row: int) -> bool:
-        """Let an agent die if a rule of death says so at `row`; True when it died. Its account is the caller's to close."""
-        end = self._death(agent, record, row)
-        if end is not None:
-            self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
-        return end is not None
-
-    def _death(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
-        """The rule an agent dies by: its code failed, live or in simulation, its record, or what it really lost."""
-        account = self.funding.accounts.get(agent.agent_id)
-        if account is not None and account.failed is not None:
-            return judging.Reason("failed", account.failed[1])
-        if record.failed:
-            reason = "its decision gave an impossible target in simulation"
-            self.journal.post(catalog.AgentFailed("target", reason), agent.agent_id)
-            return judging.Reason("failed", reason)
-        age = self._days(agent.born_row, row)
-        if age < 1:
-            return None
-        end = judging.death(record.metrics, age, self.settings.rules)
-        if end is None and account is not None:
-            end = judging.live_drawdown(1.0 - account.nav / account.peak_nav, self.settings.rules)
-        return end
-
-    def _retire(self, agent: AgentState, record: AgentRecord, row: int) -> None:
-        in_proving = self._days(agent.stage_row, row) if agent.stage == PROVING else None
-        end = judging.retirement(self._days(agent.born_row, row), in_proving, self.settings.rules)
-        if end is not None:
-            self.journal.post(catalog.AgentRetired(end.rule, end.text, record.metrics), agent.agent_id)
 
     def held_back_from_proving(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why a simulated agent must not be proven yet, or None."""
@@ -147,11 +119,11 @@ class Cycle:
             known["deflated_sharpe"] = self.deflated_sharpe(agent.strategy, record)
         if "pbo" in agent.training:
             known["pbo"] = agent.training["pbo"]
-        return judging.to_proving(known, self._days(agent.born_row, row), rules)
+        return judging.to_proving(known, self.endings.days(agent.born_row, row), rules)
 
     def held_back_from_arena(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why an agent in proving must not enter the arena yet, or None."""
-        days = self._days(agent.stage_row, row)
+        days = self.endings.days(agent.stage_row, row)
         gap = abs(self.fidelity(agent, record))
         return judging.to_arena(record.metrics, days, record.proving_return, gap, self.settings.rules)
 
@@ -418,6 +390,3 @@ class Cycle:
                 {pool: str(worth) for pool, worth in pools_raw.items()},
             )
         )
-
-    def _days(self, start: int, row: int) -> int:
-        return (row - start) // self.keeper.day

@@ -286,7 +286,7 @@ class ArenaManager:
             records = self.cycle.keeper.records(living, self.row)
             killed = []
             for agent in living:
-                if self.cycle.kill(agent, records[agent.agent_id], self.row):
+                if self.cycle.endings.kill(agent, records[agent.agent_id], self.row):
                     account = self.funding.accounts.get(agent.agent_id)
                     if account is not None:
                         self.funding.close(account, self.funding.pool_of(account), self.row, agent.reason)

@@ -114,3 +114,16 @@ class Strategy:
     def columns(self) -> dict[str, Column]:
         """Feature name -> its Column."""
         return metadata(self.features)
+
+    @property
+    def longest_window(self) -> int:
+        """Rows that its longest feature looks back."""
+        genes, longest = metadata(self.genes), 1
+        for column in self.columns.values():
+            if isinstance(column.window, str):
+                gene = genes[column.window]
+                assert isinstance(gene, Choice)
+                longest = max(longest, int(max(gene.values)))
+            else:
+                longest = max(longest, column.window)
+        return longest
