@@ -156,5 +156,5 @@ def test_a_release_without_a_stop_and_a_stop_without_a_reason(house: Any, copy_o
     assert done.code == 1
     assert "no emergency stop is engaged" in done.err
     assert house.arena("stop", folder).code == 2
-    assert house.arena("stop", folder, "--reason", " ", "--operator", "ann").code == 1
+    assert house.arena("stop", folder, "--reason", " ", "--operator", "ann").code == 2
     assert house.arena("status", folder, "--json").json["emergency_stop"] == "OFF"

@@ -98,6 +98,16 @@ def cell(index: int, value: str, at: int = BAD_ROW) -> Callable[[Path], None]:
     return row(lambda cells: [*cells[:index], value, *cells[index + 1 :]], at)
 
 
+def instead(make: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Put something else where the file is."""
+
+    def apply(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return apply
+
+
 LINE = f"{BAD_ROW + 1}"
 DATA_FAULTS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "nan": (cell(1, "nan"), ("market.csv", "eth", LINE)),
@@ -148,6 +158,13 @@ DATA_FAULTS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     ),
     "no header": (changed(lambda all_: all_[1:]), ("market.csv",)),
     "not text": (lambda path: path.write_bytes(b"\x00\xff\xfe" * 500) and None, ("market.csv",)),
+    "a folder": (instead(lambda path: path.mkdir()), ("market.csv is a folder",)),
+    "a pipe": (instead(os.mkfifo), ("market.csv is no regular file",)),
+    "a link to nothing": (
+        instead(lambda path: path.symlink_to("/nowhere/x.csv")),
+        ("market.csv is a link to /nowhere/x.csv, which cannot be followed",),
+    ),
+    "nothing but NUL": (lambda path: path.write_bytes(bytes(1000)) and None, ("market.csv is no text: byte 1 is NUL",)),
     "missing file": (lambda path: path.unlink(), ("market.csv", "is not in the data folder")),
 }
 
@@ -169,13 +186,51 @@ def test_data_faults(house: Any, market: tuple[Path, Path, str], tmp_path: Path,
     config, good, digest = market
     data = Path(shutil.copytree(good, tmp_path / "data"))
     spoil, needles = DATA_FAULTS[fault]
-    spoil(data / "market.csv")
+    path = data / "market.csv"
+    spoil(path)
     out = tmp_path / "run"
     assert_told(house.arena("run", config, "--data", data, "--out", out, "--quiet"), *needles)
     assert not out.exists(), "a run whose data are not good must leave nothing behind"
+    if path.is_dir():
+        path.rmdir()
+    elif not path.is_file():
+        path.unlink(missing_ok=True)
     shutil.copy(good / "market.csv", data / "market.csv")
     again = house.arena("run", config, "--data", data, "--out", out, "--json", "--quiet").ok()
     assert again.json["digest"] == digest
+
+
+def test_the_check_of_data_and_the_run_refuse_the_same_start_and_name_the_earliest(
+    house: Any, market: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    """The file begins on 2023-12-20; a run reads 7 days of training and 3 of warm-up before its start."""
+    data = market[1]
+    late = house.write(tmp_path / "late.toml", {**history(), "start": "2023-12-29"})
+    sentence = "a run reads 10 days before its start (training and warm-up), so with these data the earliest start is 2023-12-30"
+    assert_told(house.arena("run", late, "--data", data, "--out", tmp_path / "run", "--quiet"), sentence)
+    checked = house.arena("data", "check", late, "--data", data)
+    assert checked.code == 1
+    assert sentence in checked.out
+    good = house.write(tmp_path / "good.toml", {**history(), "start": "2023-12-30"})
+    usable = house.arena("data", "check", good, "--data", data).ok().out
+    assert "2023-12-20 00:00 UTC to 2024-01-10 00:00 UTC" in usable
+    assert usable.endswith("\nusable\n")
+    assert "note: " not in usable
+    house.arena("run", good, "--data", data, "--out", tmp_path / "run", "--quiet").ok()
+
+
+@pytest.mark.parametrize("fault", ["impossible jump", "impossible fall", "impossible jump in the training window"])
+def test_a_check_of_the_data_says_what_a_run_would(
+    house: Any, market: tuple[Path, Path, str], tmp_path: Path, fault: str
+) -> None:
+    config, good, _ = market
+    data = Path(shutil.copytree(good, tmp_path / "data"))
+    house.arena("data", "check", config, "--data", data).ok()
+    spoil, needles = DATA_FAULTS[fault]
+    spoil(data / "market.csv")
+    done = house.arena("data", "check", config, "--data", data, "--json")
+    assert done.code == 1
+    assert all(needle in done.json["frame"]["error"] for needle in needles)
 
 
 def test_a_truncated_parquet_file(house: Any, market: tuple[Path, Path, str], tmp_path: Path) -> None:
@@ -253,6 +308,35 @@ CONFIG_FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "elites too many": ({"evolution.elites": 10}, ("elites", "10")),
     "dates before the data": ({"start": "2019-01-01"}, ("2023-01-01",)),
     "idle market of nobody": ({"capital.idle_market": "usdc_lendin"}, ("usdc_lendin", "usdc_lending")),
+    "a name that is a path": (
+        {"name": "../../evil"},
+        ("name: is '../../evil'", "expected letters, digits, spaces and - _ ."),
+    ),
+    "a folder in the name": ({"name": "a/b"}, ("name: is 'a/b'",)),
+    "two lines for a name": ({"name": "a\nb"}, ("name: is 'a\\nb'",)),
+    "no character in the name": ({"name": "a\0b"}, ("name: is 'a\\x00b'",)),
+    "a hidden name": ({"name": ".a"}, ("name: is '.a'", "begins with a dot")),
+    "a long name": ({"name": "x" * 65}, ("name", "at most 64")),
+    "a training window of ages": ({"population.training_days": 1_000_000}, ("population.training_days", "<= 3660")),
+    "a warm-up of ages": ({"population.warmup_days": 10**12}, ("population.warmup_days", "<= 3660")),
+    "cycles of ages": ({"population.cycle_days": 10**6}, ("population.cycle_days", "<= 3660")),
+    "too many agents": ({"population.agents": 10_001}, ("population.agents", "<= 10000")),
+    "too many genomes": ({"evolution.population": 100_000_000}, ("evolution.population", "<= 100000")),
+    "too many generations": ({"evolution.generations": 10_001}, ("evolution.generations", "<= 10000")),
+    "a run of millennia": ({"end": "8999-12-31"}, ("from 2024-01-01 to 8999-12-31 is longer than a century",)),
+    "a rate for a price": (
+        {"markets.eth.columns": {"price": "USDC.lending_rate", "gas": "gas.usd"}},
+        ("markets.eth.columns.price", "'USDC.lending_rate' is no price", "ASSET.price"),
+    ),
+    "a price for gas": (
+        {"markets.eth.columns": {"price": "WETH.price", "gas": "WETH.price"}},
+        ("markets.eth.columns.gas", "'WETH.price' is no gas"),
+    ),
+    "a coin at par": (
+        {"markets.usdc_lending.asset": "WETH"},
+        ("'usdc_lending'", "WETH one for one as USDC", "stablecoin"),
+    ),
+    "a fee beyond everything": ({"markets.eth.params": {"fee": 2}}, ("params.fee = 2", "expected less than 1")),
     "tiers that do not sum to one": ({"rules.tier_elite_share": 0.9}, ("tier", "sum")),
 }
 
@@ -297,6 +381,31 @@ def test_files_that_are_no_configuration(house: Any, tmp_path: Path, content: by
 def test_a_configuration_that_is_not_there_or_a_folder(house: Any, tmp_path: Path) -> None:
     assert_told(house.arena("run", tmp_path / "none.toml"), "none.toml")
     assert_told(house.arena("run", tmp_path), str(tmp_path))
+
+
+def test_a_mistyped_configuration_is_told_with_the_nearest_name_by_every_command(house: Any, tmp_path: Path) -> None:
+    house.write(tmp_path / "small.toml")
+    for words in (["run"], ["backtest"], ["evolve"], ["config", "check"]):
+        told = house.arena(*words, tmp_path / "smal.toml")
+        assert_told(told, "smal.toml: there is no such file; did you mean 'small.toml'?")
+        assert "Errno" not in told.err
+        assert_told(house.arena(*words, tmp_path), f"{tmp_path}: is a folder; expected a file (known: small.toml)")
+
+
+def test_a_delay_of_ages(house: Any, market: tuple[Path, Path, str], tmp_path: Path) -> None:
+    changes = history()
+    changes["source"]["history"]["series"][0]["delay"] = "99999999999999999h"
+    config = house.write(tmp_path / "late.toml", changes)
+    done = house.arena("run", config, "--data", market[1], "--out", tmp_path / "run")
+    assert_told(done, "'99999999999999999h' is too long a duration; expected at most 3660d")
+
+
+def test_notes_of_a_run_that_cannot_be_read_are_not_called_missing(house: Any, copy_of_finished: Any) -> None:
+    folder = copy_of_finished()
+    (folder / "run.json").unlink()
+    assert_told(house.arena("status", folder), "run.json is missing")
+    (folder / "run.json").mkdir()
+    assert_told(house.arena("status", folder), "run.json cannot be read: Is a directory")
 
 
 def test_folders_that_cannot_be_written(house: Any, small_config: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from treasury_arena import hookspecs
 from treasury_arena.cli.main import arena, execute
+from treasury_arena.config.load import load_config
+from treasury_arena.config.resolve import bound_strategies, market_specs
 from treasury_arena.config.settings import Settings
 from treasury_arena.events import catalog
 from treasury_arena.registry.loader import load_registry
@@ -94,6 +96,15 @@ def test_every_key_of_the_configuration_is_documented() -> None:
         assert f"`{key}`" in text or f"[{key}" in text, f"the key {key} is not in the reference"
 
 
+def test_settings_that_guides_name_in_passing_exist() -> None:
+    reference = (ROOT / "docs/reference/configuration.md").read_text()
+    named = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs/how-to").glob("*.md"), *(ROOT / "docs/tutorial").glob("*.md")):
+        named |= set(re.findall(r'`(\w+) = "[^`]*"`', page.read_text()))
+    assert "reserve_use" in named
+    assert not [key for key in named if f"`{key}`" not in reference]
+
+
 def test_every_command_has_help_with_an_example(generator: ModuleType) -> None:
     text = (ROOT / "docs/reference/commands.md").read_text()
     found = dict(generator.commands(arena, "arena"))
@@ -109,10 +120,39 @@ def test_no_plugin_of_the_repository_is_rejected() -> None:
     assert load_registry().warnings == []
 
 
+def test_the_example_on_history_loads_no_column_that_nothing_reads() -> None:
+    registry = load_registry()
+    settings = load_config(ROOT / "examples" / "history.toml", registry)
+    series = settings.sections["source.history"].series
+    read = {column for spec in market_specs(settings, registry).values() for column in spec.columns.values()}
+    for strategy in bound_strategies(settings, registry).values():
+        read |= {column.of for column in strategy.columns.values() if "." in column.of}
+    read |= {entry.times for entry in series if entry.times}
+    assert {entry.column for entry in series} == read
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for match in LINK.finditer(page.read_text()):
         assert (page.parent / match["target"]).exists(), f"{name_of(page)} links to {match['target']}"
+
+
+def test_the_strategy_on_the_page_is_that_of_the_example() -> None:
+    """Copied, not included: where the code is hosted a reader sees the page as it is written."""
+    (shown,) = blocks(ROOT / "docs/how-to/write-a-strategy.md", "python")
+    assert shown == (ROOT / "examples/third_party_strategy/arena_reversion.py").read_text()
+    assert not [name_of(page) for page in PAGES if "--8<--" in page.read_text()]
+
+
+def test_how_to_see_the_documentation_is_said_with_what_it_needs() -> None:
+    needed = re.findall(r"^    (mkdocs\S*)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    assert len(needed) == 3
+    (command,) = [
+        line
+        for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+        if "pip install" in line and "mkdocs" in line
+    ]
+    assert shlex.split(command)[2:] == needed
 
 
 @pytest.mark.parametrize("page", pages_with("toml"), ids=name_of)
@@ -170,10 +210,8 @@ def test_commands_on_the_page_run(
 def test_python_on_the_page_runs(page: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
     for block in blocks(page, "python"):
-        included = re.fullmatch(r'--8<-- "(.*)"\n', block)
-        source = (ROOT / included[1]).read_text() if included else block
         module = ModuleType("page")
         monkeypatch.setitem(sys.modules, "page", module)
-        exec(compile(source, name_of(page), "exec"), vars(module))
+        exec(compile(block, name_of(page), "exec"), vars(module))
         for hook in (name for name in vars(module) if name.startswith("arena_")):
             assert vars(module)[hook](), f"{hook} offers nothing"

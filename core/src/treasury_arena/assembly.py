@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from treasury_arena.arena import begun
 from treasury_arena.arena.backtest import SimulationEngine
 from treasury_arena.arena.cycle import Listener, silent
 from treasury_arena.arena.desk import Desk, World
@@ -21,33 +22,40 @@ from treasury_arena.arena.settings import ArenaSettings, CapitalPlan
 from treasury_arena.clock import from_epoch, to_epoch
 from treasury_arena.config.context import SourceContext
 from treasury_arena.config.load import load_config
-from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
+from treasury_arena.config.resolve import (
+    asset_table,
+    benchmark_market,
+    bound_strategies,
+    fitness_terms,
+    idle_market,
+    market_specs,
+    operator,
+)
 from treasury_arena.config.settings import Settings, Term
 from treasury_arena.config.show import config_hash, hashed_dict
 from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
-from treasury_arena.contracts.genes import Choice as ChoiceGene
-from treasury_arena.contracts.genes import metadata
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
-from treasury_arena.contracts.runtime import Observer
-from treasury_arena.contracts.source import DataSource
+from treasury_arena.contracts.runtime import Executor, Observer
+from treasury_arena.contracts.source import DataSource, fetched
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
-from treasury_arena.domain.frame import MarketFrame, Window
+from treasury_arena.domain.frame import MarketFrame, Window, check_jumps
 from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
+from treasury_arena.isolation import calling, describe
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
+from treasury_arena.simulation.executors import GuardedExecutor, ThreadExecutor
 from treasury_arena.simulation.kernel import Kernel, prepare
 from treasury_arena.simulation.warm import Compilation
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
-#: Largest believable change of a price within one row, as a logarithm (a hundredfold).
-LOG_JUMP_MAX = float(np.log(100.0))
+SPAN_DAYS_MAX = 36_525
 
 
 class Audience:
@@ -59,14 +67,13 @@ class Audience:
 
     def __call__(self, events: Sequence[Event]) -> None:
         for name, (observer, seen) in list(self._cursors.items()):
+            fresh = list(self._store.read(after=seen))
             try:
-                fresh = list(self._store.read(after=seen))
                 observer.observe(fresh)
-            except Exception as error:  # isolation: what an observer raises cannot undo what was committed
-                print(
-                    f"arena: observer {name!r} failed and is told no more: {type(error).__name__}: {error}",
-                    file=sys.stderr,
-                )
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # isolation: what an observer raises cannot undo what was committed
+                print(f"arena: observer {name!r} failed and is told no more: {describe(error)}", file=sys.stderr)
                 del self._cursors[name]
             else:
                 self._cursors[name] = (observer, fresh[-1].seq if fresh else seen)
@@ -93,22 +100,21 @@ class Assembled:
 
         Raises ConfigError when the store holds another configuration or other data.
         """
+        self._begun(store, "resume it with its own configuration, or give another database")
         tell = Audience(store, list(self.registry.observers.values()))
-        manager = ArenaManager(
+        return ArenaManager(
             self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell, listener
         )
-        opened = manager.state.opened
-        if opened is not None and opened.config_hash != self.arena.config_hash:
-            raise ConfigError(
-                f"{store.url} holds a run of another configuration (hash {opened.config_hash[:12]}, this one is "
-                f"{self.arena.config_hash[:12]}): resume it with its own configuration, or give another --out"
-            )
-        if opened is not None and opened.data_fingerprint != self.world.data_fingerprint:
-            raise ConfigError(
-                f"{store.url} was begun on other market data (fingerprint {opened.data_fingerprint[:12]}, now "
-                f"{self.world.data_fingerprint[:12]}): give the same --data"
-            )
-        return manager
+
+    def refuse_begun(self, store: EventStore, advice: str) -> None:
+        """Raise ConfigError when `store` holds a run already, this one or another; `advice` says how to begin one."""
+        if self._begun(store, advice):
+            raise begun.already(store, advice)
+
+    def _begun(self, store: EventStore, advice: str) -> bool:
+        return begun.holds(
+            store, self.arena, self.world, lambda name: self.registry.require("strategies", name), advice
+        )
 
     def engine(self) -> SimulationEngine:
         """The backtest engine over the same world."""
@@ -153,7 +159,8 @@ def assemble(
         for name, strategy in strategies.items()
     }
     with Compilation(list(kernels.values())) as compilation:
-        frame = source.fetch(window)
+        with calling(f"source {settings.source.name!r}"):
+            frame = fetched(source.fetch, window, first)
         check_frame(frame, window, specs, settings)
         compilation.wait()
     markets = exact_markets(registry, specs, frame, settings)
@@ -161,7 +168,7 @@ def assemble(
         frame=frame,
         desks={name: _desk(strategies[name], kernels[name], specs, registry, frame) for name in sorted(strategies)},
         markets=markets,
-        lending=_lending(settings, specs, frame),
+        lending=_lending(benchmark_market(settings, specs), specs, frame),
         first_row=frame.row(first),
         last_row=frame.rows - 1,
         data_fingerprint=source.fingerprint(),
@@ -169,8 +176,8 @@ def assemble(
         coins=_coins(specs, frame),
         eth=_eth(specs, frame),
     )
-    arena = _arena_settings(settings, registry, threads)
-    return Assembled(settings, registry, arena, world, Limits(**settings.trading.limits.named()))
+    arena = _arena_settings(settings, registry, threads, idle_market(settings, specs))
+    return Assembled(settings, registry, arena, world, settings.trading.limits.for_orders())
 
 
 def open_arena(
@@ -201,7 +208,8 @@ def make_source(settings: Settings, registry: Registry, data: Path | None, cache
     name = settings.source.name
     factory = registry.require("sources", name)
     context = SourceContext(data=data, seed=settings.seed, cache=cache, step_seconds=settings.step_seconds)
-    source: DataSource = factory(settings.sections.get(f"source.{name}"), context)
+    with calling(f"source {name!r}"):
+        source: DataSource = factory(settings.sections.get(f"source.{name}"), context)
     return source
 
 
@@ -213,13 +221,18 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
     """
     if settings.start.year < 1971 or settings.end.year > 9000:
         raise ConfigError(f"start {settings.start} or end {settings.end} lies outside the years 1971 to 9000")
+    if (settings.end - settings.start).days > SPAN_DAYS_MAX:
+        raise ConfigError(f"the run from {settings.start} to {settings.end} is longer than a century")
     step = settings.step_seconds
     start = to_epoch(datetime.combine(settings.start, time(), UTC))
     end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))
-    warm_up = max((longest_window(strategy) for strategy in strategies), default=1) * step
-    days = min(-(-warm_up // 86_400), settings.population.warmup_days)
-    before = (settings.population.training_days + days) * 86_400
-    return Window(start - before, end + step), start
+    return Window(start - lead_days(settings, strategies) * 86_400, end + step), start
+
+
+def lead_days(settings: Settings, strategies: list[Strategy]) -> int:
+    """Days before `start` that a run reads: the training window, and the longest feature window before that."""
+    warm_up = max((strategy.longest_window for strategy in strategies), default=1) * settings.step_seconds
+    return settings.population.training_days + min(-(-warm_up // 86_400), settings.population.warmup_days)
 
 
 def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSpec], settings: Settings) -> None:
@@ -236,28 +249,7 @@ def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSp
     for spec in specs.values():
         if "price" not in spec.columns:
             continue
-        prices = frame[spec.columns["price"]]
-        jumps = np.abs(np.diff(np.log(np.maximum(prices, 1e-300))))
-        if jumps.size and jumps.max() > LOG_JUMP_MAX:
-            row = int(jumps.argmax()) + 1
-            raise DataError(
-                f"column {spec.columns['price']!r} goes from {prices[row - 1]:g} to {prices[row]:g} within one row at "
-                f"{frame.time(row)}: no price moves by more than {np.exp(LOG_JUMP_MAX):.0f} times in {frame.step_seconds} s"
-            )
-
-
-def longest_window(strategy: Strategy) -> int:
-    """Rows the longest feature of a strategy looks back."""
-    genes = metadata(strategy.genes)
-    longest = 1
-    for column in strategy.columns.values():
-        if isinstance(column.window, str):
-            gene = genes[column.window]
-            assert isinstance(gene, ChoiceGene)
-            longest = max(longest, int(max(gene.values)))
-        else:
-            longest = max(longest, column.window)
-    return longest
+        check_jumps(frame, spec.columns["price"])
 
 
 def exact_markets(
@@ -270,7 +262,9 @@ def exact_markets(
     for name, spec in specs.items():
         if spec.model not in owners:
             raise PluginError(f"markets.{name}: no accepted protocol offers the model {spec.model!r}")
-        out[name] = owners[spec.model].exact(spec, frame, assets, assets[settings.capital.base])
+        owner = owners[spec.model]
+        with calling(f"protocol {owner.name!r}"):
+            out[name] = owner.exact(spec, frame, assets, assets[settings.capital.base])
     return out
 
 
@@ -289,13 +283,8 @@ def _desk(
     )
 
 
-def _lending(settings: Settings, specs: Mapping[str, MarketSpec], frame: MarketFrame) -> np.ndarray[Any, Any]:
-    """One dollar lent at the idle market, or at the base asset's lending market, or idle when there is none."""
-    name = settings.capital.idle_market
-    if not name:
-        own = [n for n, spec in sorted(specs.items()) if spec.kind == "lending" and not spec.coin]
-        own.sort(key=lambda n: specs[n].asset != settings.capital.base)
-        name = own[0] if own else ""
+def _lending(name: str, specs: Mapping[str, MarketSpec], frame: MarketFrame) -> np.ndarray[Any, Any]:
+    """One dollar lent at the market `name`, or idle when it is empty."""
     if not name:
         return np.ones(frame.rows)
     return lending_index(frame[specs[name].columns["rate"]], frame.step_seconds)
@@ -316,7 +305,7 @@ def _fitness(terms: tuple[Term, ...], registry: Registry) -> FitnessFunction:
     return Composite(terms=tuple(weighted))
 
 
-def _arena_settings(settings: Settings, registry: Registry, threads: int) -> ArenaSettings:
+def _arena_settings(settings: Settings, registry: Registry, threads: int, idle: str) -> ArenaSettings:
     assets = asset_table(settings)
     base = assets[settings.capital.base]
     capital = settings.capital
@@ -339,7 +328,7 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
             proving_agents=capital.proving_agents,
             arena_agents_max=capital.arena_agents_max,
             reserve_lend=capital.reserve_use == "lend",
-            idle_market=capital.idle_market,
+            idle_market=idle,
         ),
         base=base,
         assets=assets,
@@ -358,7 +347,7 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
         search_fitness=_fitness(settings.fitness.search, registry),
         judge_fitness=_fitness(settings.judge_terms(), registry),
         owner_fitness=registry.fitness[OWNER_FITNESS],
-        executor=registry.require("executors", settings.executor.name)(threads),
+        executor=_executor(settings.executor.name, registry, threads),
         agents=settings.population.agents,
         cycle_days=settings.population.cycle_days,
         training_days=settings.population.training_days,
@@ -369,6 +358,11 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int) -> Are
         config_hash=digest,
         plugins=_used(settings, registry),
     )
+
+
+def _executor(name: str, registry: Registry, threads: int) -> Executor:
+    factory = registry.require("executors", name)
+    return ThreadExecutor(threads) if factory is ThreadExecutor else GuardedExecutor(name, factory, threads)
 
 
 def _used(settings: Settings, registry: Registry) -> dict[str, str]:

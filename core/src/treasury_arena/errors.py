@@ -29,10 +29,26 @@ class DataError(TreasuryArenaError):
     exit_code = 2
 
 
+class CoverageError(DataError):
+    """Market data that begin after, or end before, the window asked for.
+
+    Attributes:
+        first: epoch seconds from which on every column has a value, or None when that is not known.
+    """
+
+    def __init__(self, sentence: str, first: int | None = None) -> None:
+        super().__init__(sentence)
+        self.first = first
+
+
 class StoreError(TreasuryArenaError):
     """The event store cannot be opened or written: locked, read-only, newer than the program, disk full."""
 
     exit_code = 2
+
+
+class NoStoreError(StoreError):
+    """There is no store of an arena where one was expected: no file, no folder, another program's database."""
 
 
 class ConcurrencyError(StoreError):
@@ -92,6 +108,15 @@ class ExecutionError(TreasuryArenaError):
 
 class AgentError(TreasuryArenaError):
     """One agent's own failure (raised, looped beyond its limit, returned a non-finite or over-sized target)."""
+
+
+def required_text(value: object, what: str) -> str:
+    """`value` when it is a text that every database holds; raises ValidationError for anything else, and for no text."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValidationError(f"{what} must be a text that is not empty, not {value!r}")
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValidationError(f"{what} holds a character that is none (NUL or half of one): {value!r:.100}")
+    return value
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -45,7 +45,9 @@ from treasury_arena.arena import judging
 from treasury_arena.arena.births import same_behaviour
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.metrics import batch_metrics
+from treasury_arena.arena.results import build_result
 from treasury_arena.arena.state import ARENA, PROVING, RETIRED, SIMULATION
+from treasury_arena.config.settings import Population
 from treasury_arena.contracts.records import RecordBatch
 from treasury_arena.contracts.strategy import Role
 from treasury_arena.domain.rules import Rules
@@ -95,6 +97,18 @@ def test_m1_the_reserve_lends_when_told_to_and_nothing_does_when_switched_off(ma
     assert payloads(idle, catalog.IdleCapitalMoved) == []
 
 
+def test_pools_that_lend_a_coin_are_coin_exposure(make_arena: Make) -> None:
+    """Configuration refuses such an idle market; were one used, the report's control must hold the same coins."""
+    arena = run(
+        make_arena(frame=synthetic_frame(80, drift=0.004), simulation_age_days_min=300, idle_market="coin_lending"), 5
+    )
+    result = build_result(arena)
+    assert float(result.benchmarks["passive_mean_weight"]["label"].split()[1].rstrip("%")) > 80.0
+    assert not result.verdict["skill"]
+    stable = build_result(run(make_arena(simulation_age_days_min=300), 3))
+    assert stable.benchmarks["passive_mean_weight"]["label"].startswith("control: 0.0%")
+
+
 def test_m2_the_arena_never_widens_a_limit(make_arena: Make) -> None:
     """What the simulation would have held after the promotion to proving is no part of the record."""
     arena = run(make_arena(exposure_min=0.0), 8)
@@ -119,6 +133,26 @@ def test_m2_a_patient_holder_is_judged_by_what_it_held(make_arena: Make) -> None
     assert "coin" not in arena.funding.accounts[name].positions
 
 
+def test_m2_no_funded_agent_drifts_beyond_its_limits(make_arena: Make) -> None:
+    """A rising coin and a band that never lets go: still nobody holds more than the cap, a record's share, and 1%."""
+    arena = make_arena(
+        frame=synthetic_frame(80, drift=0.005),
+        coin_cap=0.3,
+        agents=2,
+        seeds=tuple(("holder", {"share": share, "band": 0.5, "patience": 0.0}) for share in (0.3, 0.6, 0.9)),
+    )
+    largest = 0.0
+    while arena.run_evolution_cycle() is not None:
+        for name, account in arena.funding.accounts.items():
+            if "coin" in account.positions:
+                values = arena.funding._values(account, arena.row)
+                share = values["coin"] / arena.funding.equity_raw(account, arena.row)
+                limit = min(0.3, arena.agent(name).limits.get("coin", 1.0))
+                assert share < limit + 0.01 + 0.02  # the tolerance, and what a row or two move before the trade
+                largest = max(largest, share)
+    assert largest > 0.25
+
+
 def test_m3_judging_scale_and_slot_scale_differ(make_arena: Make) -> None:
     arena = make_arena()
     keeper = arena.cycle.keeper
@@ -135,11 +169,81 @@ def test_m3_fidelity_is_of_the_same_days(make_arena: Make) -> None:
     assert all(abs(agent.metrics["fidelity_bps"]) < 1.0 for agent in proving if "fidelity_bps" in agent.metrics)
 
 
+@pytest.mark.parametrize("gate", ["simulation_deflated_min", "simulation_pbo_max", "simulation_psr_zero_min"])
+def test_statistical_gates_hold_agents_back(make_arena: Make, gate: str) -> None:
+    """The loosest value lets through what is promoted without the gate; a strict one holds back."""
+    loosest, strict = (1.0, 0.0) if gate.endswith("max") else (0.0, 1.0)
+    free, loose, closed = (run(make_arena(**more), 4) for more in ({}, {gate: loosest}, {gate: strict}))
+    promoted = [
+        [e.agent_id for e in one.store.read() if isinstance(e.payload, catalog.AgentGraduated)]
+        for one in (free, loose, closed)
+    ]
+    assert promoted[0] == promoted[1] != []
+    if gate == "simulation_pbo_max":
+        assert all(closed.agent(name).training["pbo"] == 0.0 for name in promoted[2])
+    assert len(promoted[2]) < len(promoted[0])
+
+
 def test_m4_no_capital_moves_when_moving_costs_too_much(make_arena: Make) -> None:
     dear = run(make_arena(frame=synthetic_frame(80, gas=40.0), transfer_cost_max=0.001), 5)
     assert payloads(dear, catalog.IdleCapitalMoved) == []
     cheap = run(make_arena(frame=synthetic_frame(80, gas=40.0), cost_gate=False), 2)
     assert payloads(cheap, catalog.IdleCapitalMoved) != []
+
+
+@pytest.mark.parametrize(("gas", "grows"), [(17.0, True), (19.0, False)])
+def test_m4_counts_what_taking_back_lent_capital_costs(make_arena: Make, gas: float, grows: bool) -> None:
+    """An agent all in cash is to grow from 200 to about 2,000 USD: 1% of what moves is 18 USD."""
+    arena = run(make_arena(frame=synthetic_frame(80, gas=gas), simulation_age_days_min=300), 2)
+    agent = arena.spawn_agent("lender")
+    arena.allocate_capital(agent, 200 * USD, "arena")
+    assert arena.treasury.cash_raw("arena") < 40 * USD
+    arena.funding.rebalance([agent], arena.row)
+    assert (arena.funding.accounts[agent].cash_raw > 1_500 * USD) == grows
+
+
+def test_m4_cash_of_the_pool_moves_where_taking_back_is_too_dear(make_arena: Make) -> None:
+    arena = run(make_arena(frame=synthetic_frame(80, gas=19.0), simulation_age_days_min=300), 2)
+    first, second = arena.spawn_agent("lender"), arena.spawn_agent("lender")
+    arena.allocate_capital(first, 500 * USD, "arena")
+    arena.allocate_capital(second, 200 * USD, "arena")
+    arena.funding.give_back(arena.funding.accounts[first], "arena", 300 * USD, arena.row, "test")
+    cash = arena.treasury.cash_raw("arena")
+    arena.funding.rebalance([second], arena.row)
+    assert arena.funding.accounts[second].cash_raw == 200 * USD + cash
+    assert arena.treasury.cash_raw("arena") == 0
+
+
+def test_m4_lent_capital_is_taken_back_once_for_all_who_grow(make_arena: Make) -> None:
+    arena = run(make_arena(simulation_age_days_min=300), 2)
+    agents = [arena.spawn_agent("lender") for _ in range(3)]
+    for agent in agents:
+        arena.allocate_capital(agent, 100 * USD, "arena")
+    arena.funding.rebalance(agents, arena.row)
+    arena.journal.commit()
+    grown = [event for event in arena.store.read() if getattr(event.payload, "reason", "") == "rank"]
+    assert len(grown) == 3
+    moved = [event.seq for event in arena.store.read() if isinstance(event.payload, catalog.IdleCapitalMoved)]
+    assert moved[-1] == grown[0].seq - 1
+    assert [event.seq for event in grown] == list(range(grown[0].seq, grown[0].seq + 3))
+    assert all(arena.funding.accounts[agent].cash_raw > 200 * USD for agent in agents)
+
+
+def test_lent_capital_is_taken_back_once_for_all_who_enter_proving(make_arena: Make) -> None:
+    arena = make_arena(simulation_age_days_min=7, birth_cycles=1)
+    while arena.run_evolution_cycle() is not None:
+        by_cycle: list[tuple[int, int]] = []
+        taken = entered = 0
+        for event in arena.store.read():
+            if isinstance(event.payload, catalog.EvolutionCycleComplete):
+                by_cycle.append((entered, taken))
+                taken = entered = 0
+            elif isinstance(event.payload, catalog.CapitalAllocated) and event.payload.reason == "proving slot":
+                entered += 1
+            elif isinstance(event.payload, catalog.IdleCapitalMoved) and event.payload.pool == "proving":
+                taken += event.payload.amount_raw < 0
+    assert max(entered for entered, _ in by_cycle) > 1
+    assert all(taken <= 1 for _, taken in by_cycle)
 
 
 def test_m5_and_m6_grow_within_ten_times_to_a_quarter(make_arena: Make) -> None:
@@ -202,6 +306,23 @@ def test_m8_clones_by_behaviour_are_refused(make_arena: Make) -> None:
     assert same_behaviour(curves[0], curves[0] * (1.0 + 1e-12))
 
 
+def test_m8_clones_of_another_strategy_are_refused(make_arena: Make) -> None:
+    """Two strategies that differ in name alone: what one has bred the other may not repeat."""
+    twin = attrs.evolve(LENDER, name="twin")
+    world = small_world(synthetic_frame(80), strategies=(LENDER, twin))
+    strategies = {"world": world, "strategies": (LENDER, twin), "agents": 12, "birth_cycles": 1, "population": 8}
+    arena = make_arena(**strategies)
+    arena.run_evolution_cycle()
+    curves = [
+        arena.cycle.breeder.train(world.desks[agent.strategy], np.array([agent.genome]), arena.row).curve[0]
+        for agent in arena.state.living()
+    ]
+    assert not any(same_behaviour(curves[i], curves[j]) for i in range(len(curves)) for j in range(i))
+    free = make_arena(**strategies, refuse_clones=False)
+    free.run_evolution_cycle()
+    assert len(free.state.living()) == 12 > len(curves)
+
+
 def test_m9_births_are_staggered_over_the_first_cycles(make_arena: Make) -> None:
     arena = make_arena(agents=8, birth_cycles=4, refuse_clones=False)
     assert [arena.cycle.breeder.quotas(cycle) for cycle in range(5)] == [
@@ -215,6 +336,16 @@ def test_m9_births_are_staggered_over_the_first_cycles(make_arena: Make) -> None
 
 def test_quotas_share_places_equally_and_use_every_place(make_arena: Make) -> None:
     assert make_arena(agents=7, birth_cycles=1).cycle.breeder.quotas(0) == {"holder": 4, "lender": 3}
+
+
+def test_the_quota_counts_the_living_of_all_stages(make_arena: Make) -> None:
+    arena = make_arena(refuse_clones=False)
+    stages = set()
+    while arena.run_evolution_cycle() is not None:
+        stages |= {agent.stage for agent in arena.state.living()}
+        assert len(arena.state.living()) <= 8
+    assert stages == {SIMULATION, PROVING, ARENA}
+    assert "all stages" in attrs.fields(Population).agents.metadata["help"]
 
 
 def test_a_minimum_above_every_rate_never_trades(make_arena: Make) -> None:

@@ -19,6 +19,7 @@ GOOD = {
     "sharpe": 3.0,
     "floored_sharpe": 2.0,
     "psr": 0.99,
+    "psr_zero": 0.99,
     "win_rate": 0.9,
     "max_drawdown": -0.01,
     "total_return": 0.05,
@@ -46,6 +47,35 @@ def test_owner_thresholds_to_proving_must_be_exceeded(name: str, limit: float) -
     reason = judging.to_proving(metrics(**{name: limit}), 30, OWNER)
     assert reason is not None
     assert str(limit) in reason.text
+
+
+def test_the_owners_statistical_gate_is_the_probability_of_a_positive_sharpe() -> None:
+    limit = OWNER.simulation_psr_zero_min
+    assert limit is not None
+    assert judging.to_proving(metrics(psr_zero=limit), 30, OWNER) is None
+    reason = judging.to_proving(metrics(psr_zero=limit + DOWN), 30, OWNER)
+    assert reason is not None
+    assert (reason.rule, f"must be at least {limit}" in reason.text) == ("psr_zero", True)
+    assert all(rules.simulation_psr_zero_min is None for name, rules in PROFILES.items() if name != "owner")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(
+    ("rule", "metric", "limit", "beyond"),
+    [("simulation_deflated_min", "deflated_sharpe", 0.95, DOWN), ("simulation_pbo_max", "pbo", 0.5, UP)],
+)
+def test_gates_on_deflated_sharpe_and_overfitting_are_off_unless_set(
+    profile: str, rule: str, metric: str, limit: float, beyond: float
+) -> None:
+    rules = PROFILES[profile]
+    assert getattr(rules, rule) is None
+    gated = attrs.evolve(rules, **{rule: limit})
+    assert judging.to_proving(metrics(**{metric: limit}), 400, gated) is None
+    for bad in (metrics(**{metric: limit + beyond}), metrics(**{metric: math.nan}), GOOD):
+        assert judging.to_proving(bad, 400, gated) is not None
+    unknown = judging.to_proving(GOOD, 400, gated)
+    assert unknown is not None
+    assert (unknown.rule, "(unknown)" in unknown.text) == (metric, True)
 
 
 def test_owner_drawdown_to_proving_must_stay_above_minus_20_percent() -> None:
@@ -105,6 +135,10 @@ def test_death_by_drawdown_at_the_limit(profile: str, limit: float) -> None:
     end = judging.death(metrics(max_drawdown=-limit), 10, rules)
     assert end is not None
     assert end.rule == "drawdown"
+
+
+def test_the_help_says_that_the_limit_itself_kills() -> None:
+    assert "at or beyond" in attrs.fields(Rules).death_drawdown.metadata["help"]
 
 
 @pytest.mark.parametrize(

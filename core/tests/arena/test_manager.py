@@ -12,7 +12,7 @@ import pytest
 import treasury_arena
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.state import ARENA, DEAD, PROVING, SIMULATION
-from treasury_arena.errors import AllocationError, CapitalConservationError, DataError, ValidationError
+from treasury_arena.errors import AllocationError, CapitalConservationError, DataError, IntegrityError, ValidationError
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.store import audit, open_store
@@ -100,6 +100,26 @@ def test_capital_is_allocated_from_a_pool_and_never_beyond_it(arena: ArenaManage
 def test_an_allocation_is_a_positive_whole_number(arena: ArenaManager, amount: Any) -> None:
     with pytest.raises(ValidationError, match="positive whole number"):
         arena.allocate_capital(arena.spawn_agent("lender"), amount)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "", " ", "a\0b", "a\ud800"])
+@pytest.mark.parametrize("what", ["agent_id", "pool", "reason"])
+def test_an_allocation_names_agent_pool_and_reason(arena: ArenaManager, what: str, wrong: Any) -> None:
+    given = {"agent_id": arena.spawn_agent("lender"), "amount_raw": 1, what: wrong}
+    before = arena.store.last()
+    with pytest.raises(ValidationError, match=r"must be a text that is not empty, not|holds a character that is none"):
+        arena.allocate_capital(**given)
+    assert arena.store.last() == before
+
+
+def test_a_damaged_store_is_not_built_on(make_arena: Make, arena: ArenaManager) -> None:
+    arena.run_evolution_cycle()
+    with arena.store.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM agents")
+    before = arena.store.last()
+    with pytest.raises(IntegrityError, match=r"is damaged, and nothing is built on it \(event \d+, projection: agents"):
+        ArenaManager(arena.settings, arena.world, arena.store)
+    assert arena.store.last() == before
 
 
 def test_graduation_by_hand_obeys_the_rules(arena: ArenaManager) -> None:

@@ -8,16 +8,27 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.config import Settings, load_config
-from treasury_arena.config.resolve import asset_table, bound_strategies, fitness_terms, market_specs, operator
+from treasury_arena.config.resolve import (
+    asset_table,
+    benchmark_market,
+    bound_strategies,
+    fitness_terms,
+    idle_market,
+    market_specs,
+    operator,
+)
+from treasury_arena.config.settings import Limits
 from treasury_arena.domain.rules import PROFILES
 from treasury_arena.errors import ConfigError
 from treasury_arena.markers import hookimpl
 from treasury_arena.registry import Registry, load_registry
+from treasury_arena.trading.limits import Limits as OrderLimits
 
 Load = Callable[..., Settings]
 Mistakes = Callable[[str], list[str]]
@@ -27,11 +38,17 @@ def test_a_right_configuration_gives_exact_typed_values(load: Load, good: str) -
     settings = load(good)
     assert settings.start == datetime.date(2024, 1, 1)
     assert (settings.capital.total, settings.capital.proving) == (Decimal(373261), Decimal("10000.00"))
-    assert settings.trading.limits.named()["daily_trades_max"] == 10.0
-    assert "trade_raw_max" not in settings.trading.limits.named()
+    assert settings.trading.limits.for_orders() == OrderLimits(daily_trades_max=10)
+    assert "trade_raw_max" not in settings.trading.limits.for_orders().as_mapping()
     assert settings.sections["source.simulated"].volatility == 0.7
     assert settings.agents[0].genome == {"level": 0.5, "count": 3.0, "window": 72.0}
     assert settings.step_seconds == 3600
+
+
+def test_limits_that_are_not_configured_are_the_engines_own() -> None:
+    limits, known = Limits().for_orders(), OrderLimits()
+    assert limits == known
+    assert [field.name for field in attrs.fields(Limits)] == [field.name for field in attrs.fields(OrderLimits)]
 
 
 def test_rules_are_the_profiles_with_overrides(load: Load, good: str) -> None:
@@ -62,6 +79,61 @@ def test_no_enabled_strategy_means_all_that_are_installed(load: Load, good: str,
 @pytest.mark.parametrize(("profile", "judge"), [("owner", "owner"), ("balanced", "floored_sharpe")])
 def test_living_agents_are_ranked_by_the_profiles_fitness(load: Load, good: str, profile: str, judge: str) -> None:
     assert [term.name for term in load(f'profile = "{profile}"\n' + good).judge_terms()] == [judge]
+
+
+TWO = """
+[markets.dai_lending]
+model = "toy.lending"
+asset = "DAI"
+columns.rate = "DAI.lending_rate"
+
+[markets.a_weth_lending]
+model = "toy.lending"
+asset = "WETH"
+columns.rate = "WETH.lending_rate"
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "change", "idle", "benchmark"),
+    [
+        ('idle_market = "dai_lending"', {}, "dai_lending", "dai_lending"),
+        ("", {}, "usdc_lending", "usdc_lending"),
+        ('idle_market = "auto"', {}, "usdc_lending", "usdc_lending"),
+        ('idle_market = "none"', {}, "", "usdc_lending"),
+        ("", {'asset = "USDC"': 'asset = "USDT"'}, "dai_lending", "dai_lending"),
+        ("", {'asset = "USDC"': 'asset = "WETH"', 'asset = "DAI"': 'asset = "WETH"'}, "", ""),
+        ("", {'asset = "USDC"': 'asset = "USDC"\nenabled = false'}, "dai_lending", "dai_lending"),
+    ],
+)
+def test_the_idle_market_is_found_once_for_pools_and_benchmark(
+    load: Load, registry: Registry, good: str, said: str, change: dict[str, str], idle: str, benchmark: str
+) -> None:
+    text = good.replace('idle_market = "usdc_lending"', said) + TWO
+    for right, wrong in change.items():
+        text = text.replace(right, wrong, 1)
+    settings = load(text)
+    specs = market_specs(settings, registry)
+    assert (idle_market(settings, specs), benchmark_market(settings, specs)) == (idle, benchmark)
+
+
+def test_the_nearest_stable_lending_market_is_named(mistakes: Mistakes, good: str) -> None:
+    lines = mistakes(good.replace('idle_market = "usdc_lending"', 'idle_market = "a_weth_lending"') + TWO)
+    assert len(lines) == 1
+    assert "capital.idle_market" in lines[0]
+    assert "lends WETH, which is not stable" in lines[0]
+    assert "dai_lending" in lines[0]
+    assert "'a_weth_lending'?" not in lines[0]
+
+
+def test_a_reserve_that_is_to_be_lent_needs_a_market(mistakes: Mistakes, good: str) -> None:
+    text = good.replace('idle_market = "usdc_lending"', 'reserve_use = "lend"').replace(
+        'asset = "USDC"', 'asset = "WETH"'
+    )
+    lines = mistakes(text)
+    assert len(lines) == 1
+    assert "capital.reserve_use" in lines[0]
+    assert "no market lends a stable asset" in lines[0]
 
 
 def test_overrides_replace_the_file(load: Load, good: str) -> None:
@@ -110,9 +182,23 @@ SINGLE = [
     ('reserve = "163261"', 'reserve = "NaN"', "capital.reserve", "expected an amount"),
     ("arena = 200_000", "proving_agents = 11", "capital", "is 11000; expected at most the proving pool, 10000.00"),
     ("proving = 10000.00", "proving_slot = 0.0000001", "capital.proving_slot", "more than 6 decimals"),
-    ('idle_market = "usdc_lending"', 'reserve_use = "lend"', "capital", "idle_market is empty"),
+    ('idle_market = "usdc_lending"', 'reserve_use = "lend"\nidle_market = "none"', "capital", 'idle_market is "none"'),
+    ('idle_market = "usdc_lending"', 'idle_market = ""', "capital.idle_market", "unknown market ''; known: auto, "),
+    ('idle_market = "usdc_lending"', 'idle_market = "atuo"', "capital.idle_market", "did you mean 'auto'?"),
     ('idle_market = "usdc_lending"', 'idle_market = "usdc_lendin"', "capital.idle_market", "'usdc_lending'?"),
-    ('idle_market = "usdc_lending"', 'idle_market = "eth"', "capital.idle_market", "is of kind spot; expected lending"),
+    (
+        'idle_market = "usdc_lending"',
+        'idle_market = "eth"',
+        "capital.idle_market",
+        "is of kind spot; expected lending: known: usdc_lending",
+    ),
+    ('asset = "USDC"', 'asset = "WETH"', "capital.idle_market", "lends WETH, which is not stable"),
+    (
+        "[markets.eth]",
+        '[markets.auto]\nmodel = "toy.lending"\nasset = "DAI"\ncolumns.rate = "DAI.lending_rate"\n[markets.eth]',
+        "markets.auto",
+        "a market must not be named 'auto'",
+    ),
     ('idle_market = "usdc_lending"', 'base = "USDCC"', "capital.base", "unknown asset 'USDCC'; did you mean 'USDC'?"),
     ("death_drawdown = 0.3", "death_drawdown = 1.3", "rules.death_drawdown", "is 1.3; expected <= 1.0"),
     ("death_drawdown = 0.3", 'death_drawdown = "on"', "rules.death_drawdown", 'expected a number or "off"'),

@@ -173,7 +173,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_toml(tmp_path / "arnea.toml", Everything)
     with pytest.raises(ConfigError, match=r"arena\.toml: byte 8 is not UTF-8 text"):
         read_toml(tmp_path / "arena.toml", Everything)
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="is a folder; expected a file"):
         read_toml(tmp_path, Everything)
     (tmp_path / "bom.toml").write_bytes(b"\xef\xbb\xbfwhole = 4\r\nflag = true\r\n")
     assert read_toml(tmp_path / "bom.toml", Everything).settings.whole == 4

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from treasury_arena.config import Settings, load_config
 from treasury_arena.config.reference import REGENERATE, configuration_reference
 from treasury_arena.config.schema import json_schema
-from treasury_arena.config.settings import Agent
+from treasury_arena.config.settings import Agent, Executor
 from treasury_arena.config.show import agents_toml, config_hash, plain, to_dict, to_toml
 from treasury_arena.domain.rules import PROFILES, Rules
 from treasury_arena.errors import ConfigError
@@ -77,9 +77,9 @@ def test_bred_genomes_are_written_as_a_run_takes_them(load: Load, good: str) -> 
 
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_any_name_survives_the_round_trip(registry: Registry, good: str, name: str) -> None:
-    settings = attrs.evolve(load_config(good, registry), name=name)
-    assert tomli.loads(to_toml(settings))["name"] == name
+def test_any_text_survives_the_round_trip(registry: Registry, good: str, name: str) -> None:
+    settings = attrs.evolve(load_config(good, registry), executor=Executor(name=name))
+    assert tomli.loads(to_toml(settings))["executor"]["name"] == name
 
 
 @pytest.mark.parametrize(

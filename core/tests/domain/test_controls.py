@@ -12,7 +12,6 @@ from hypothesis.extra.numpy import arrays
 
 from treasury_arena.domain import controls
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import DataError
 
 HOUR = 3600
 prices_of_weeks = arrays(np.float64, 24, elements=st.floats(1.0, 10_000.0))
@@ -50,36 +49,6 @@ def test_lending_of_one_row_is_one_dollar() -> None:
 def test_lending_refuses_what_it_cannot_compound(rates: list[float], step: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         controls.lending_index(rates, step)
-
-
-def test_lend_everything_is_sampled_daily_from_its_start() -> None:
-    market = frame(24 * 3 + 5, USDC__lending_rate=0.0876)
-    curve = controls.lend_everything(market, ["USDC.lending_rate"], 1000.0, start=4)
-    assert curve.shape == (4,)
-    assert curve[0] == 1000.0
-    assert curve[1] == pytest.approx(1000.0 * (1 + 0.0876 / 8760) ** 24)
-    assert (
-        controls.lend_everything(market, ["USDC.lending_rate"], 1000.0, start=4, days=2).tolist() == curve[:3].tolist()
-    )
-
-
-def test_lend_everything_in_two_markets_leaves_each_half_to_compound() -> None:
-    market = frame(24 * 10 + 1, USDC__lending_rate=0.05, DAI__lending_rate=0.10)
-    names = ["USDC.lending_rate", "DAI.lending_rate"]
-    halves = [controls.lend_everything(market, [name], 500.0) for name in names]
-    np.testing.assert_allclose(controls.lend_everything(market, names, 1000.0), halves[0] + halves[1])
-
-
-def test_lend_everything_refuses_what_it_cannot_do() -> None:
-    market = frame(49, USDC__lending_rate=0.05)
-    with pytest.raises(ValueError, match="at least one"):
-        controls.lend_everything(market, [], 1.0)
-    with pytest.raises(DataError, match=r"USDC\.lending_rate"):
-        controls.lend_everything(market, ["USDC.lending_rat"], 1.0)
-    with pytest.raises(ValueError, match="2 whole days"):
-        controls.lend_everything(market, ["USDC.lending_rate"], 1.0, days=3)
-    with pytest.raises(ValueError, match="does not divide a day"):
-        controls.lend_everything(frame(9, 7 * HOUR, rate=0.05), ["rate"], 1.0)
 
 
 def test_hold_follows_the_price() -> None:

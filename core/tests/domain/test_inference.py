@@ -94,12 +94,12 @@ def test_a_steady_gain_is_nearly_certain() -> None:
     assert float(stats.record_psr(np.full(60, -0.001))) < 0.000001
 
 
-def test_record_deflated_sharpe_takes_the_records_own_moments() -> None:
+def test_the_record_is_judged_by_its_own_moments() -> None:
     days = np.random.default_rng(2).gamma(2.0, 0.01, 300) - 0.018
-    expected = stats.deflated_sharpe(
-        stats.sharpe(days, periods=1.0), 0.001, 500, 300, stats.skewness(days), stats.kurtosis(days)
+    expected = stats.probabilistic_sharpe(
+        stats.sharpe(days, periods=1.0), 0.01, 300, stats.skewness(days), stats.kurtosis(days)
     )
-    assert float(stats.record_deflated_sharpe(days, trials=500, variance=0.001)) == pytest.approx(float(expected))
+    assert float(stats.record_psr(days, sr_star=0.01)) == pytest.approx(float(expected))
     assert float(stats.record_psr(days)) > float(expected)
 
 

@@ -100,9 +100,10 @@ def test_lines_must_sum_to_zero_per_asset(lines: list[tuple[str, str, int]]) -> 
     ("account", "error"),
     [
         (accounts.pool("arena"), AllocationError),
-        (accounts.pool_lent("arena"), AllocationError),
+        (accounts.lent(accounts.pool("arena")), AllocationError),
         (accounts.TREASURY_RESERVE, AllocationError),
-        (accounts.TREASURY_RESERVE_LENT, AllocationError),
+        (accounts.lent(accounts.TREASURY_RESERVE), AllocationError),
+        (accounts.DUST, AllocationError),
         (accounts.agent_available("a1"), CapitalConservationError),
         (accounts.agent_reserved("a1"), CapitalConservationError),
         (accounts.agent_position("a1", "lend"), CapitalConservationError),
@@ -180,20 +181,19 @@ def test_accounts_of_no_known_shape_are_refused(account: str) -> None:
 
 def test_names() -> None:
     assert accounts.pool("proving") == "pool:proving"
-    assert accounts.pool_lent("arena") == "pool:arena:lent"
+    assert accounts.lent(accounts.pool("arena")) == "pool:arena:lent"
     assert accounts.agent_available("x") == "agent:x:available"
     assert accounts.agent_reserved("x") == "agent:x:reserved"
     assert accounts.agent_position("x", "coin") == "agent:x:position:coin"
     assert accounts.agent_position("x", "coin").startswith(accounts.agent_prefix("x"))
     assert accounts.fee("uniswap.eth") == "fee:uniswap.eth"
     assert accounts.world("aave") == "world:aave"
-    assert (accounts.TREASURY_RESERVE, accounts.TREASURY_RESERVE_LENT, accounts.GAS) == (
-        "treasury:reserve",
-        "treasury:reserve:lent",
-        "gas",
-    )
+    assert accounts.lent(accounts.TREASURY_RESERVE) == "treasury:reserve:lent"
+    assert (accounts.TREASURY_RESERVE, accounts.DUST, accounts.GAS) == ("treasury:reserve", "treasury:dust", "gas")
     with pytest.raises(ValidationError):
         accounts.pool("a b")
+    with pytest.raises(ValidationError):
+        accounts.lent(accounts.lent(accounts.pool("arena")))
 
 
 def test_a_book_is_taken_from_a_store(tmp_path: Path) -> None:

@@ -215,8 +215,12 @@ def test_every_claimant_of_a_doubled_entry_name_is_refused_and_never_imported(in
     install("honest", touch, entry="aave")
     install("impostor", touch, entry="aave")
     _, reports = load("aave")
-    assert reports["dist-honest"].reason == "the name 'aave' is also claimed by dist-impostor"
-    assert reports["dist-impostor"].reason == "the name 'aave' is also claimed by dist-honest"
+    way_out = (
+        ", and no claim is preferred; uninstall the one you do not want: `pip uninstall dist-honest` or `pip uninstall "
+        "dist-impostor`"
+    )
+    assert reports["dist-honest"].reason == f"the name 'aave' is also claimed by dist-impostor{way_out}"
+    assert reports["dist-impostor"].reason == f"the name 'aave' is also claimed by dist-honest{way_out}"
     assert not (site / "imported").exists()
 
 
@@ -229,7 +233,8 @@ def test_every_claimant_of_a_doubled_object_name_is_refused_for_that_name_only(i
     assert list(registry.fitness) == ["sortino"]
     for name in ("first", "second"):
         assert reports[f"dist-{name}"].status == "accepted"
-        assert "(plugins first, second)" in reports[f"dist-{name}"].reason
+        assert "(plugins first of dist-first 1.2, second of dist-second 1.2)" in reports[f"dist-{name}"].reason
+        assert "`pip uninstall dist-first` or `pip uninstall dist-second`" in reports[f"dist-{name}"].reason
         assert reports[f"dist-{name}"].offers == {}
     with pytest.raises(PluginError, match="'sharpe' is refused: more than one claim to that name"):
         registry.require("fitness", "sharpe")

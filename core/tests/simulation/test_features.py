@@ -82,7 +82,7 @@ def test_causality_check_sees_a_single_row_of_foresight() -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda c, w: c[1:], r"gave shape \(39,\) for a column of shape \(40,\)"),
+        (lambda c, w: c[1:], r"gave shape \(0,\) for a column of shape \(1,\)"),
         (lambda c, w: np.where(np.arange(c.size) == 7, np.nan, c), r"gave nan at row 7 with window 5"),
         (lambda c, w: np.where(np.arange(c.size) == 9, np.inf, c), r"gave inf at row 9 with window 5"),
     ],
@@ -90,6 +90,52 @@ def test_causality_check_sees_a_single_row_of_foresight() -> None:
 def test_causality_check_refuses_wrong_shapes_and_values(function: features.FeatureFunction, message: str) -> None:
     with pytest.raises(PluginError, match=message):
         features.check_causal(function, np.arange(1.0, 41.0), 5)
+
+
+def remembering(seen: dict[bytes, NDArray[np.float64]]) -> features.FeatureFunction:
+    """A feature that looks `window` rows ahead in the longest column with the same beginning that it was ever shown."""
+
+    def peek(column: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+        longest = seen.setdefault(column[:1].tobytes(), column.copy())
+        if column.size > longest.size:
+            longest = seen[column[:1].tobytes()] = column.copy()
+        ahead = np.minimum(np.arange(column.size) + window, longest.size - 1)
+        return np.log(longest[ahead] / column)
+
+    return peek
+
+
+@pytest.mark.parametrize("windows", [5, (5,), (24, 3), (3, 24, 48)])
+def test_a_feature_that_remembers_more_than_it_is_shown_is_found_out(windows: int | tuple[int, ...]) -> None:
+    column = 100.0 * np.exp(np.cumsum(0.02 * np.random.default_rng(3).standard_normal(400)))
+    with pytest.raises(PluginError, match="looks ahead"):
+        features.check_causal(remembering({}), column, windows)
+
+
+def test_a_feature_that_behaves_until_it_was_shown_everything_is_found_out() -> None:
+    column = np.linspace(1.0, 2.0, 40)
+    calls = []
+
+    def patient(x: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+        calls.append(x.size)
+        return np.full(x.size, float(calls.count(40) > 2))
+
+    with pytest.raises(PluginError, match="looks ahead"):
+        features.check_causal(patient, column, 5)
+
+
+def test_the_checked_columns_are_those_that_are_used() -> None:
+    column = np.linspace(1.0, 2.0, 40)
+    found = features.check_causal(features.sma, column, (2, 7))
+    assert [part.tobytes() for part in found] == [features.sma(column, window).tobytes() for window in (2, 7)]
+
+
+def test_a_feature_that_fails_is_named() -> None:
+    def broken(column: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+        raise SystemExit("enough")
+
+    with pytest.raises(PluginError, match=r"^strategy 'x', feature 'y' failed: SystemExit: enough$"):
+        features.check_causal(broken, np.arange(1.0, 41.0), 5, "strategy 'x', feature 'y'")
 
 
 def test_a_feature_cannot_change_the_market() -> None:

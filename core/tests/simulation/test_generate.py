@@ -84,11 +84,13 @@ def test_what_is_an_argument_keeps_the_name(edited: object, change: str) -> None
     assert edited() == edited(KEEPS[change])  # type: ignore[operator]
 
 
-def test_parameters_columns_and_coin_flags_keep_the_name(cache: Path) -> None:
+def test_parameters_and_columns_keep_the_name_and_coins_do_not(cache: Path) -> None:
     spec = build.SPECS["eth"]
-    changed = attrs.evolve(spec, params={"fee": 0.5}, columns={"price": "WBTC.price", "gas": "gas.usd"}, coin=False)
+    changed = attrs.evolve(spec, params={"fee": 0.5}, columns={"price": "WBTC.price", "gas": "gas.usd"})
     before = build.kernel(farmer.STRATEGY, cache).generated
     assert build.kernel(farmer.STRATEGY, cache, eth=changed).generated == before
+    stable = attrs.evolve(spec, coin=not spec.coin)
+    assert build.kernel(farmer.STRATEGY, cache, eth=stable).generated != before
 
 
 def test_a_kernel_is_written_once(tmp_path: Path) -> None:

@@ -188,6 +188,58 @@ def test_limits_cap_each_role_then_the_coins_together(kernel: Kernel) -> None:
     assert shares(coin_limit=0.0)[:2] == [0.0, 0.0]
 
 
+def buys_then_holds(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
+    """The genes as target at the first row; from then on HOLD, with a target that must not matter."""
+    if book.step == 0.0:
+        return Target(g.eth, g.btc, g.usd, FORCE), s
+    return Target(0.0, 0.0, 0.0, HOLD), s
+
+
+HELD = Strategy("held", ROLES, Genes, Features, Book, Target, State, buys_then_holds)
+
+
+def everywhere(kernel: Kernel, market: MarketFrame, genome: list[float], **changes: object) -> Outcome:
+    """The outcome of the blocked kernel, after checking that scalar and plain Python give the same bits."""
+    blocked = run(kernel, market, genome, **changes)
+    scalar = run(kernel, market, genome, kind="scalar", **changes)
+    limits = changes.pop("limits", [None])
+    plain = interpret(
+        kernel, kernel.tables(market), genome, low=0, high=ROWS, cash=1000.0, sample=1, limits=limits[0], **changes
+    )  # type: ignore[arg-type, index]
+    for other in (scalar, plain):
+        assert other.curve.tobytes() == blocked.curve.tobytes()
+        assert other.trades.tolist() == blocked.trades.tolist()
+        assert other.mean_share.tobytes() == blocked.mean_share.tobytes()
+    return blocked
+
+
+# Half of 1,000 USD buys coins for 495; their share is 61% when their price has risen by 305 / 193.05 = 1.57990.
+@pytest.mark.parametrize(("rise", "trades"), [(1.5798, 1.0), (1.5801, 2.0)])
+@pytest.mark.parametrize("limit", [{"limits": [[0.6, 1.0, 1.0]]}, {"coin_limit": 0.6}], ids=["role", "coins"])
+@pytest.mark.parametrize("strategy", [STRATEGY, HELD], ids=["band", "hold"])
+def test_what_drifts_beyond_a_limit_is_traded_back_to_it(
+    cache: Path, strategy: Strategy, limit: dict[str, object], rise: float, trades: float
+) -> None:
+    kernel = build.kernel(strategy, cache, eth=attrs_fee("eth", 0.01), btc=attrs_fee("btc", 0.0))
+    price = np.where(np.arange(ROWS) < 4, 100.0, 100.0 * rise)
+    genome = [0.5, 0.0, 0.0, 0.4, NEVER, 1.0]
+    out = everywhere(kernel, frame(price, gas=0.0), genome, **limit)
+    assert out.trades[0] == trades
+    free = everywhere(kernel, frame(price, gas=0.0), genome)
+    assert free.trades[0] == 1.0
+    assert (out.mean_share[0, 2] > 0.0) == (strategy is HELD and trades == 2.0)  # what is cut is lent, not left as cash
+    again = everywhere(kernel, frame(price * np.where(np.arange(ROWS) < 8, 1.0, 1.2), gas=0.0), genome, **limit)
+    # A target within the limit is traded to; one who holds is left at the limit, and drifts beyond it again.
+    assert again.trades[0] == (trades + 1.0 if strategy is HELD or trades == 1.0 else trades)
+
+
+def test_holding_within_the_limits_stays_holding(cache: Path) -> None:
+    kernel = build.kernel(HELD, cache, eth=attrs_fee("eth", 0.01), btc=attrs_fee("btc", 0.0))
+    price = 100.0 * 1.05 ** np.arange(ROWS)
+    out = everywhere(kernel, frame(price), [0.2, 0.1, 0.3, 0.0, NEVER, 1.0], coin_limit=0.5, limits=[[0.5, 0.5, 0.5]])
+    assert out.trades[0] == 1.0
+
+
 @pytest.mark.parametrize(
     ("genome", "failed"),
     [

@@ -11,8 +11,8 @@ from treasury_arena.errors import ConcurrencyError, StoreError
 from treasury_arena.store.failures import describe, is_lost
 
 
-def driver(code: str) -> exc.DBAPIError:
-    return exc.DBAPIError("SELECT 1", (), Exception({"C": code, "M": "said the server"}))
+def driver(code: str, table: str = "events") -> exc.DBAPIError:
+    return exc.DBAPIError("SELECT 1", (), Exception({"C": code, "M": "said the server", "t": table}))
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,13 @@ def driver(code: str) -> exc.DBAPIError:
         ),
         (driver("25006"), StoreError, "store S is read-only"),
         (driver("23505"), ConcurrencyError, "store S: another writer was first; read again and retry"),
+        (driver("23505", "agents"), StoreError, "store S refuses a row (said the server); `arena audit` tells"),
+        (driver("23502"), StoreError, "store S refuses a row (said the server); `arena audit` tells"),
         (driver("40001"), ConcurrencyError, "store S: another writer was first; read again and retry"),
         (driver("XX000"), StoreError, "store S failed: said the server (SQLSTATE XX000)"),
         (sqlite3.Error("odd"), StoreError, "store S failed: odd"),
         (ConnectionResetError(104, "reset"), StoreError, "store S lost its connection"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), StoreError, "store S is damaged (text that is not UTF-8)"),
         (OSError(113, "No route to host"), StoreError, "store S cannot be reached: [Errno 113] No route to host"),
     ],
 )
@@ -43,14 +46,18 @@ def test_each_failure_has_its_sentence(error: Exception, kind: type[StoreError],
     assert str(told).startswith(sentence)
 
 
-def test_a_row_that_is_there_already_is_another_writers() -> None:
+@pytest.mark.parametrize(("table", "kind"), [("events", ConcurrencyError), ("agents", StoreError)])
+def test_only_an_events_number_that_is_taken_is_another_writers(table: str, kind: type[StoreError]) -> None:
     with sqlite3.connect(":memory:") as connection:
-        connection.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")
-        connection.execute("INSERT INTO t VALUES (1)")
+        connection.execute(f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY, x INTEGER NOT NULL)")
+        connection.execute(f"INSERT INTO {table} VALUES (1, 1)")
         with pytest.raises(sqlite3.IntegrityError) as caught:
-            connection.execute("INSERT INTO t VALUES (1)")
+            connection.execute(f"INSERT INTO {table} VALUES (1, 1)")
+        with pytest.raises(sqlite3.IntegrityError) as nothing:
+            connection.execute(f"INSERT INTO {table} VALUES (2, NULL)")
     connection.close()
-    assert type(describe(caught.value, "S")) is ConcurrencyError
+    assert type(describe(caught.value, "S")) is kind
+    assert type(describe(nothing.value, "S")) is StoreError
 
 
 def test_only_broken_connections_count_as_lost() -> None:

@@ -62,6 +62,13 @@ def test_a_schema_newer_than_the_program_is_refused(store_url: str) -> None:
         open_store(store_url)
 
 
+def test_a_store_that_lost_the_number_of_its_schema_is_refused(empty_url: str) -> None:
+    with open_store(empty_url) as store, store.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version")
+    with pytest.raises(StoreError, match=r"does not say which schema it has: the row of alembic_version is missing"):
+        open_store(empty_url)
+
+
 def test_another_programs_database_is_refused(empty_url: str) -> None:
     engine = sa.create_engine(empty_url)
     with engine.begin() as connection:
@@ -101,6 +108,17 @@ def test_a_damaged_file(tmp_path: Path, make: SimpleNamespace) -> None:
     path.write_bytes(raw)
     with pytest.raises(StoreError, match="is damaged"), open_store(path) as store:
         audit(store)
+
+
+def test_a_row_that_the_database_will_never_take_is_not_another_writers(tmp_path: Path, make: SimpleNamespace) -> None:
+    with open_store(tmp_path / "a.db") as store:
+        store.append([make.opened(5)])
+        with store.database.write() as connection:
+            connection.exec_driver_sql("CREATE UNIQUE INDEX mine ON agents (strategy)")
+        with pytest.raises(StoreError, match=r"refuses a row \(UNIQUE .*agents.strategy\)") as caught:
+            store.append([make.spawned("a1"), make.spawned("a2")])
+        assert type(caught.value) is StoreError
+        assert store.last()[0] == 1
 
 
 @pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "sqlite:secret//x://", "://secret"])

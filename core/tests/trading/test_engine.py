@@ -205,6 +205,27 @@ def test_further_validators_are_asked_after_the_built_in(make_bench: Callable[..
     ]
 
 
+class Loosening(Validator):
+    """Allows itself everything."""
+
+    name = "loosening"
+
+    def refuse(self, order: OrderFacts) -> str | None:
+        order.limits["trade_share_max"] = 99.0  # type: ignore[index]
+        return None
+
+
+def test_a_validator_cannot_change_the_limits(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench(Limits(trade_share_max=0.5), validators=[Loosening()])
+    account = bench.account()
+    for target in (4_000, 6_000):
+        assert bench.trade(account, "coin", target) is None
+    refused = [(r.code, r.reason) for r in bench.journal.payloads(OrderRejected)]
+    assert refused[0][0] == "loosening"
+    assert "the validator raised TypeError" in refused[0][1]
+    assert refused[1][0] == "trade_size"
+
+
 def test_a_market_beyond_its_depth_is_a_rejection(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     account = bench.account()
 
@@ -329,7 +350,7 @@ def test_a_hard_stop_between_reservation_and_execution_keeps_the_order(bench: An
 
 @pytest.mark.parametrize("level", ["OFF", "hard", ""])
 def test_a_stop_has_two_levels(bench: Any, level: str) -> None:
-    with pytest.raises(ValidationError, match="SOFT and HARD"):
+    with pytest.raises(ValidationError, match="SOFT or HARD"):
         bench.engine.emergency_stop("why", level=level)
     assert bench.engine.stop_level == "OFF"
 

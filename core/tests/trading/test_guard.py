@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 
@@ -137,3 +138,37 @@ def test_a_closed_guard_can_be_used_again() -> None:
     with pytest.raises(LoopLimitError), guard:
         spin_for_ever()
     guard.close()
+
+
+def test_a_loop_of_calls_that_swallow_even_the_interruption_is_over_soon(watchdog: Watchdog) -> None:
+    turns = 0
+    with contextlib.suppress(LoopLimitError), watchdog:
+        for _ in range(20):  # without further interruptions the second turn would never end
+            try:
+                spin_for_ever()
+            except BaseException:  # what a hostile author writes
+                turns += 1
+    assert 1 <= turns <= 20
+    assert spin(0.05) > 0
+    with watchdog:
+        assert spin(0.001) > 0
+
+
+def test_a_call_that_swallows_it_a_few_times_is_over_soon_after(watchdog: Watchdog) -> None:
+    swallowed = 0
+    with watchdog:
+        while swallowed < 3:
+            try:
+                spin_for_ever()
+            except LoopLimitError:
+                swallowed += 1
+    assert swallowed == 3
+    assert spin(0.05) > 0
+
+
+def test_what_is_left_behind_by_an_interruption_is_not_chased(watchdog: Watchdog) -> None:
+    for _ in range(5):
+        with pytest.raises(LoopLimitError) as kept, watchdog:
+            spin_for_ever()
+        assert spin(0.01) > 0  # unguarded, while the exception and its frames are still held
+        assert kept.value is not None

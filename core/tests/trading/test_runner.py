@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -16,7 +16,7 @@ from treasury_arena.simulation.interpret import interpret
 from treasury_arena.simulation.kernel import prepare
 from treasury_arena.testing.frames import COIN, USD, stepped, synthetic_frame
 from treasury_arena.testing.reference import LENDING, SPOT
-from treasury_arena.testing.strategies import HOLDER, LENDER, HolderState, HolderTarget
+from treasury_arena.testing.strategies import HOLDER, LENDER, HolderFeatures, HolderGenes, HolderState, HolderTarget
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.guard import Watchdog
 from treasury_arena.trading.limits import Limits
@@ -125,6 +125,48 @@ def test_no_trade_inside_the_band(runner_of: Callable[..., Any], band: float) ->
     for row in range(3):
         runner.step(account, row)
     assert (account.orders, account.failed) == (0, None)
+
+
+@pytest.mark.parametrize("band", [HOLD, 0.9])
+@pytest.mark.parametrize("kind", ["role", "coins"])
+@pytest.mark.parametrize(("beyond", "traded"), [(0.0099, False), (0.0101, True)])
+def test_a_holding_beyond_its_limit_is_traded_back(
+    runner_of: Callable[..., Any], band: float, kind: str, beyond: float, traded: bool
+) -> None:
+    """Also when the strategy HOLDs: then what it holds is its target, cut to the limit, and what is cut is lent."""
+    said = (0.0, 0.0, HOLD) if band == HOLD else (0.4, 0.1, band)
+    bench, runner = runner_of({"holder": targets({0.0: (0.4, 0.1, FORCE), 2.0: said})})
+    account = account_of(bench)
+    runner.step(account, 0)
+    runner.step(account, 1)
+    values = runner.values(account, {role: bench.engine.market(role) for role in ("coin", "usd")}, 2)
+    equity = account.cash_raw + sum(values.values())
+    limit = values["coin"] / equity - beyond
+    if kind == "role":
+        account.limits = {"coin": limit, "usd": 1.0}
+    else:
+        account.coin_limit = limit
+    bought = account.orders
+    runner.step(account, 2)
+    assert (account.target is not None) == traded
+    if account.target is not None:
+        assert account.target["coin"] == pytest.approx(limit)
+        cut = (values["coin"] / equity if band == HOLD else 0.4) - limit
+        assert account.target["usd"] == pytest.approx((values["usd"] / equity if band == HOLD else 0.1) + cut)
+    runner.step(account, 3)
+    assert (account.orders > bought) == traded
+    assert account.failed is None
+
+
+def test_new_capital_still_waits_for_a_decision_after_a_forced_sale(runner_of: Callable[..., Any]) -> None:
+    bench, runner = runner_of({"holder": targets({0.0: (0.4, 0.0, FORCE), 2.0: (0.0, 0.0, HOLD)})})
+    account = account_of(bench)
+    runner.step(account, 0)
+    runner.step(account, 1)
+    account.fresh, account.coin_limit = True, 0.2
+    runner.step(account, 2)
+    assert account.target is not None
+    assert account.fresh
 
 
 def raising(*_: Any) -> Any:
@@ -260,9 +302,27 @@ def test_memory_is_json_even_with_an_infinite_band(runner_of: Callable[..., Any]
     assert again.target == account.target
 
 
+class CautiousBook(NamedTuple):
+    """Rows since birth, and the positive fraction below the highest equity so far."""
+
+    step: float
+    drawdown: float
+
+
+def flee(f: HolderFeatures, g: HolderGenes, book: CautiousBook, s: HolderState) -> tuple[HolderTarget, HolderState]:
+    """Hold `share` in the coin unless the drawdown is beyond the band, then lend everything."""
+    share = g.share if book.drawdown < g.band else 0.0
+    return HolderTarget(share, 1.0 - share, 0.02), HolderState(s.above + book.drawdown)
+
+
+CAUTIOUS = attrs.evolve(HOLDER, name="cautious", book=CautiousBook, decide=flee)
+
+
 @pytest.mark.parametrize(
     ("strategy", "genome"),
     [
+        (CAUTIOUS, (0.9, 0.05, 0.0, 0.0)),
+        (CAUTIOUS, (0.6, 0.02, 0.0, 0.0)),
         (HOLDER, (0.5, 0.05, 3.0, 1.0)),
         (HOLDER, (1.0, 0.3, 0.0, 0.0)),
         (HOLDER, (0.13, 0.01, 11.0, 0.0)),
@@ -299,3 +359,4 @@ def test_the_live_runner_equals_the_interpreter_within_rounding(
     assert np.max(np.abs(np.array(curve) / expected.curve[0] - 1.0)) < 1e-6
     shares = [account.share_sum.get(role, 0.0) / account.share_steps for role in strategy.roles]
     assert shares == pytest.approx(expected.mean_share[0].tolist(), abs=1e-5)
+    assert account.peak_nav == pytest.approx(max(curve) / 10_000.0)

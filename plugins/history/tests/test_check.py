@@ -294,3 +294,19 @@ def test_a_period_without_rows_is_an_error(bench: Bench, run: Run) -> None:
     code, document = run("--start", "2020-01-01", "--end", "2020-02-01")
     assert code == 1
     assert "has no rows in the period" in document["series"][0]["findings"][0]["text"]
+
+
+def test_a_file_that_cannot_be_run_yet_is_looked_at_without_the_warm_up_and_that_is_said(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Training and run, the close of the last day included. What a run of a whole file reads is tested beside the run."""
+    bench.parquet("p.parquet", walk(24 * 24 + 1))
+    config = tmp_path / "c.toml"
+    period = 'start = "2024-01-15"\nend = "2024-01-24"\n[population]\ntraining_days = 14\n'
+    config.write_text(period + SERIES.format(column="WETH.price", unit="usd"))
+    result = CliRunner().invoke(data, ["check", str(config), "--data", str(bench.data)])
+    assert result.exit_code == 0
+    assert "gives 577 rows of 1 columns, 2024-01-01 00:00 UTC to 2024-01-25 00:00 UTC" in result.stdout
+    assert "note: the configuration cannot be run as it is, so how far its strategies look back" in result.stdout
+    explicit = CliRunner().invoke(data, ["check", str(config), "--data", str(bench.data), "--start", "2024-01-02"])
+    assert "note: " not in explicit.stdout

@@ -88,3 +88,13 @@ def test_bounds_at_both_sides() -> None:
     assert widened.outside(np.array([-0.51, -0.5, 3.0, 3.1])).tolist() == [True, False, False, True]
     anything = bounds_of("WETH.funding", None, None)
     assert not anything.outside(np.array([-1e12, 1e12])).any()
+
+
+@pytest.mark.parametrize("text", ["99999999999999999h", "3661d", "1000000000000s1d"])
+def test_a_duration_beyond_ten_years_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is too long a duration; expected at most 3660d"):
+        duration(text)
+
+
+def test_a_duration_of_ten_years_is_read() -> None:
+    assert duration("3660d") == 3660 * 86_400

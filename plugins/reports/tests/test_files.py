@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -97,3 +98,22 @@ def test_a_file_without_display_order_is_read(result: RunResult, tmp_path: Path)
     path = tmp_path / "results.json"
     path.write_text(json.dumps(result.to_dict()), encoding="utf-8")
     assert attrs.asdict(load_results(path)) == attrs.asdict(result)
+
+
+def test_a_file_of_before_stops_and_failures_were_told_can_still_be_read(result: RunResult, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    content = {k: v for k, v in json.loads(results_json(result)).items() if k not in ("stops", "failures")}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    again = load_results(path)
+    assert (again.stops, again.failures) == ([], [])
+
+
+def test_the_curves_of_a_result_are_those_of_a_backtest(result: RunResult) -> None:
+    """A frame with `.plot`, and `.plot()` on the result; called, as they had to be once, they are the same."""
+    assert list(result.curves.columns) == ["treasury", *result.benchmarks]
+    assert result.curves.index[0].strftime("%Y-%m-%d") == result.start
+    assert result.curves().equals(result.curves)
+    assert result.curves.tail(2)["treasury"].tolist() == result.series["treasury"][-2:]
+    with mpl.rc_context({"backend": "agg"}):
+        for axes in (result.plot(), result.curves.plot()):
+            assert [line.get_label() for line in axes.get_lines()] == list(result.curves.columns)

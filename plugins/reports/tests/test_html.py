@@ -331,3 +331,25 @@ def test_figures_over_time_hold_all_that_was_dated(make: Any, name: str) -> None
     cycles = [*given.cycles, {**given.cycles[-1], "date": "2024-03-09"}]
     limits = {pair.get_xlim() for pair in getattr(plots, name)(attrs.evolve(given, cycles=cycles)).axes}
     assert limits == {(days_of([given.start], "start")[0], days_of(["2024-03-09"], "end")[0])}
+
+
+def test_ratios_read_as_in_the_terminal(make: Any, result: RunResult) -> None:
+    """A million where there was next to nothing to divide by says no more than that; the page and the table say the same."""
+    lend = {**result.benchmarks["lend_everything"], "sortino": 1_000_000.0, "sharpe": 47.36, "excess_sharpe": -2000.0}
+    page = Page(render_html(make(benchmarks={**result.benchmarks, "lend_everything": lend}))).text
+    assert "1,000,000.00" not in page
+    assert ">999" in page
+    assert "<-999" in page
+    assert "47.36" in page
+
+
+@pytest.mark.parametrize(("days", "words"), [(367, "0 of 366 days"), (2, "0 of 1 day"), (1, "0 of 0 days")])
+def test_days_are_counted_by_their_closes(make: Any, days: int, words: str) -> None:
+    """The first value is that of the first moment: 367 values are 366 days."""
+    given = make(days=days, agents=5, promoted=1)
+    series = {**given.series, "lend_everything": [value + 1.0 for value in given.series["treasury"]]}
+    assert f"worth more than lending everything on {words}" in Page(render_html(make(days=days, series=series))).text
+
+
+def test_the_measure_of_the_verdict_is_explained(result: RunResult) -> None:
+    assert "the mean of the daily differences" in Page(render_html(result)).text

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from treasury_arena.contracts.results import RunResult
+from treasury_arena_reports.html import render_html
 from treasury_arena_reports.plugin import RunReporter
 from treasury_arena_reports.table import render
 
@@ -124,3 +125,65 @@ def test_nobody_promoted(make: Any) -> None:
 def test_series_may_be_arrays(make: Any, result: RunResult) -> None:
     series = {name: np.array(v) if name != "allocation" else v for name, v in result.series.items()}
     assert render(make(series=series), width=130) == render(result, width=130)
+
+
+VERDICT = "The difference to holding the same coin weight passively is +1.1 points a year, inside its uncertainty of -2.1 to +4.0"
+
+
+def test_the_verdicts_number_is_said_once(make: Any, result: RunResult) -> None:
+    said = render(make(verdict={**result.verdict, "text": f"{VERDICT}: no evidence of skill."}), width=200)
+    assert VERDICT in said
+    assert "+1.13%" not in said
+    assert "+1.13% a year" in render(result, width=200)  # the words of this one leave it out
+
+
+STOP = {
+    "level": "HARD",
+    "start": "2024-02-05",
+    "end": "2024-03-04",
+    "operator": "ann",
+    "reason": "drill",
+    "released_by": "bob",
+    "release_reason": "over",
+    "refused": 12,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "Stopped from 2024-02-05 to 2024-03-04 by ann (drill), released by bob (over); 12 orders refused."),
+        (
+            {"end": None, "released_by": None, "release_reason": None, "refused": 1},
+            "Stopped from 2024-02-05 to the end of the run by ann (drill); 1 order refused.",
+        ),
+        (
+            {"level": "SOFT"},
+            "Stopped from taking new risk from 2024-02-05 to 2024-03-04 by ann (drill), released by bob (over); 12 orders",
+        ),
+        (
+            {"operator": None, "reason": None},
+            "Stopped from 2024-02-05 to 2024-03-04 by the stop file alone, released by bob (over); 12 orders refused.",
+        ),
+    ],
+)
+def test_an_emergency_stop_is_one_sentence(make: Any, changes: dict[str, Any], sentence: str) -> None:
+    assert sentence in render(make(stops=[{**STOP, **changes}]), width=200)
+    assert sentence in render_html(make(stops=[{**STOP, **changes}]))
+
+
+def test_deaths_by_failure_with_the_most_frequent_reason_once(make: Any, result: RunResult) -> None:
+    failures = [{"reason": "ran longer than 2.0 s.", "deaths": 8}, {"reason": "target.eth is nan", "deaths": 1}]
+    text = render(make(failures=failures), width=200)
+    assert "120 births, 40 deaths (9 by failure, most often: ran longer than 2.0 s), 12 retirements;" in text
+    assert "target.eth" not in text
+    assert "failure" not in render(result, width=200)
+
+
+def test_a_reserve_that_is_lent_is_not_called_still(make: Any) -> None:
+    capital = {**make().capital, "idle_cost": "0.000000", "reserve": "175000.5", "reserve_lent": "174990.25"}
+    text = render(make(capital=capital), width=200)
+    assert "The reserve may be lent: it stands at 175,000 USD, 174,990 of them lent at the end." in text
+    assert "Managed capital (reserve left out)" in text
+    assert "no reserve" not in text
+    assert "lying still" not in text

@@ -31,7 +31,7 @@ def test_the_registry_finds_it() -> None:
     [
         ({"model": "erc4626.vaults"}, "no model 'erc4626.vaults'; did you mean 'erc4626.vault'"),
         ({"params": {"swap_fees": 0.1}}, "no parameter 'swap_fees'; did you mean 'swap_fee'"),
-        ({"params": {"swap_fee": 1.0}}, "swap_fee = 1.0 must be below 1"),
+        ({"params": {"swap_fee": 1.0}}, "swap_fee = 1 is a share of the trade"),
         ({"params": {"swap_fee": -0.1}}, "params.swap_fee"),
         ({"params": {"step_seconds": 60.0}}, "a row every 3600 s"),
         ({"columns": {**COLUMNS, "rates": "gas.usd"}}, "no market field 'rates'"),

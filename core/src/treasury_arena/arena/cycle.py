@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import numpy as np
 
 from treasury_arena.arena import judging
 from treasury_arena.arena.births import Breeder, agent_name, ranked
 from treasury_arena.arena.desk import World
+from treasury_arena.arena.endings import Endings
 from treasury_arena.arena.funding import Funding
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.phases import PHASES, Bred, CycleReport, Listener, known_score, silent
@@ -17,6 +19,7 @@ from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, Treasury
 from treasury_arena.domain import statistics as stats
+from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import AllocationError, CapitalConservationError, ValidationError
 from treasury_arena.events import catalog
 from treasury_arena.evolution.trials import TrialStats
@@ -46,6 +49,7 @@ class Cycle:
         self.runner = runner
         self.reached = listener
         self.keeper = RecordKeeper(settings, world)
+        self.endings = Endings(settings, world, journal, funding)
         self.breeder = Breeder(settings, world, self.keeper)
 
     @property
@@ -92,7 +96,7 @@ class Cycle:
         records = self.keeper.records(living, row, lived)
         for agent in living:
             record = records[agent.agent_id]
-            days = self._days(agent.born_row, row)
+            days = self.endings.days(agent.born_row, row)
             metrics = dict(record.metrics)
             if agent.stage == PROVING and agent.agent_id in self.funding.accounts:
                 metrics["fidelity_bps"] = 1e4 * self.fidelity(agent, record)
@@ -101,52 +105,25 @@ class Cycle:
             label = agent.label if agent.funded else judging.record_label(record.coin_share, self.settings.rules)
             self.journal.post(catalog.PerformanceRecorded(cycle, days, metrics, label if days else ""), agent.agent_id)
         for agent in living:
-            self._end(agent, records[agent.agent_id], row)
-        if promotions and self.funding.engine.stop_level == "OFF":
+            if not self.endings.kill(agent, records[agent.agent_id], row):
+                self.endings.retire(agent, records[agent.agent_id], row)
+        if promotions and self.funding.engine.stop_level == OFF:
             self._to_arena(records, row)
             self._to_proving(records, row)
         return records
 
-    def _end(self, agent: AgentState, record: AgentRecord, row: int) -> None:
-        age = self._days(agent.born_row, row)
-        account = self.funding.accounts.get(agent.agent_id)
-        if account is not None and account.failed is not None:
-            self.journal.post(catalog.AgentKilled("failed", account.failed[1], record.metrics), agent.agent_id)
-            return
-        if record.failed:
-            reason = "its decision gave an impossible target in simulation"
-            self.journal.post(catalog.AgentFailed("target", reason), agent.agent_id)
-            self.journal.post(catalog.AgentKilled("failed", reason, record.metrics), agent.agent_id)
-            return
-        if age < 1:
-            return
-        end = self.death(agent, record, row)
-        if end is not None:
-            self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
-            return
-        in_proving = self._days(agent.stage_row, row) if agent.stage == PROVING else None
-        end = judging.retirement(age, in_proving, self.settings.rules)
-        if end is not None:
-            self.journal.post(catalog.AgentRetired(end.rule, end.text, record.metrics), agent.agent_id)
-
-    def death(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
-        """The rule an agent dies by at `row`, of its record or of what it really lost; None on the day of its birth."""
-        age = self._days(agent.born_row, row)
-        if age < 1:
-            return None
-        end = judging.death(record.metrics, age, self.settings.rules)
-        account = self.funding.accounts.get(agent.agent_id)
-        if end is None and account is not None:
-            end = judging.live_drawdown(1.0 - account.nav / account.peak_nav, self.settings.rules)
-        return end
-
     def held_back_from_proving(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why a simulated agent must not be proven yet, or None."""
-        return judging.to_proving(record.metrics, self._days(agent.born_row, row), self.settings.rules)
+        rules, known = self.settings.rules, dict(record.metrics)
+        if rules.simulation_deflated_min is not None:
+            known["deflated_sharpe"] = self.deflated_sharpe(agent.strategy, record)
+        if "pbo" in agent.training:
+            known["pbo"] = agent.training["pbo"]
+        return judging.to_proving(known, self.endings.days(agent.born_row, row), rules)
 
     def held_back_from_arena(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why an agent in proving must not enter the arena yet, or None."""
-        days = self._days(agent.stage_row, row)
+        days = self.endings.days(agent.stage_row, row)
         gap = abs(self.fidelity(agent, record))
         return judging.to_arena(record.metrics, days, record.proving_return, gap, self.settings.rules)
 
@@ -154,15 +131,18 @@ class Cycle:
         proving = self.state.living(PROVING)
         scores = [(agent.agent_id, records[agent.agent_id].metrics["fitness"]) for agent in proving]
         allowed = judging.best_share(scores, self.settings.rules.arena_top_share)
-        for agent_id in allowed:
-            agent, record = self.state.agents[agent_id], records[agent_id]
+        agents = self.state.agents
+        fit = [name for name in allowed if self.held_back_from_arena(agents[name], records[name], row) is None]
+        room = max(0, self.settings.capital.arena_agents_max - len(self.state.living(ARENA)))
+        equity = {name: self.funding.equity_raw(self.funding.accounts[name], row) for name in fit[:room]}
+        self._take_back(ARENA_POOL, list(equity.values()), row)
+        for agent_id in fit:
             if len(self.state.living(ARENA)) >= self.settings.capital.arena_agents_max:
                 break
-            if self.held_back_from_arena(agent, record, row) is None:
-                try:
-                    self.enter_arena(agent, record, row)
-                except AllocationError:
-                    continue  # the arena's pool cannot take this agent over now: it stays in proving
+            try:
+                self.enter_arena(agents[agent_id], records[agent_id], row)
+            except AllocationError:
+                continue  # the arena's pool cannot take this agent over now: it stays in proving
 
     def _to_proving(self, records: dict[str, AgentRecord], row: int) -> None:
         fit = [
@@ -171,16 +151,34 @@ class Cycle:
             if self.held_back_from_proving(agent, records[agent.agent_id], row) is None
         ]
         room = self.settings.capital.proving_agents - len(self.state.living(PROVING))
-        for agent_id in judging.best_share(fit, 1.0)[: max(0, room)]:
+        chosen = judging.best_share(fit, 1.0)[: max(0, room)]
+        self._take_back(PROVING_POOL, [self.settings.capital.proving_slot_raw] * len(chosen), row)
+        for agent_id in chosen:
             try:
                 self.enter_proving(self.state.agents[agent_id], records[agent_id], row)
             except AllocationError:
-                break  # the proving pool has lost too much for another slot: whoever is fit waits
+                continue  # the proving pool has lost too much for another slot, or old holdings cannot be sold: it waits
+
+    def _take_back(self, pool: str, amounts_raw: list[int], row: int) -> None:
+        """Take lent capital back once for all who enter now; where the pool has not enough, each is tried alone."""
+        try:
+            self.treasury.provide(pool, sum(amounts_raw), row)
+        except AllocationError:
+            return
 
     def enter_proving(self, agent: AgentState, record: AgentRecord, row: int) -> None:
-        """Give an agent its proving slot; raises AllocationError before anything changed."""
+        """Give an agent its proving slot and nothing else: capital that it was given by hand goes back first.
+
+        Proving compares an account with a simulation that begins the same day with the same capital under the same limits;
+        an older account has others. Raises AllocationError while the pool has no slot, or the old account cannot be sold.
+        """
         slot = self.settings.capital.proving_slot_raw
         self.treasury.provide(PROVING_POOL, slot, row)
+        given = self.funding.accounts.get(agent.agent_id)
+        if given is not None and not self.funding.close(given, self.funding.pool_of(given), row, "promotion"):
+            raise AllocationError(
+                f"agent {agent.agent_id} holds positions that cannot be sold now: it stays in simulation"
+            )
         self._graduate(agent, record, PROVING, judging.record_label(record.coin_share, self.settings.rules))
         self.funding.allocate(agent.agent_id, PROVING_POOL, slot, row, "proving slot")
 
@@ -212,7 +210,7 @@ class Cycle:
             self.enter_proving(agent, record, row)
         else:
             self.enter_arena(agent, record, row)
-        self.funding.mark(self.funding.accounts[agent_id], max(0, self.state.cycle), row)
+        self.funding.mark(self.funding.accounts[agent_id], self.state.present_cycle, row)
 
     def _best_in_proving(self, row: int) -> list[str]:
         proving = self.state.living(PROVING)
@@ -267,7 +265,10 @@ class Cycle:
         return account.nav - 1.0 - (record.fidelity_return or 0.0)
 
     def breed(self, cycle: int, row: int) -> Bred:
-        """Fill every strategy's vacancies with the best of a search on the window that ends now."""
+        """Fill every strategy's vacancies with the best of a search on the window that ends now.
+
+        A birth replaces the agent of its strategy that ended first and is not replaced yet; without one the strategy grows.
+        """
         if cycle == 0:
             for spawned in self.breeder.seeds(row):
                 self.journal.post(spawned, agent_name(spawned.strategy, self.state.births))
@@ -280,6 +281,7 @@ class Cycle:
             lambda vacancy: self.breeder.search(self.world.desks[vacancy[0]], vacancy[1], cycle, row), vacancies
         )
         bred = Bred()
+        known = self.breeder.behaviours(self.state.living(), row) if vacancies else []
         for (name, living, vacant), (result, pbo) in zip(vacancies, searched, strict=True):
             bred.sharpes[name] = result.trial_sharpes
             bred.trials += result.trials
@@ -294,15 +296,16 @@ class Cycle:
                 }
                 for generation in result.generations
             )
-            for spawned in self.breeder.spawn(self.world.desks[name], result, living, vacant, cycle, row, pbo):
-                self.journal.post(spawned, agent_name(name, self.state.births))
+            for spawned in self.breeder.spawn(self.world.desks[name], result, living, known, vacant, cycle, row, pbo):
+                dead = next(iter(self.state.vacated.get(name, ())), None)
+                self.journal.post(attrs.evolve(spawned, replaces=dead), agent_name(name, self.state.births))
         return bred
 
     def allocate(self, row: int, *, last: bool) -> None:
         """Returns first, then the arena by rank, then idle capital is lent."""
         for agent_id, account in sorted(self.funding.accounts.items()):
             agent = self.state.agents[agent_id]
-            if not agent.alive:
+            if account.closing or not agent.alive:
                 self.funding.close(account, self.funding.pool_of(account), row, agent.reason or agent.stage)
         if not last:
             arena = ranked(self.state.living(ARENA))
@@ -387,6 +390,3 @@ class Cycle:
                 {pool: str(worth) for pool, worth in pools_raw.items()},
             )
         )
-
-    def _days(self, start: int, row: int) -> int:
-        return (row - start) // self.keeper.day

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from treasury_arena.arena.allocation import target_capital, validate_capital_change, worth_moving
+from treasury_arena.arena.causes import BY_RANK
 from treasury_arena.arena.desk import Desk, World
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.arena.state import ARENA, AgentState
 from treasury_arena.arena.treasury import ARENA_POOL, PROVING_POOL, Treasury, cash_account
+from treasury_arena.domain.stops import OFF
 from treasury_arena.events.catalog import AgentMarked, CapitalAllocated, CapitalReturned
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.ledger import accounts
@@ -17,7 +20,6 @@ from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
 
-DUST_ACCOUNT = "treasury:dust"
 #: How often a sale may be halved for a market to take it, and how many slices one closing may have.
 HALVINGS_MAX, SLICES_MAX = 12, 64
 
@@ -53,7 +55,7 @@ class Funding:
             self.accounts[agent.agent_id] = account
 
     def _holds(self, agent_id: str) -> bool:
-        return any(self.journal.state.ledger.balances(f"agent:{agent_id}:").values())
+        return any(self.journal.state.ledger.balances(accounts.agent_prefix(agent_id)).values())
 
     def _account(self, agent: AgentState, row: int) -> Account:
         return Account(
@@ -141,12 +143,14 @@ class Funding:
         """Sell everything and return the capital; False while something could not be sold (tried again next cycle)."""
         desk = self._desk(account)
         account.closing, account.target = True, None
-        self.mark(account, max(0, self.journal.state.open_cycle or 0), row)
+        cycle = self.journal.state.present_cycle
+        self.mark(account, cycle, row)
         sold_all = True
         for role in desk.roles:
             if role in account.positions:
                 sold_all = self._sell_out(account, desk, role, row) and sold_all
         if not sold_all:
+            self.mark(account, cycle, row)  # what was sold is sold, whoever takes the account up again
             return False
         if self._owes(account, desk):
             return False
@@ -194,7 +198,7 @@ class Funding:
             for asset, amount in holdings.items():
                 if amount:
                     lines.append(Line(accounts.agent_position(account.agent_id, role), asset, -amount))
-                    lines.append(Line(DUST_ACCOUNT, asset, amount))
+                    lines.append(Line(accounts.DUST, asset, amount))
         if lines:
             self.journal.post(
                 CapitalReturned("reserve", 0, "dust"), account.agent_id, (Transfer("dust", tuple(lines)),)
@@ -233,14 +237,42 @@ class Funding:
             surplus = present[agent] - wanted[agent]
             if surplus > 0:
                 self._withdraw(self.accounts[agent], surplus, row)
-        if self.engine.stop_level != "OFF":
-            return
-        for agent in ranked:
-            missing = wanted[agent] - present[agent]
-            account = self.accounts[agent]
-            missing = min(missing, self.treasury.worth_raw(ARENA_POOL, row) - self.treasury.exit_cost(ARENA_POOL, row))
-            if missing > 0 and worth_moving(missing, self._entry_cost(account, missing, row), self.settings.rules):
-                self.allocate(agent, ARENA_POOL, missing, row, "rank")
+        if self.engine.stop_level == OFF:
+            self._grow({agent: wanted[agent] - present[agent] for agent in ranked}, row)
+
+    def _grow(self, missing: Mapping[str, int], row: int) -> None:
+        """Give agents what they miss, in order, where that is worth its cost (M4).
+
+        Lent capital is taken back at once for all, if taking it back and putting it to work together are worth it for what
+        moves; otherwise the pool's cash has to do.
+        """
+        rules, treasury = self.settings.rules, self.treasury
+        moves, cost = self._entries(
+            missing, treasury.worth_raw(ARENA_POOL, row) - treasury.exit_cost(ARENA_POOL, row), row
+        )
+        total = sum(moves.values())
+        back = treasury.provision_cost(ARENA_POOL, total, row)
+        if back and not worth_moving(total, cost + back, rules):
+            moves, _ = self._entries(missing, treasury.cash_raw(ARENA_POOL), row)
+        if moves:
+            treasury.provide(ARENA_POOL, sum(moves.values()), row)
+        for agent, amount in moves.items():
+            self.allocate(agent, ARENA_POOL, amount, row, BY_RANK)
+
+    def _entries(self, missing: Mapping[str, int], free_raw: int, row: int) -> tuple[dict[str, int], int]:
+        """Agent -> capital worth putting to work for its own cost, in order while `free_raw` lasts; and those costs."""
+        moves: dict[str, int] = {}
+        costs = 0
+        for agent, wanted in missing.items():
+            amount = min(wanted, free_raw)
+            if amount <= 0:
+                continue
+            cost = self._entry_cost(self.accounts[agent], amount, row)
+            if worth_moving(amount, cost, self.settings.rules):
+                moves[agent] = amount
+                costs += cost
+                free_raw -= amount
+        return moves, costs
 
     def _entry_cost(self, account: Account, amount_raw: int, row: int) -> int:
         """Cost of putting `amount_raw` to work in the proportions the agent holds now."""
@@ -288,7 +320,7 @@ class Funding:
             self.engine.trade(account, intent, self.equity_raw(account, row))
         amount = min(amount_raw, account.available_raw)
         if amount > 0:
-            self.give_back(account, ARENA_POOL, amount, row, "rank")
+            self.give_back(account, ARENA_POOL, amount, row, BY_RANK)
 
     def mark(self, account: Account, cycle: int, row: int) -> None:
         """Post an account's interest up to `row` and everything it needs to go on from here."""

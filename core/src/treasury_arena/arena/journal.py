@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from treasury_arena.arena.causes import Causes
 from treasury_arena.arena.state import ArenaState
 from treasury_arena.events.event import Draft, Event, Transfer
 from treasury_arena.store import EventStore
@@ -35,6 +36,7 @@ class CycleJournal:
         self.now = now
         self._after_commit = after_commit
         self._drafts: list[Draft] = []
+        self._causes = Causes()
         self._lock = threading.RLock()
         self._seq = store.last()[0] if seq is None else seq
 
@@ -44,11 +46,13 @@ class CycleJournal:
         return len(self._drafts)
 
     def post(self, payload: Any, agent_id: str | None = None, transfers: tuple[Transfer, ...] = ()) -> None:
-        """Fold one event into the state and keep it for the commit; raises before anything changed."""
+        """Fold one event into the state and keep it, with its cause, for the commit; raises before anything changed."""
         with self._lock:
             timestamp = self.now()
             self.state.apply(payload, agent_id, timestamp, transfers)
-            self._drafts.append(Draft(payload, timestamp, agent_id, transfers))
+            cause = self._causes.of(payload, agent_id)
+            self._causes.note(len(self._drafts), payload, agent_id)
+            self._drafts.append(Draft(payload, timestamp, agent_id, transfers, cause))
 
     def commit(self) -> list[Event]:
         """Append everything posted in one transaction.
@@ -58,6 +62,7 @@ class CycleJournal:
         """
         with self._lock:
             drafts, self._drafts = self._drafts, []
+            self._causes.clear()
             events = self.store.append(drafts, expected_seq=self._seq)
             if events:
                 self._seq = events[-1].seq

@@ -32,7 +32,10 @@ def _finite(metrics: Metrics) -> str | None:
 
 
 def to_proving(metrics: Metrics, age_days: int, rules: Rules) -> Reason | None:
-    """Return why the agent must stay in simulation, or None when it may be proven. Fails closed on NaN."""
+    """Return why the agent must stay in simulation, or None when it may be proven. Fails closed on NaN.
+
+    `metrics` holds ``deflated_sharpe`` and ``pbo`` where known; a gate on one that is missing refuses.
+    """
     bad = _finite(metrics)
     if bad:
         return Reason("finite", bad)
@@ -47,6 +50,9 @@ def to_proving(metrics: Metrics, age_days: int, rules: Rules) -> Reason | None:
     return (
         _must_exceed(checks)
         or _at_least("psr", metrics["psr"], rules.simulation_psr_min)
+        or _at_least("psr_zero", metrics["psr_zero"], rules.simulation_psr_zero_min)
+        or _at_least("deflated_sharpe", metrics.get("deflated_sharpe"), rules.simulation_deflated_min)
+        or _at_most("pbo", metrics.get("pbo"), rules.simulation_pbo_max)
         or _drawdown_inside(metrics["max_drawdown"], rules.simulation_drawdown_max)
     )
 
@@ -164,10 +170,20 @@ def _must_exceed(checks: Sequence[tuple[str, float, float | None]]) -> Reason | 
     return None
 
 
-def _at_least(name: str, value: float, limit: float | None) -> Reason | None:
-    if limit is not None and not value >= limit:
-        return Reason(name, f"{name} {value:.4f} must be at least {limit}")
-    return None
+def _at_least(name: str, value: float | None, limit: float | None) -> Reason | None:
+    if limit is None or (value is not None and value >= limit):
+        return None
+    return Reason(name, f"{name} {_told(value)} must be at least {limit}")
+
+
+def _at_most(name: str, value: float | None, limit: float | None) -> Reason | None:
+    if limit is None or (value is not None and value <= limit):
+        return None
+    return Reason(name, f"{name} {_told(value)} must be at most {limit}")
+
+
+def _told(value: float | None) -> str:
+    return "(unknown)" if value is None else f"{value:.4f}"
 
 
 def _drawdown_inside(max_drawdown: float, limit: float | None) -> Reason | None:

@@ -19,6 +19,7 @@ from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, A
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, RESERVE, Treasury, cash_account
 from treasury_arena.clock import VirtualClock, iso
 from treasury_arena.contracts.validation import Validator
+from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import (
     AllocationError,
     CapitalConservationError,
@@ -27,12 +28,13 @@ from treasury_arena.errors import (
     TreasuryArenaError,
     ValidationError,
     nearest,
+    required_text,
 )
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Event, Line, Transfer
 from treasury_arena.ledger import accounts
 from treasury_arena.randomness import stream
-from treasury_arena.store import EventStore, stop
+from treasury_arena.store import EventStore, prove, stop
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import Watchdog
 from treasury_arena.trading.limits import Limits
@@ -68,6 +70,7 @@ class ArenaManager:
         self._listener = listener
         self._lock = threading.RLock()
         self._watchdog = Watchdog(settings.decision_seconds_max)
+        prove(store)
         self.reload()
         if self.state.opened is None:
             self._transact(self._open)
@@ -76,7 +79,7 @@ class ArenaManager:
 
     def reload(self) -> None:
         """Fold the whole store again and take every account up from its mark."""
-        state, seq = self._fold()
+        state, seq = ArenaState.of(self.store.read())
         self.journal = CycleJournal(self.store, state, self._now, self._after_commit, seq)
         self.engine = TradingEngine(
             self.settings.arena_id,
@@ -243,7 +246,7 @@ class ArenaManager:
             self.journal.post(
                 catalog.AgentSpawned(
                     strategy=strategy,
-                    cycle=max(0, self.state.cycle),
+                    cycle=self.state.present_cycle,
                     row=self.row,
                     genome=[float(value) for value in values],
                     genes=space.values(values),
@@ -263,7 +266,7 @@ class ArenaManager:
         parent = self.agent(agent_id)
         space = self.world.desks[parent.strategy].space
         index = self.state.births[parent.strategy]
-        rng = stream(self.settings.seed, max(0, self.state.cycle), f"mutate/{agent_id}", index)
+        rng = stream(self.settings.seed, self.state.present_cycle, f"mutate/{agent_id}", index)
         child = self.settings.operators.mutation.mutate(np.array([parent.genome]), space, rng)[0]
         return self.spawn_agent(parent.strategy, space.values(child), parents=(agent_id,), origin="mutation")
 
@@ -283,13 +286,10 @@ class ArenaManager:
             records = self.cycle.keeper.records(living, self.row)
             killed = []
             for agent in living:
-                record = records[agent.agent_id]
-                end = self.cycle.death(agent, record, self.row)
-                if end is not None:
-                    self.journal.post(catalog.AgentKilled(end.rule, end.text, record.metrics), agent.agent_id)
+                if self.cycle.endings.kill(agent, records[agent.agent_id], self.row):
                     account = self.funding.accounts.get(agent.agent_id)
                     if account is not None:
-                        self.funding.close(account, self.funding.pool_of(account), self.row, end.text)
+                        self.funding.close(account, self.funding.pool_of(account), self.row, agent.reason)
                     killed.append(agent.agent_id)
             return killed
 
@@ -322,6 +322,9 @@ class ArenaManager:
         """
         if isinstance(amount_raw, bool) or not isinstance(amount_raw, int) or amount_raw <= 0:
             raise ValidationError(f"an allocation must be a positive whole number of base units, not {amount_raw!r}")
+        required_text(agent_id, "the agent's id")
+        required_text(pool, "the pool")
+        required_text(reason, "the reason of an allocation")
         if pool == RESERVE:
             raise AllocationError("the reserve is never at risk: no agent is given any of it")
         cash_account(pool)
@@ -333,12 +336,12 @@ class ArenaManager:
             own = {PROVING: PROVING_POOL, ARENA: ARENA_POOL}.get(agent.stage) or agent.pool
             if own and own != pool:
                 raise ValidationError(f"agent {agent_id} is funded by the pool {own!r}, not by {pool!r}")
-            if self.engine.stop_level != "OFF":
+            if self.engine.stop_level != OFF:
                 raise EmergencyStopError(
                     f"the emergency stop is engaged ({self.engine.stop_level}): nothing is allocated"
                 )
             self.funding.allocate(agent_id, pool, amount_raw, self.row, reason)
-            self.funding.mark(self.funding.accounts[agent_id], max(0, self.state.cycle), self.row)
+            self.funding.mark(self.funding.accounts[agent_id], self.state.present_cycle, self.row)
 
         self._transact(action)
 
@@ -373,12 +376,4 @@ class ArenaManager:
 
     def replay_events(self) -> ArenaState:
         """Fold all stored events into a fresh state."""
-        return self._fold()[0]
-
-    def _fold(self) -> tuple[ArenaState, int]:
-        """The state that the stored events add up to, and the seq of the last one folded."""
-        state, seq = ArenaState(), 0
-        for event in self.store.read():
-            state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
-            seq = event.seq
-        return state, seq
+        return ArenaState.of(self.store.read())[0]

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.arena.incidents import emergency_stops, failures
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.series import DailySeries, read_series
 from treasury_arena.arena.settings import CapitalPlan
@@ -32,7 +33,8 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
     opened = state.opened
     assert opened is not None
     events = list(manager.store.read())
-    series = read_series(events, world, settings.base, state.row, _first_capital(settings.capital))
+    plan = settings.capital
+    series = read_series(events, world, settings.base, state.row, _first_capital(plan), plan.idle_market)
     benchmarks, curves, said = _benchmarks(manager, series)
     frame, base = world.frame, settings.base
     cycles = _cycles(events, manager)
@@ -64,6 +66,7 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
             "allocated": base.to_text(sum(pools[pool]["allocated"] for pool in ("proving", "arena"))),
             "costs": base.to_text(round(series.costs * base.unit)),
             "idle_cost": base.to_text(round(idle * base.unit)),
+            **({"reserve_lent": base.to_text(pools[RESERVE]["lent"])} if settings.capital.reserve_lend else {}),
         },
         treasury=metrics(series.treasury, curves["lend_everything"]),
         managed=metrics(series.managed, curves["lend_everything"]),
@@ -89,6 +92,8 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
         },
         generations=generations,
         cycles=cycles,
+        stops=emergency_stops(events, lambda row: _date(manager, row), world.first_row),
+        failures=failures(events),
         data={str(key): str(value) for key, value in world.data_facts.items()},
         timings={
             **timings,

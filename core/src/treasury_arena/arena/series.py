@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treasury_arena.arena.desk import World
-from treasury_arena.arena.treasury import ARENA_POOL, POOLS, RESERVE
+from treasury_arena.arena.treasury import ARENA_POOL, POOLS, RESERVE, cash_account
 from treasury_arena.domain.assets import Asset
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Event
@@ -25,9 +25,9 @@ class DailySeries:
         rows: market rows of the days.
         pools: pool -> (days,) cash and lent capital; lent: pool -> (days,) the lent part.
         strategies: strategy -> (days,) equity of its funded agents.
-        coin_value: (days,) USD in coins, from the mean shares of each cycle.
+        coin_value: (days,) USD in coins, from the mean shares of each cycle, and what pools lend of a coin.
         costs: USD of all orders and idle-capital moves.
-        weekly_weight: coin share of the managed capital per cycle, and the row it ended at.
+        cycle_rows: row of each complete cycle.
     """
 
     rows: list[int]
@@ -60,9 +60,21 @@ class DailySeries:
 
 
 def read_series(
-    events: Iterable[Event], world: World, base: Asset, last_row: int, first_raw: Mapping[str, int]
+    events: Iterable[Event],
+    world: World,
+    base: Asset,
+    last_row: int,
+    first_raw: Mapping[str, int],
+    idle_market: str = "",
 ) -> DailySeries:
-    """Build the series from PoolMarked, AgentMarked and order events; `first_raw` is each pool's first capital."""
+    """Build the series from PoolMarked, AgentMarked and order events.
+
+    Args:
+        first_raw: each pool's first capital, base units.
+        idle_market: where pools are lent. Configuration refuses a coin's market; were one used, its loans count as coins.
+    """
+    idle = world.markets.get(idle_market)
+    coins_lent = idle is not None and not idle.asset.stable
     day = world.frame.steps_per_day
     rows = list(range(world.first_row, last_row + 1, day))
     at = {row: index for index, row in enumerate(rows)}
@@ -71,23 +83,32 @@ def read_series(
     lent = {pool: zero.copy() for pool in POOLS}
     strategies = {name: zero.copy() for name in world.desks}
     coin = zero.copy()
-    cash_before = dict.fromkeys(POOLS, 0)
+    of_account = {cash_account(pool): pool for pool in POOLS}
+    cash = dict.fromkeys(POOLS, 0)
+    cash_before = dict(
+        cash
+    )  # during the days that a cycle looks back on: nothing moves between its start and its marks
     owner: dict[str, str] = {}
     costs = 0
     cycle_rows: list[int] = []
     for event in events:
         payload = event.payload
-        if isinstance(payload, catalog.AgentSpawned):
+        for line in (line for transfer in event.transfers for line in transfer.lines if line.asset == base.symbol):
+            if line.account in of_account:
+                cash[of_account[line.account]] += line.amount_raw
+        if isinstance(payload, catalog.EvolutionCycleStarted):
+            cash_before = dict(cash)
+        elif isinstance(payload, catalog.AgentSpawned):
             owner[event.agent_id or ""] = payload.strategy
         elif isinstance(payload, catalog.PoolMarked):
-            days = _days(payload.daily_raw, payload.row, day, at)
+            days, held = _days(payload.daily_raw, payload.row, day, at), cash_before[payload.pool]
             if payload.row == world.first_row:
-                days = [(0, first_raw[payload.pool])]
-                cash_before[payload.pool] = payload.cash_raw
+                days, held = [(0, first_raw[payload.pool])], payload.cash_raw
             for index, worth in days:
                 pools[payload.pool][index] = base.to_float(worth)
-                lent[payload.pool][index] = base.to_float(worth - cash_before[payload.pool])
-            cash_before[payload.pool] = payload.cash_raw
+                lent[payload.pool][index] = base.to_float(worth - held)
+                if coins_lent and payload.pool != RESERVE:  # weights are of the managed capital, without the reserve
+                    coin[index] += lent[payload.pool][index]
         elif isinstance(payload, catalog.AgentMarked):
             name = owner[event.agent_id or ""]
             roles = world.desks[name].coin_roles

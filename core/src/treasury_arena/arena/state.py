@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
 
 from treasury_arena.domain.assets import Asset
 from treasury_arena.events import catalog
+from treasury_arena.events.event import Event
 from treasury_arena.evolution.trials import TrialStats
 from treasury_arena.ledger.book import Ledger
-from treasury_arena.trading.engine import STOP_LEVELS
 
 SIMULATION, PROVING, ARENA, DEAD, RETIRED = "simulation", "proving", "arena", "dead", "retired"
 FUNDED = (PROVING, ARENA)
@@ -25,13 +25,12 @@ class AgentState:
 
     Attributes:
         genome: gene values in declared order; frozen at birth.
-        stage, stage_row, stage_cycle: where it stands and since when.
+        stage, stage_row: where it stands and since when.
         proving_row, arena_row: rows of its promotions, None before.
         limits: role -> largest share it may hold, empty before its first promotion.
         metrics: newest record.
         arena_nav: net asset value at its promotion to the arena, then at each day's close since: its live record.
         mark: its newest AgentMarked, None while unfunded.
-        funded_raw: capital received less returned.
         pool: the pool its capital came from, and goes back to.
     """
 
@@ -47,7 +46,6 @@ class AgentState:
     training: dict[str, float]
     stage: str = SIMULATION
     stage_row: int = 0
-    stage_cycle: int = 0
     proving_row: int | None = None
     arena_row: int | None = None
     limits: dict[str, float] = attrs.field(factory=dict)
@@ -59,7 +57,6 @@ class AgentState:
     ended_row: int | None = None
     ended_at: str | None = None
     reason: str = ""
-    funded_raw: int = 0
     pool: str = ""
 
     @property
@@ -87,7 +84,13 @@ class PoolState:
 
 @attrs.define
 class ArenaState:
-    """Everything the arena remembers. Built by `apply`; never written otherwise."""
+    """Everything the arena remembers. Built by `apply`; never written otherwise.
+
+    Attributes:
+        cycle, row: of the newest complete cycle, -1 before the first.
+        open_cycle, open_row: of the cycle that was begun last; `open_cycle` is None once it is complete.
+        vacated: strategy -> ids of its ended agents that no birth has replaced yet, in the order they ended.
+    """
 
     opened: catalog.ArenaOpened | None = None
     agents: dict[str, AgentState] = attrs.field(factory=dict)
@@ -100,15 +103,20 @@ class ArenaState:
     completed: bool = False
     counts: Counter[str] = attrs.field(factory=Counter)
     births: Counter[str] = attrs.field(factory=Counter)
+    vacated: dict[str, list[str]] = attrs.field(factory=dict)
     trials: int = 0
     trial_stats: dict[str, TrialStats] = attrs.field(factory=dict)
-    stop_level: str = "OFF"
     capital_raw: int | None = None
 
     def living(self, *stages: str) -> list[AgentState]:
         """Living agents (of `stages`, if given), by id."""
         wanted = stages or ALIVE
         return [agent for _, agent in sorted(self.agents.items()) if agent.stage in wanted]
+
+    @property
+    def present_cycle(self) -> int:
+        """The cycle under way, else the newest complete one; 0 before the first."""
+        return max(0, self.cycle if self.open_cycle is None else self.open_cycle)
 
     @property
     def base(self) -> Asset:
@@ -122,6 +130,15 @@ class ArenaState:
         handler = _HANDLERS.get(type(payload))
         if handler is not None:
             handler(self, payload, agent_id, timestamp)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> tuple[ArenaState, int]:
+        """The state that events add up to, and the seq of the last one (0 without any)."""
+        state, seq = cls(), 0
+        for event in events:
+            state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
+            seq = event.seq
+        return state, seq
 
 
 Handler = Callable[[ArenaState, Any, str | None, str], None]
@@ -149,8 +166,9 @@ def _spawned(state: ArenaState, payload: catalog.AgentSpawned, agent_id: str | N
         born_at=timestamp,
         training=dict(payload.training),
         stage_row=payload.row,
-        stage_cycle=payload.cycle,
     )
+    if payload.replaces is not None:
+        state.vacated[payload.strategy].remove(payload.replaces)
     state.births[payload.strategy] += 1
     state.counts["births"] += 1
 
@@ -164,7 +182,7 @@ def _recorded(state: ArenaState, payload: catalog.PerformanceRecorded, agent_id:
 def _graduated(state: ArenaState, payload: catalog.AgentGraduated, agent_id: str | None, timestamp: str) -> None:
     agent = state.agents[agent_id or ""]
     agent.stage, agent.limits, agent.label = payload.to_stage, dict(payload.limits), payload.label
-    agent.stage_row, agent.stage_cycle = state.open_row, state.open_cycle or 0
+    agent.stage_row = state.open_row
     agent.graduations.append(payload)
     if payload.to_stage == PROVING:
         agent.proving_row = state.open_row
@@ -178,6 +196,7 @@ def _ended(stage: str, count: str) -> Handler:
         agent = state.agents[agent_id or ""]
         agent.stage, agent.ended_row, agent.ended_at = stage, state.open_row, timestamp
         agent.reason = payload.reason
+        state.vacated.setdefault(agent.strategy, []).append(agent.agent_id)
         state.counts[count] += 1
 
     return handler
@@ -188,13 +207,7 @@ def _failed(state: ArenaState, payload: catalog.AgentFailed, agent_id: str | Non
 
 
 def _allocated(state: ArenaState, payload: catalog.CapitalAllocated, agent_id: str | None, timestamp: str) -> None:
-    agent = state.agents[agent_id or ""]
-    agent.funded_raw += payload.amount_raw
-    agent.pool = payload.pool
-
-
-def _returned(state: ArenaState, payload: catalog.CapitalReturned, agent_id: str | None, timestamp: str) -> None:
-    state.agents[agent_id or ""].funded_raw -= payload.amount_raw
+    state.agents[agent_id or ""].pool = payload.pool
 
 
 def _idle(state: ArenaState, payload: catalog.IdleCapitalMoved, agent_id: str | None, timestamp: str) -> None:
@@ -233,14 +246,6 @@ def _completed(state: ArenaState, payload: catalog.RunCompleted, agent_id: str |
     state.completed = True
 
 
-def _stopped(state: ArenaState, payload: catalog.EmergencyStopEngaged, agent_id: str | None, timestamp: str) -> None:
-    state.stop_level = max(state.stop_level, payload.level, key=STOP_LEVELS.index)
-
-
-def _released(state: ArenaState, payload: catalog.EmergencyStopReleased, agent_id: str | None, timestamp: str) -> None:
-    state.stop_level = "OFF"
-
-
 def _settled(state: ArenaState, payload: catalog.OrderSettled, agent_id: str | None, timestamp: str) -> None:
     state.counts["orders"] += 1
 
@@ -263,7 +268,6 @@ _HANDLERS: dict[type, Handler] = {
     catalog.AgentRetired: _ended(RETIRED, "retirements"),
     catalog.AgentFailed: _failed,
     catalog.CapitalAllocated: _allocated,
-    catalog.CapitalReturned: _returned,
     catalog.IdleCapitalMoved: _idle,
     catalog.AgentMarked: _agent_marked,
     catalog.PoolMarked: _pool_marked,
@@ -272,6 +276,4 @@ _HANDLERS: dict[type, Handler] = {
     catalog.OrderFailed: _order_failed,
     catalog.EvolutionCycleComplete: _completed_cycle,
     catalog.RunCompleted: _completed,
-    catalog.EmergencyStopEngaged: _stopped,
-    catalog.EmergencyStopReleased: _released,
 }

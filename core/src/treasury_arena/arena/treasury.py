@@ -7,6 +7,7 @@ from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.state import PoolState
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.domain.rules import Rules
+from treasury_arena.domain.stops import HARD, OFF
 from treasury_arena.errors import AllocationError, nearest
 from treasury_arena.events.catalog import IdleCapitalMoved, PoolMarked
 from treasury_arena.events.event import Line, Transfer
@@ -15,7 +16,11 @@ from treasury_arena.trading.engine import TradingEngine
 
 RESERVE, PROVING_POOL, ARENA_POOL = "reserve", "proving", "arena"
 POOLS = (RESERVE, PROVING_POOL, ARENA_POOL)
-_CASH = {RESERVE: "treasury:reserve", PROVING_POOL: "pool:proving", ARENA_POOL: "pool:arena"}
+_CASH = {
+    RESERVE: accounts.TREASURY_RESERVE,
+    PROVING_POOL: accounts.pool(PROVING_POOL),
+    ARENA_POOL: accounts.pool(ARENA_POOL),
+}
 
 
 def cash_account(pool: str) -> str:
@@ -27,7 +32,7 @@ def cash_account(pool: str) -> str:
 
 def lent_account(pool: str) -> str:
     """Ledger account of a pool's lent capital."""
-    return f"{cash_account(pool)}:lent"
+    return accounts.lent(cash_account(pool))
 
 
 class Treasury:
@@ -89,20 +94,34 @@ class Treasury:
                 f"pool {pool!r} has {self.cash_raw(pool)} base units in cash and {lent} lent, "
                 f"{amount_raw} are wanted: over-allocation refused"
             )
-        if self.engine.stop_level == "HARD":
+        if self.engine.stop_level == HARD:
             raise AllocationError(
                 f"pool {pool!r} takes nothing back from {self.market_name!r}: the emergency stop is HARD"
             )
+        fill = self._withdrawal(pool, missing, row)
+        if fill is None:
+            raise AllocationError(
+                f"pool {pool!r} cannot bring {missing} base units back from {self.market_name!r} after costs"
+            )
+        self._book(pool, fill, row)
+
+    def _withdrawal(self, pool: str, missing: int, row: int) -> Fill | None:
+        """The smallest quoted withdrawal of lent capital that brings `missing` base units, None when none does."""
+        lent = self.lent_raw(pool, row)
+        if not lent or self.market is None:
+            return None
         held, _ = self._accrued(pool, row)
-        assert self.market is not None
         for target in (lent - missing, lent - missing - self._margin(lent, row), 0):
             fill, _ = self.engine.quote(self.market, held, max(0, target), row)
             if fill is not None and fill.cash_raw >= missing:
-                self._book(pool, fill, row)
-                return
-        raise AllocationError(
-            f"pool {pool!r} cannot bring {missing} base units back from {self.market_name!r} after costs"
-        )
+                return fill
+        return None
+
+    def provision_cost(self, pool: str, amount_raw: int, row: int) -> int:
+        """What `provide` would pay to have `amount_raw` in cash: 0 when the pool has it."""
+        missing = amount_raw - self.cash_raw(pool)
+        fill = self._withdrawal(pool, missing, row) if missing > 0 else None
+        return 0 if fill is None else fill.cost_raw
 
     def exit_cost(self, pool: str, row: int) -> int:
         """Room to leave for the cost of taking the pool's lent capital back; 0 when nothing is lent."""
@@ -118,7 +137,7 @@ class Treasury:
     def lend_idle(self, pool: str, row: int) -> None:
         """Lend the pool's cash when that is worth its cost; never while the emergency stop is engaged."""
         if (
-            self.engine.stop_level != "OFF"
+            self.engine.stop_level != OFF
             or pool not in self.lending_pools
             or not self.rules.lend_idle
             or self.market is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,10 +9,11 @@ from typing import Any, TypeVar
 import click
 
 from treasury_arena.cli.folder import RunFolder, latest
+from treasury_arena.cli.output import emit as emit
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.load import load_config
+from treasury_arena.config.parse import toml_text
 from treasury_arena.config.settings import Settings
-from treasury_arena.errors import ConfigError
 from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore, open_store
 
@@ -33,11 +33,6 @@ workers_option = click.option("--workers", type=click.IntRange(min=1), help="Thr
 out_option = click.option("--out", type=click.Path(path_type=Path), help="Folder for everything the run leaves behind.")
 db_option = click.option("--db", metavar="URL", help="Database, instead of a SQLite file in the run's folder.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress display.")
-
-
-def emit(document: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(document, indent=1, sort_keys=True, allow_nan=False, default=str))
 
 
 def say(text: str) -> None:
@@ -80,7 +75,4 @@ def read_config(path: Path | str, registry: Registry, overrides: dict[str, Any])
 
 def read_text(path: Path) -> str:
     """The configuration's text; raises ConfigError naming the file."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+    return toml_text(path)

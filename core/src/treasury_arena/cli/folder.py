@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +46,33 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"cannot write the run's folder {self.path}: {error.strerror}") from error
 
+    @contextlib.contextmanager
+    def beginning(self, config_text: str, notes: dict[str, Any]) -> Iterator[None]:
+        """`begin`, taken back when what follows fails: neither files nor folders that it made stay behind.
+
+        Noted before anything else is done, a run that is killed at any later moment can be resumed.
+        """
+        fresh = [path for path in (self.config, self.path / NOTES) if not path.exists()]
+        folders = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        self.begin(config_text, notes)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):  # a folder that holds something else stays
+                for path in fresh:
+                    path.unlink(missing_ok=True)
+                for path in folders:
+                    path.rmdir()
+            raise
+
     def notes(self) -> dict[str, Any]:
         """What was noted at the beginning; raises ConfigError when this is not a run's folder."""
         try:
             notes: dict[str, Any] = json.loads((self.path / NOTES).read_text())
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise ConfigError(f"{self.path} is not a run's folder: {NOTES} is missing") from error
+        except OSError as error:
+            raise ConfigError(f"{self.path / NOTES} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{self.path / NOTES} is damaged: {error}") from error
         missing = {"run_id", "data", "db", "seed", "workers"} - set(notes if isinstance(notes, dict) else ())
@@ -70,7 +93,35 @@ class RunFolder:
                 f"the run's database {notes['db']} wants a password, which is not kept: give --db with the URL, or a "
                 "reference to it (env:NAME, file:PATH)"
             )
-        return dereference(str(notes.get("db") or self.store_file))
+        inside = notes.get("db_inside")
+        return str(self.path / inside) if inside else dereference(str(notes.get("db") or self.store_file))
+
+    def where(self, url: str | None) -> dict[str, Any]:
+        """What to note of the run's database: one inside the folder by its place there, so that the folder can be moved."""
+        kept, secret = without_password(url)
+        path = sqlite_path(url)
+        inside = None
+        if path is not None and path.is_relative_to(self.path.absolute()):
+            kept, inside = None, str(path.relative_to(self.path.absolute()))
+        return {"db": kept, "db_inside": inside, "db_has_password": secret}
+
+
+def absolute(url: str | None) -> str | None:
+    """A database's path or URL that means the same in every working directory; references and servers as they are."""
+    path = sqlite_path(url)
+    if url is None or path is None:
+        return url
+    return str(path) if "://" not in url else make_url(url).set(database=str(path)).render_as_string()
+
+
+def sqlite_path(url: str | None) -> Path | None:
+    """The file of a SQLite database, absolute; None for a server, for memory and for a reference."""
+    if not url or url.startswith(("env:", "file:")):
+        return None
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(os.path.normpath(Path(str(parsed.database)).absolute()))
 
 
 def without_password(url: str | None) -> tuple[str | None, bool]:
@@ -89,8 +140,11 @@ def without_password(url: str | None) -> tuple[str | None, bool]:
 
 def _write(path: Path, text: str) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def latest(runs: Path) -> RunFolder:

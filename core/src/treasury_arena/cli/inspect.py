@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
 from treasury_arena.arena.state import ALIVE, DEAD, RETIRED, ArenaState
 from treasury_arena.cli.common import emit, find_store, json_option, run_options
+from treasury_arena.cli.lines import event_line, standing_line
+from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, nearest
-from treasury_arena.store import EventStore
 from treasury_arena.store import audit as audit_store
 from treasury_arena.store import replay as replay_store
 from treasury_arena.store import stop as emergency
 
 STAGES = (*ALIVE, DEAD, RETIRED)
-
-
-def fold(store: EventStore) -> ArenaState:
-    """Fold a store's events."""
-    state = ArenaState()
-    for event in store.read():
-        state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
-    return state
 
 
 @click.command("status")
@@ -37,7 +32,7 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
       arena status runs/second
     """
     with find_store(run, out, db) as store:
-        state = fold(store)
+        state, _ = ArenaState.of(store.read())
         seq, digest = store.last()
         level = emergency.level(store)
     opened = state.opened
@@ -59,9 +54,20 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
     if as_json:
         emit(document)
     else:
+        document["cycle"] = f"{state.cycle + 1}{_of_cycles(state)}" if opened else None
         for key, value in document.items():
-            click.echo(f"{key:15} {value}")
+            click.echo(f"{key:15} {standing_line(value)}")
     return 0
+
+
+def _of_cycles(state: ArenaState) -> str:
+    """How many cycles the whole run has, the one at its last moment included, as the progress display counts them."""
+    assert state.opened is not None
+    days = state.opened.config.get("population", {}).get("cycle_days")
+    if not days:
+        return ""
+    start, end = (datetime.fromisoformat(text) for text in (state.opened.start, state.opened.end))
+    return f" of {math.ceil((end - start) / timedelta(days=days)) + 1}"
 
 
 @click.command("agents")
@@ -78,7 +84,7 @@ def agents(run: Path | None, out: Path | None, db: str | None, stage: str | None
     if stage is not None and stage not in STAGES:
         raise ConfigError(f"there is no stage {stage!r}; {nearest(stage, STAGES)}")
     with find_store(run, out, db) as store:
-        state = fold(store)
+        state, _ = ArenaState.of(store.read())
     chosen = [agent for _, agent in sorted(state.agents.items()) if stage is None or agent.stage == stage]
     rows = [
         {
@@ -122,7 +128,9 @@ def events(
     agent: str | None,
     as_json: bool,
 ) -> int:
-    """Print the event log.
+    """Print the event log, a line for each event: number, time, type, agent, reason, and the few fields that matter.
+
+    --json has them whole. Cycles are counted from 1 here and from 0 there.
 
     \b
     Example:
@@ -134,6 +142,7 @@ def events(
             born = {event.agent_id or "" for event in store.read(event_type="AgentSpawned")}
             if agent not in born:
                 raise ConfigError(f"there is no agent {agent!r} in this run; {nearest(agent, born)}")
+        opened = next((event.payload for event in store.read(event_type="ArenaOpened", tail=1)), None)
     if as_json:
         emit(
             [
@@ -152,8 +161,9 @@ def events(
             ]
         )
         return 0
+    base = None if opened is None else Asset(opened.base_asset, opened.assets[opened.base_asset], stable=True)
     for event in found:
-        click.echo(f"{event.seq:7} {event.timestamp} {event.event_type:28} {event.agent_id or '-':16} {event.data}")
+        click.echo(event_line(event, base))
     return 0
 
 

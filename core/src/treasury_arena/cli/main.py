@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import json
 import os
 import sys
 
 import click
 
 from treasury_arena import __version__
+from treasury_arena.cli.output import documents_alone, emit
 from treasury_arena.errors import TreasuryArenaError, nearest
+from treasury_arena.isolation import describe, message
 from treasury_arena.registry.loader import load_registry
 
 INTERRUPTED = 130
@@ -86,6 +88,14 @@ def run(arguments: list[str] | None = None) -> None:
 
 def execute(arguments: list[str]) -> int:
     """Run the command line and return its exit code; errors of the house are told in one sentence, without traceback."""
+    # The house's own commands print their document with `emit`; those of plugins print as they like.
+    own = bool(arguments) and arguments[0] in BUILT_IN
+    alone = own and "--json" in arguments and not {"-h", "--help"} & set(arguments)
+    with documents_alone() if alone else contextlib.nullcontext():
+        return _execute(arguments, own=own)
+
+
+def _execute(arguments: list[str], *, own: bool) -> int:
     try:
         outcome = arena.main(arguments, prog_name="arena", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -94,8 +104,7 @@ def execute(arguments: list[str]) -> int:
         return _fail("interrupted; nothing is lost: `arena resume` goes on from the last cycle", INTERRUPTED, arguments)
     except click.ClickException as error:
         error.show(sys.stderr)
-        if "--json" in arguments:
-            click.echo(json.dumps({"error": error.format_message(), "exit_code": error.exit_code}))
+        _document(error.format_message(), error.exit_code, arguments)
         return error.exit_code
     except TreasuryArenaError as error:
         return _fail(str(error), error.exit_code, arguments)
@@ -103,11 +112,21 @@ def execute(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 2, arguments)
-    except Exception as error:  # the last resort: one sentence, and the traceback on request
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # click's own, when nobody reads on
+            return 1
+        if not own:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        return _fail(
+            f"code of a plugin ended the program (SystemExit: {message(end)}); nothing is lost: a run that was begun goes "
+            "on with `arena resume`",
+            2,
+            arguments,
+        )
+    except BaseException as error:  # the last resort: one sentence, and the traceback on request
         if os.environ.get("TREASURY_ARENA_TRACE"):
             raise
-        where = f"{type(error).__name__}: {error}"
-        return _fail(f"failed with {where} (set TREASURY_ARENA_TRACE=1 for the traceback)", 1, arguments)
+        return _fail(f"failed with {describe(error)} (set TREASURY_ARENA_TRACE=1 for the traceback)", 1, arguments)
     return outcome if isinstance(outcome, int) else 0
 
 
@@ -119,4 +138,4 @@ def _fail(sentence: str, code: int, arguments: list[str]) -> int:
 
 def _document(sentence: str, code: int, arguments: list[str]) -> None:
     if "--json" in arguments:
-        click.echo(json.dumps({"error": sentence, "exit_code": code}))
+        emit({"error": sentence, "exit_code": code})

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from treasury_arena.arena.cycle import CycleReport
+from treasury_arena.cli.lines import speed
 from treasury_arena.clock import Stopwatch
 from treasury_arena.domain.assets import Asset
 
@@ -55,7 +56,7 @@ class RunProgress:
             f"{report.date}  alive {report.alive} (sim {report.simulation}, proving {report.proving}, arena "
             f"{report.arena})  ended {report.dead}  graduated {report.graduated}  fitness best {report.best:.2f} median "
             f"{report.median:.2f}  capital {self._base.to_float(report.capital_raw):,.0f}  "
-            f"{self._steps / seconds / 1e6:.1f} M agent-steps/s"
+            f"{speed(self._steps, seconds)}"
         )
         done = report.cycle + 1
         if self._live:

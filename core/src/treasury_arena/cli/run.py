@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -26,13 +28,14 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
-from treasury_arena.cli.folder import RunFolder, without_password
+from treasury_arena.cli.folder import RunFolder, absolute
 from treasury_arena.cli.progress import RunProgress
 from treasury_arena.clock import PhaseTimer, Stopwatch, WallClock
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.results import RunResult
 from treasury_arena.errors import ConfigError, ReportError
+from treasury_arena.isolation import describe
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.store import EventStore, open_store
@@ -71,22 +74,28 @@ def run_command(
     folder = RunFolder(out if out is not None else Path("runs") / run_id)
     if out is not None:
         run_id = out.resolve().name
-    url = db or settings.store.url or None
-    kept, secret = without_password(url)
+    url = absolute(db or settings.store.url or None)
     notes = {
         "run_id": run_id,
         "data": str(data.resolve()) if data is not None else None,
-        "db": kept,
-        "db_has_password": secret,
+        **folder.where(url),
         "seed": settings.seed,
         "workers": workers,
     }
     if folder.begun:
         raise ConfigError(f"{folder.path} already holds a run: `arena resume {folder.path}` goes on with it")
     place = dereference(url) if url else str(folder.store_file)
-    return _go(
-        folder, settings, registry, notes, place, lambda: folder.begin(text, notes), quiet=quiet, as_json=as_json
-    )
+    advice = f"give another {'--db' if url else '--out'} for another run"
+
+    @contextlib.contextmanager
+    def begun(assembled: Assembled) -> Iterator[EventStore]:
+        with contextlib.ExitStack() as opened:
+            with folder.beginning(text, notes):
+                store = opened.enter_context(open_store(place))
+                assembled.refuse_begun(store, advice)
+            yield store
+
+    return _go(folder, settings, registry, notes, begun, quiet=quiet, as_json=as_json)
 
 
 @click.command("resume")
@@ -130,7 +139,7 @@ def resume(
     place = dereference(db) if db else folder.store_url()
     registry = load_registry()
     settings = read_config(folder.config, registry, {"seed": notes["seed"]})
-    return _go(folder, settings, registry, notes, place, lambda: None, quiet=quiet, as_json=as_json)
+    return _go(folder, settings, registry, notes, lambda assembled: open_store(place), quiet=quiet, as_json=as_json)
 
 
 def _go(
@@ -138,19 +147,17 @@ def _go(
     settings: Settings,
     registry: Registry,
     notes: dict[str, Any],
-    place: str,
-    begin: Callable[[], None],
+    opened: Callable[[Assembled], AbstractContextManager[EventStore]],
     *,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Assemble first, so that a run whose data or plugins are not good leaves nothing behind; then begin and go."""
+    """Assemble first, so that a run whose data or plugins are not good leaves nothing behind; then go in the store."""
     watch = Stopwatch()
     data = Path(notes["data"]) if notes["data"] else None
     assembled = assemble(settings, registry, data=data, workers=notes["workers"])
     try:
-        begin()
-        with open_store(place) as store:
+        with opened(assembled) as store:
             result = _cycles(assembled, store, notes["run_id"], watch, quiet=quiet)
     finally:
         assembled.close()
@@ -160,13 +167,17 @@ def _go(
     for name in names:
         reporter = registry.require("reporters", name)
         try:
-            paths.extend(reporter.write(result, folder.path))
+            paths.extend(Path(path) for path in reporter.write(result, folder.path))
             if not as_json:
                 click.echo(reporter.table(result))
-        except Exception as error:  # isolation: a reporter cannot undo a run that is complete
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # isolation: a reporter cannot undo a run that is complete
+            reason = describe(error)
+            if isinstance(error, OSError) and error.strerror:
+                reason = f"{type(error).__name__}: {error.strerror}"
             failed.append(
-                f"the reporter {name!r} failed in {folder.path}: {type(error).__name__}: {reason}; the run itself is "
+                f"the reporter {name!r} failed in {folder.path}: {reason}; the run itself is "
                 f"complete, `arena resume {folder.path}` reports it again"
             )
     if as_json:

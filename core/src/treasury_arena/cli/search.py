@@ -22,7 +22,9 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
-from treasury_arena.config.settings import Settings
+from treasury_arena.cli.lines import speed
+from treasury_arena.config.settings import Agent, Settings
+from treasury_arena.config.show import agents_toml
 from treasury_arena.errors import ValidationError
 from treasury_arena.randomness import stream
 from treasury_arena.registry.loader import load_registry
@@ -79,7 +81,7 @@ def backtest(
         click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.4%}")
         for sentence in result.failures:
             click.echo(sentence)
-        say(f"{result.agent_steps / max(result.seconds, 1e-9) / 1e6:.1f} M agent-steps/s")
+        say(speed(result.agent_steps, result.seconds))
     return 1 if bool(result.table["failed"].any()) else 0
 
 
@@ -130,13 +132,17 @@ def evolve(
         for name, desk in world.desks.items():
             result, _ = breeder.search(desk, [], 0, world.first_row)
             trials += result.trials
-            births = breeder.spawn(desk, result, [], best, 0, world.first_row, None)
+            births = breeder.spawn(desk, result, [], [], best, 0, world.first_row, None)
             found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes)} for b in births]
     finally:
         assembled.close()
     if not found:
         raise ValidationError("the search found no genome without a failure")
-    text = "\n".join(_agent_toml(entry) for entry in found)
+    text = "\n".join(
+        f"# training score {entry['score']:.4f}\n"
+        + agents_toml([Agent(strategy=entry["strategy"], genome=entry["genome"])])
+        for entry in found
+    )
     if out is not None:
         out.write_text(text)
     if as_json:
@@ -145,8 +151,3 @@ def evolve(
         click.echo(text)
     say(f"{trials} genomes tried")
     return 0
-
-
-def _agent_toml(entry: dict[str, Any]) -> str:
-    genes = "\n".join(f"{name} = {value!r}" for name, value in entry["genome"].items())
-    return f'# training score {entry["score"]:.4f}\n[[agents]]\nstrategy = "{entry["strategy"]}"\n[agents.genome]\n{genes}\n'

@@ -10,11 +10,19 @@ import click
 from treasury_arena.cli.common import emit, find_folder, find_store, json_option, run_options
 from treasury_arena.clock import WallClock
 from treasury_arena.config.keys import dereference
-from treasury_arena.errors import StoreError
+from treasury_arena.domain.stops import HARD, OFF, SOFT
+from treasury_arena.errors import NoStoreError, StoreError
 from treasury_arena.store import stop as emergency
 
-reason_option = click.option("--reason", required=True, help="Why; kept in the event log.")
-operator_option = click.option("--operator", default=None, help="Who; your user name unless given.")
+
+def _said(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("is empty; say it in words")
+    return value
+
+
+reason_option = click.option("--reason", required=True, callback=_said, help="Why; kept in the event log.")
+operator_option = click.option("--operator", default=None, callback=_said, help="Who; your user name unless given.")
 
 
 def _operator(name: str | None) -> str:
@@ -32,16 +40,20 @@ def stop(
 ) -> int:
     """Engage the emergency stop: no order is executed until a person releases it. Survives restarts.
 
+    Where there is no store of a run nothing is stopped, and the exit code is 2.
+
     \b
     Example:
       arena stop runs/second --reason "oracle looks wrong"
     """
-    level = emergency.SOFT if soft else emergency.HARD
+    level = SOFT if soft else HARD
     clock = WallClock()
     try:
         with find_store(run, out, db, readonly=False) as store:
             engaged = emergency.engage(store, level, reason, _operator(operator), clock)
         note = engaged.note
+    except NoStoreError as error:
+        raise NoStoreError(f"nothing is stopped: {error}") from error
     except StoreError as error:
         url = dereference(db) if db else find_folder(run, out).store_url()
         sentinel = emergency.StopFile.beside(url)
@@ -73,7 +85,7 @@ def release(
     with find_store(run, out, db, readonly=False) as store:
         emergency.release(store, reason, _operator(operator), WallClock())
     if as_json:
-        emit({"level": emergency.OFF, "reason": reason})
+        emit({"level": OFF, "reason": reason})
     else:
         click.echo("emergency stop released")
     return 0

@@ -12,7 +12,7 @@ from treasury_arena.config.offered import Offered
 from treasury_arena.config.read import Problem, Reading, read_table
 from treasury_arena.config.resolve import strategy_names
 from treasury_arena.config.scanner import KeyPath
-from treasury_arena.config.settings import Choice, Settings, Term
+from treasury_arena.config.settings import AUTO, NONE, Choice, Settings, Term
 from treasury_arena.contracts.operators import Crossover, Mutation, Selection
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.assets import KNOWN_ASSETS, Asset, AssetTable
@@ -95,25 +95,64 @@ def _markets(settings: Settings, registry: Offered, reading: Reading) -> Found:
                 f"{model.name} also reads {', '.join(unbound)}; "
                 f"expected a column of the market data for each of {', '.join(fields)}",
             )
+        for field, column in columns.items():
+            if field in fields and not _reads(field, column):
+                yield (
+                    (*path, "columns", field),
+                    f"{column!r} is no {field}; expected a column named like {', '.join(_COLUMNS[field])}",
+                )
         for param in market.params or {}:
             if param not in params:
                 yield (*path, "params", param), f"{model.name} has no such parameter; {nearest(param, params)}"
     yield from _idle_market(settings, registry, reading)
 
 
+#: Market field -> what the columns that it may read are named like (see `MarketFrame`).
+_COLUMNS = {
+    "price": ("ASSET.price",),
+    "rate": ("ASSET.lending_rate", "ASSET.borrow_rate"),
+    "depth": ("ASSET.depth",),
+    "gas": ("gas.usd",),
+}
+_NAMED = {like.partition(".")[2] for likes in _COLUMNS.values() for like in likes}
+
+
+def _reads(field: str, column: str) -> bool:
+    """False when a column's name says that it is something else; a name that says nothing is believed."""
+    kind = column.rpartition(".")[2]
+    return field not in _COLUMNS or kind not in _NAMED or kind in {n.partition(".")[2] for n in _COLUMNS[field]}
+
+
 def _idle_market(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    for name in (AUTO, NONE):
+        if name in settings.markets:
+            yield ("markets", name), f"a market must not be named {name!r}: capital.idle_market uses that word"
     idle = settings.capital.idle_market
-    if not idle or any(_lost(problem.key) for problem in reading.problems):
+    if any(_lost(problem.key) for problem in reading.problems):
+        return
+    stable = {asset.symbol for asset in KNOWN_ASSETS if asset.stable}
+    stable |= {entry.symbol for entry in settings.assets or () if entry.stable and entry.symbol is not None}
+    lending = [name for name in settings.markets if _kind(settings, registry, name) == "lending"]
+    fitting = [name for name in lending if settings.markets[name].asset in stable]
+    path: KeyPath = ("capital", "idle_market")
+    if idle in (AUTO, NONE):
+        if idle == AUTO and settings.capital.reserve_use == "lend" and not fitting:
+            yield (
+                ("capital", "reserve_use"),
+                'is "lend", but no market lends a stable asset; expected "idle", or a lending market of one',
+            )
         return
     if idle not in settings.markets:
-        yield ("capital", "idle_market"), f"unknown market {idle!r}; {nearest(idle, settings.markets)}"
+        yield path, f"unknown market {idle!r}; {nearest(idle, [*settings.markets, AUTO, NONE])}"
         return
-    model = registry.models.get(settings.markets[idle].model)
-    if model is not None and model.kind != "lending":
-        lending = [name for name in settings.markets if _kind(settings, registry, name) == "lending"]
+    kind, asset = _kind(settings, registry, idle), settings.markets[idle].asset
+    if kind is not None and kind != "lending":
+        yield path, f"market {idle!r} is of kind {kind}; expected lending: {nearest(idle, fitting)}"
+    elif kind is not None and asset is not None and asset not in stable:
         yield (
-            ("capital", "idle_market"),
-            f"market {idle!r} is of kind {model.kind}; expected lending ({', '.join(lending)})",
+            path,
+            f"market {idle!r} lends {asset}, which is not stable: idle capital would be price exposure; "
+            f"expected a lending market of a stable asset: {nearest(idle, fitting)}",
         )
 
 

@@ -22,6 +22,10 @@ def toml_text(path: Path) -> str:
         folder = path.parent
         beside = [one.name for one in folder.glob("*.toml")] if folder.is_dir() else []
         raise ConfigError(f"{path}: there is no such file; {nearest(path.name, beside)}") from error
+    except IsADirectoryError as error:
+        inside = sorted(one.name for one in path.glob("*.toml"))
+        known = f" (known: {', '.join(inside)})" if inside else ""
+        raise ConfigError(f"{path}: is a folder; expected a file{known}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
     except OSError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from treasury_arena.config.offered import Offered
-from treasury_arena.config.settings import Choice, Settings, Term
+from treasury_arena.config.settings import AUTO, NONE, Choice, Settings, Term
 from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.strategy import Role, Strategy
@@ -36,6 +37,25 @@ def market_specs(settings: Settings, registry: Offered) -> dict[str, MarketSpec]
         )
         for name, market in settings.markets.items()
     }
+
+
+def benchmark_market(settings: Settings, specs: Mapping[str, MarketSpec]) -> str:
+    """Name of the market that "lend everything" lends at, empty when there is none.
+
+    The configured idle market; else (``auto``, ``none``) the safest: the base asset's first lending market by name that is
+    enabled, without one another stable asset's. Never a coin's: lending a coin is price exposure.
+    """
+    chosen = settings.capital.idle_market
+    if chosen not in (AUTO, NONE):
+        return chosen
+    lending = [spec for spec in specs.values() if spec.kind == "lending" and not spec.coin and spec.enabled]
+    base = settings.capital.base
+    return min(lending, key=lambda spec: (spec.asset != base, spec.name)).name if lending else ""
+
+
+def idle_market(settings: Settings, specs: Mapping[str, MarketSpec]) -> str:
+    """Name of the market where idle pools are lent, empty when nothing is lent: the benchmark's unless it is ``none``."""
+    return "" if settings.capital.idle_market == NONE else benchmark_market(settings, specs)
 
 
 def strategy_names(settings: Settings, registry: Offered) -> tuple[str, ...]:

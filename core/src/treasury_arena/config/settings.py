@@ -13,14 +13,29 @@ from attrs.validators import and_, ge, gt, le, min_len, optional
 
 from treasury_arena.config.keys import database_url, key, section
 from treasury_arena.domain.rules import Profile, Rules, profile_rules
+from treasury_arena.trading.limits import Limits as OrderLimits
 
 STEP_SECONDS = {"1h": 3600}
 OFF: Literal["off"] = "off"
+NAME_MAX = 64
+#: Largest counts that are believable, so that a slip of the finger is told and not computed.
+DAYS_MAX, AGENTS_MAX, GENOMES_MAX, CYCLES_MAX = 3_660, 10_000, 100_000, 10_000
+#: Values of `capital.idle_market` that name no market: find the safest one, lend nothing.
+AUTO, NONE = "auto", "none"
 
 
 def amount(default: str, help: str) -> Any:
     """A key for an exact amount of the base asset, not negative."""
     return key(Decimal(default), help, ge(Decimal(0)), le(Decimal(10**15)))
+
+
+def _name(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    """A name becomes part of a folder's."""
+    if len(value) > NAME_MAX or not all(letter.isalnum() or letter in " -_." for letter in value):
+        shown = value if len(value) <= NAME_MAX else f"{value[:NAME_MAX]}..."
+        raise ValueError(f"is {shown!r}; expected letters, digits, spaces and - _ . only, at most {NAME_MAX} of them")
+    if value.startswith(".") or value != value.strip():
+        raise ValueError(f"is {value!r}; expected a name that neither begins with a dot nor with or ends in a space")
 
 
 @attrs.frozen(kw_only=True)
@@ -33,10 +48,14 @@ class Capital:
     arena: Decimal = amount("200000", "Pool of the main arena.")
     base: str = key("USDC", "Symbol of the base asset, in which everything is counted.")
     reserve_use: Literal["idle", "lend"] = key("idle", "Whether the reserve stays idle or is lent at the idle market.")
-    idle_market: str = key("", "Name of the lending market where unallocated pools are lent; empty for none.")
+    idle_market: str = key(
+        AUTO,
+        'Lending market of a stable asset where unallocated pools are lent (M1): its name; "auto" takes the base asset\'s '
+        'first lending market by name, else another stable asset\'s; "none" lends nothing.',
+    )
     proving_slot: Decimal = amount("1000", "Capital of one agent in proving.")
-    proving_agents: int = key(10, "Places in the proving grounds.", ge(1))
-    arena_agents_max: int = key(15, "Places in the main arena.", ge(1))
+    proving_agents: int = key(10, "Places in the proving grounds.", ge(1), le(AGENTS_MAX))
+    arena_agents_max: int = key(15, "Places in the main arena.", ge(1), le(AGENTS_MAX))
 
     def __attrs_post_init__(self) -> None:
         with decimal.localcontext(prec=100):  # exact for every amount within bounds and up to 36 decimals
@@ -51,21 +70,29 @@ class Capital:
             raise ValueError(
                 f"proving_slot x proving_agents is {slots:f}; expected at most the proving pool, {self.proving:f}"
             )
-        if self.reserve_use == "lend" and not self.idle_market:
-            raise ValueError('reserve_use is "lend", but idle_market is empty; expected the name of a lending market')
+        if self.reserve_use == "lend" and self.idle_market == NONE:
+            raise ValueError('reserve_use is "lend", but idle_market is "none"; expected "auto" or a lending market')
 
 
 @attrs.frozen(kw_only=True)
 class Population:
     """Who lives, and on what record agents are bred."""
 
-    agents: int = key(50, "Living agents in simulation, over all strategies.", ge(1))
-    cycle_days: int = key(7, "Days between two cycles.", ge(1))
-    training_days: int = key(180, "Days of history before a birth that the search breeds on.", ge(7))
-    warmup_days: int = key(
-        30, "Days of history before the first training window; features that look back further begin with these.", ge(0)
+    agents: int = key(
+        50,
+        "Living agents of all stages (simulation, proving, arena), over all strategies.",
+        ge(1),
+        le(AGENTS_MAX),
     )
-    birth_cycles: int = key(4, "Cycles over which the first births are staggered.", ge(1))
+    cycle_days: int = key(7, "Days between two cycles.", ge(1), le(DAYS_MAX))
+    training_days: int = key(180, "Days of history before a birth that the search breeds on.", ge(7), le(DAYS_MAX))
+    warmup_days: int = key(
+        30,
+        "Days of history before the first training window; features that look back further begin with these.",
+        ge(0),
+        le(DAYS_MAX),
+    )
+    birth_cycles: int = key(4, "Cycles over which the first births are staggered.", ge(1), le(CYCLES_MAX))
 
 
 @attrs.frozen(kw_only=True)
@@ -85,8 +112,8 @@ def choice(name: str, help: str) -> Any:
 class Evolution:
     """The genetic search of each strategy in each cycle."""
 
-    population: int = key(64, "Genomes per generation and strategy.", ge(2))
-    generations: int = key(8, "Generations per search.", ge(1))
+    population: int = key(64, "Genomes per generation and strategy.", ge(2), le(GENOMES_MAX))
+    generations: int = key(8, "Generations per search.", ge(1), le(CYCLES_MAX))
     elites: int = key(2, "Best genomes kept unchanged.", ge(0))
     crossover_rate: float = key(0.9, "Share of children that are crossed.", ge(0.0), le(1.0))
     restart_after: int = key(4, "Generations without improvement after which the search restarts; 0 never.", ge(0))
@@ -150,20 +177,26 @@ RuleOverrides: Any = attrs.make_class(
 )
 
 
+def _limit(name: str, *checks: Any) -> Any:
+    """A key for an order limit: the engine's own default and help, and what a person may sensibly ask for."""
+    known: attrs.Attribute[Any] = getattr(attrs.fields(OrderLimits), name)
+    return key(known.default, known.metadata["help"], *checks)
+
+
 @attrs.frozen(kw_only=True)
 class Limits:
     """Limits that the validators apply to every order; reserved amounts count."""
 
-    position_share_max: float = key(1.0, "Largest share of an agent's equity in one position.", gt(0.0), le(1.0))
-    trade_share_max: float = key(1.0, "Largest share of an agent's equity in one order.", gt(0.0), le(1.0))
-    trade_raw_max: float | None = key(None, "Largest order in base units; absent for none.", optional(gt(0.0)))
-    trade_raw_min: float = key(1_000_000.0, "Smallest order in base units.", ge(0.0))
-    daily_trades_max: int = key(50, "Orders of one agent on one UTC day.", ge(1))
-    slippage_bps_max: float = key(100.0, "Largest expected slippage, in basis points.", ge(0.0))
+    position_share_max: float = _limit("position_share_max", gt(0.0), le(1.0))
+    trade_share_max: float = _limit("trade_share_max", gt(0.0), le(1.0))
+    trade_raw_max: float | None = _limit("trade_raw_max", optional(gt(0.0)))
+    trade_raw_min: float = _limit("trade_raw_min", ge(0.0))
+    daily_trades_max: int = _limit("daily_trades_max", ge(1))
+    slippage_bps_max: float = _limit("slippage_bps_max", ge(0.0))
 
-    def named(self) -> dict[str, float]:
-        """The limits by name, absent ones left out."""
-        return {name: float(value) for name, value in attrs.asdict(self).items() if value is not None}
+    def for_orders(self) -> OrderLimits:
+        """The same limits as the engine applies them."""
+        return OrderLimits(**attrs.asdict(self))
 
 
 @attrs.frozen(kw_only=True)
@@ -249,7 +282,9 @@ class Executor:
     """How independent work is spread; no result depends on it."""
 
     name: str = key("threads", "Name of the executor.", min_len(1))
-    workers: int | None = key(None, "Number of workers; absent for one per processor.", optional(ge(1)))
+    workers: int | None = key(
+        None, "Number of workers; absent for one per processor.", optional(and_(ge(1), le(1_024)))
+    )
 
 
 def _after_start(instance: Any, attribute: attrs.Attribute[Any], value: datetime.date) -> None:
@@ -261,7 +296,7 @@ def _after_start(instance: Any, attribute: attrs.Attribute[Any], value: datetime
 class Settings:
     """The root of the configuration."""
 
-    name: str = key("arena", "Name of the arena, shown in reports.", min_len(1))
+    name: str = key("arena", "Name of the arena, shown in reports.", min_len(1), _name)
     start: datetime.date = key(attrs.NOTHING, "First day, YYYY-MM-DD (UTC).")
     end: datetime.date = key(attrs.NOTHING, "Last day, inclusive, YYYY-MM-DD (UTC); after `start`.", _after_start)
     seed: int = key(1, "Seed of all randomness.", ge(0))

@@ -15,6 +15,8 @@ from treasury_arena.errors import ConfigError, DataError, ValidationError, neare
 RAY = 10**27
 ONE = 10**18
 SECONDS_PER_YEAR = 31_536_000
+#: Parameters that are a share of what is traded.
+SHARES = frozenset({"fee", "half_spread", "impact", "swap_fee"})
 
 
 def ceil_div(above: int, below: int) -> int:
@@ -126,5 +128,9 @@ def _parameters(spec: MarketSpec, model: PositionModel) -> dict[str, float]:
             )
         if not 0.0 <= value < float("inf"):
             raise ConfigError(f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least 0")
+        if name in SHARES and value >= 1.0:
+            raise ConfigError(
+                f"market {spec.name!r}: params.{name} = {value:g} is a share of the trade; expected less than 1"
+            )
         params[name] = float(value)
     return params

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from treasury_arena.contracts.fitness import FAILED_SCORE, FitnessFunction
 from treasury_arena.contracts.records import RecordBatch
 from treasury_arena.errors import ConfigError, PluginError
+from treasury_arena.isolation import calling
 
 
 def _checked_terms(owner: Composite, attribute: attrs.Attribute[object], terms: object) -> None:
@@ -51,7 +52,8 @@ class Composite(FitnessFunction):
 
 
 def _checked_scores(function: FitnessFunction, records: RecordBatch) -> NDArray[np.float64]:
-    scores = np.asarray(function.score(records), dtype=np.float64)
+    with calling(f"fitness {function.name!r}"):
+        scores = np.asarray(function.score(records), dtype=np.float64)
     if scores.shape != (records.agents,):
         raise PluginError(
             f"fitness {function.name!r} returned scores of shape {scores.shape}; expected ({records.agents},)"

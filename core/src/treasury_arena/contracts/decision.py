@@ -18,6 +18,8 @@ SHARE_LOW = -1e-9
 """A share below this fails the target; a rounding error above it is read as 0."""
 SHARES_HIGH = 1.0 + 1e-6
 """Shares that sum to more than this fail the target."""
+LIMIT_TOLERANCE = 0.01
+"""A held share this far beyond its limit (of equity) is traded back, whatever the band: less is noise of an hour's prices."""
 DRIFT_HIGH = 1e300
 """A drift from here on (infinite, NaN) never trades."""
 FLOAT_MAX = 1.7976931348623157e308
@@ -122,6 +124,26 @@ def clip_target(
     return tuple(cut)
 
 
+def asked_shares(shares: Sequence[float], held: Sequence[float], band: float) -> Sequence[float]:
+    """What an agent asks for: its target's shares, or what it holds (shares of equity) when it says HOLD."""
+    return held if band > DRIFT_HIGH else shares
+
+
+def beyond_limits(held: Sequence[float], limits: Sequence[float], coins: Sequence[bool], coin_limit: float) -> float:
+    """How far the held shares lie beyond a limit, 0 when none does: the farthest role, or the coin roles together.
+
+    All sequences run over the strategy's roles in their order.
+    """
+    over = 0.0
+    for share, limit in zip(held, limits, strict=True):
+        over = share - limit if share - limit > over else over
+    together = [share for share, coin in zip(held, coins, strict=True) if coin]
+    if together:
+        more = _sum(together) - coin_limit
+        over = more if more > over else over
+    return over
+
+
 def _sum(values: Sequence[float]) -> float:
     """Left to right, as the kernels add."""
     total = values[0]
@@ -130,15 +152,18 @@ def _sum(values: Sequence[float]) -> float:
     return total
 
 
-def wants_trade(shares: Sequence[float], values: Sequence[float], equity: float, band: float) -> bool:
-    """Whether the summed drift between clipped shares and position values exceeds the band.
+def wants_trade(
+    shares: Sequence[float], values: Sequence[float], equity: float, band: float, over: float = 0.0
+) -> bool:
+    """Whether the summed drift between clipped shares and position values exceeds the band, or what is held its limits.
 
     Args:
         shares, values: per role; shares of equity and USD.
         equity: USD; an agent without positive equity never trades.
         band: share of equity, HOLD or FORCE.
+        over: how far what is held lies beyond its limits (`beyond_limits`); past `LIMIT_TOLERANCE` no band holds it.
     """
     drift = 0.0
     for share, value in zip(shares, values, strict=True):
         drift += abs(share * equity - value)
-    return drift > band * equity and drift < DRIFT_HIGH and equity > 0.0
+    return (drift > band * equity or over > LIMIT_TOLERANCE) and drift < DRIFT_HIGH and equity > 0.0

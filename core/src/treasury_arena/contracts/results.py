@@ -8,13 +8,21 @@ import attrs
 import pandas as pd
 
 
+class Curves(pd.DataFrame):
+    """A DataFrame that may also be called, which gives the same data: `result.curves` was `result.curves()` once."""
+
+    def __call__(self, *_: object) -> pd.DataFrame:
+        return pd.DataFrame(self)
+
+
 @attrs.frozen(eq=False)
 class RunResult:
     """Everything a run says at its end. Money is decimal text of the base asset; shares and returns are fractions.
 
     Attributes:
         run_id, name, profile, seed, digest, start, end: identity; dates are ``YYYY-MM-DD``, `end` the last whole day.
-        capital: ``initial, final, reserve, proving, arena, available, allocated, costs, idle_cost`` as decimal text.
+        capital: ``initial, final, reserve, proving, arena, available, allocated, costs, idle_cost`` as decimal text, and
+            ``reserve_lent``, the part of the reserve that is lent, where the configuration lends it.
         treasury: metrics of the whole treasury: ``return, annual_return, sharpe, excess_sharpe, sortino, volatility,
             max_drawdown, win_rate`` (fractions; drawdown negative).
         managed: the same metrics for the pools without the reserve.
@@ -34,6 +42,9 @@ class RunResult:
         data: facts on the data source.
         timings: ``seconds, agent_steps, agent_steps_per_second, search_seconds, live_seconds, store_seconds, events,
             peak_memory_mib``.
+        stops: emergency stops that held during the run, dicts ``level, start, end, operator, reason, released_by,
+            release_reason, refused``; None where it does not apply (see `treasury_arena.arena.incidents`).
+        failures: why agents' own code failed, dicts ``reason, deaths``, the most frequent first.
     """
 
     run_id: str
@@ -56,16 +67,23 @@ class RunResult:
     cycles: list[dict[str, Any]]
     data: dict[str, str]
     timings: dict[str, float]
+    stops: list[dict[str, Any]] = attrs.field(factory=list)
+    failures: list[dict[str, Any]] = attrs.field(factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict with a schema number."""
         return {"schema": 1, **attrs.asdict(self)}
 
-    def curves(self) -> pd.DataFrame:
-        """Treasury and benchmarks in USD, one row a day (`.plot()` draws it)."""
+    @property
+    def curves(self) -> Curves:
+        """Treasury and benchmarks in USD, one row a day."""
         names = ["treasury", *self.benchmarks]
         index = pd.DatetimeIndex(pd.to_datetime(self.series["dates"], utc=True), name="date")
-        return pd.DataFrame({name: self.series[name] for name in names}, index=index)
+        return Curves({name: self.series[name] for name in names}, index=index)
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the curves with pandas' plotting; returns the axes."""
+        return self.curves.plot(**options)
 
     def allocation(self) -> pd.DataFrame:
         """Where the capital was, in USD, one row a day."""

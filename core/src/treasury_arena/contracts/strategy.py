@@ -20,7 +20,7 @@ from treasury_arena.errors import PluginError, nearest
 __all__ = ["FORCE", "HOLD", "Choice", "Column", "Integer", "Real", "Role", "Strategy"]
 
 HOLD = float("inf")
-"""Target.band: never trade this step."""
+"""Target.band: keep what is held this step; only what has drifted beyond the agent's limits is traded back to them."""
 FORCE = -1.0
 """Target.band: trade now, whatever the drift."""
 
@@ -64,7 +64,8 @@ class Strategy:
         features: NamedTuple, every field ``Annotated[float, Column(...)]``.
         book: NamedTuple of what it wants to see: ``equity, cash, drawdown, step, <role>`` (USD), ``<role>_<view>``.
         target: NamedTuple with ``<role>`` for every role, ``<role>_<control>`` where the position has controls, and ``band``:
-            trade when the summed drift exceeds ``band * equity``; HOLD never, FORCE now.
+            trade when the summed drift exceeds ``band * equity``; HOLD never, FORCE now. What is held more than 1% of equity
+            beyond the agent's limits is traded back whatever the band.
         state: NamedTuple of float with opening values as defaults (recursive indicators), possibly empty of fields.
         decide: the decision function.
         summary: one line for lists and reports.
@@ -113,3 +114,16 @@ class Strategy:
     def columns(self) -> dict[str, Column]:
         """Feature name -> its Column."""
         return metadata(self.features)
+
+    @property
+    def longest_window(self) -> int:
+        """Rows that its longest feature looks back."""
+        genes, longest = metadata(self.genes), 1
+        for column in self.columns.values():
+            if isinstance(column.window, str):
+                gene = genes[column.window]
+                assert isinstance(gene, Choice)
+                longest = max(longest, int(max(gene.values)))
+            else:
+                longest = max(longest, column.window)
+        return longest

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from treasury_arena.domain.frame import FloatArray, MarketFrame
+from treasury_arena.domain.frame import FloatArray
 from treasury_arena.domain.statistics import checked_curve
 from treasury_arena.domain.verdict import Verdict, verdict
 
@@ -21,7 +21,6 @@ __all__ = [
     "Verdict",
     "equal_weight_index",
     "hold",
-    "lend_everything",
     "lending_index",
     "passive_mean_weight",
     "sixty_forty",
@@ -51,26 +50,6 @@ def lending_index(rates: ArrayLike, step_seconds: int) -> FloatArray:
         row = int(np.flatnonzero(growth <= 0.0)[0]) + 1
         raise ValueError(f"the lending rate {values[row]} at row {row} loses everything within one step")
     return np.concatenate([[1.0], np.cumprod(growth)])
-
-
-def lend_everything(
-    frame: MarketFrame, rates: Sequence[str], capital: float = 1.0, start: int = 0, days: int | None = None
-) -> FloatArray:
-    """Lend the capital in equal parts at the named markets from row `start` on, each part left to compound.
-
-    Args:
-        frame: history on a grid that divides a day.
-        rates: names of lending rate columns, at least one.
-        capital: USD at `start`.
-        start: first row.
-        days: length of the curve less one; by default every whole day to the frame's end.
-    """
-    if not rates:
-        raise ValueError("lending everything needs at least one lending rate column")
-    dollar: FloatArray = np.mean(
-        [_daily(lending_index(frame[name][start:], frame.step_seconds), frame, days) for name in rates], axis=0
-    )
-    return np.asarray(_positive(capital) * dollar, dtype=np.float64)
 
 
 def hold(prices: ArrayLike, capital: float = 1.0) -> FloatArray:
@@ -135,17 +114,6 @@ def weekly_weights_index(
 def _weekly(weight: float, risky: FloatArray, lending: ArrayLike, capital: float) -> FloatArray:
     days = range(0, len(risky), DAYS_PER_WEEK)
     return weekly_weights_index(np.full(len(days), weight), days, risky, lending, capital)
-
-
-def _daily(values: FloatArray, frame: MarketFrame, days: int | None) -> FloatArray:
-    if frame.steps_per_day < 1 or 86_400 % frame.step_seconds:
-        raise ValueError(f"a grid of {frame.step_seconds} s does not divide a day")
-    daily = values[:: frame.steps_per_day]
-    if days is None:
-        return daily
-    if not 0 <= days < len(daily):
-        raise ValueError(f"the market data hold {len(daily) - 1} whole days from there on, not {days}")
-    return daily[: days + 1]
 
 
 def _index(values: ArrayLike) -> FloatArray:

@@ -15,6 +15,9 @@ from treasury_arena.errors import DataError, nearest
 
 FloatArray = NDArray[np.float64]
 
+#: Largest believable change of a price within one row, as a logarithm (a hundredfold).
+LOG_JUMP_MAX = float(np.log(100.0))
+
 
 @attrs.frozen
 class Window:
@@ -114,3 +117,15 @@ class MarketFrame:
     def until(self, row: int) -> MarketFrame:
         """All rows up to and including `row`: what may be known at its time."""
         return self.slice(0, row + 1)
+
+
+def check_jumps(frame: MarketFrame, column: str) -> None:
+    """Raise DataError, naming the time, when a column of prices jumps as no market does."""
+    prices = frame[column]
+    jumps = np.abs(np.diff(np.log(np.maximum(prices, 1e-300))))
+    if jumps.size and jumps.max() > LOG_JUMP_MAX:
+        row = int(jumps.argmax()) + 1
+        raise DataError(
+            f"column {column!r} goes from {prices[row - 1]:g} to {prices[row]:g} within one row at {frame.time(row)}: no "
+            f"price moves by more than {np.exp(LOG_JUMP_MAX):.0f} times in {frame.step_seconds} s"
+        )

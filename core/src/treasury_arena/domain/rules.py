@@ -39,7 +39,23 @@ class Rules:
     simulation_fitness_min: float | None = _threshold("To proving: the owner's fitness must exceed this.")
     simulation_sharpe_min: float | None = _threshold("To proving: annual Sharpe ratio against 0 must exceed this.")
     simulation_floored_min: float | None = _threshold("To proving: floored Sharpe over lending must exceed this.")
-    simulation_psr_min: float | None = _threshold("To proving: probabilistic Sharpe ratio at least this.", *_FRACTION)
+    simulation_psr_min: float | None = _threshold(
+        "To proving: probability that the Sharpe ratio over lending is above 0, at least this.", *_FRACTION
+    )
+    simulation_psr_zero_min: float | None = _threshold(
+        "To proving: probability that the Sharpe ratio against 0 (not over lending) is above 0, at least this.",
+        *_FRACTION,
+    )
+    simulation_deflated_min: float | None = _threshold(
+        "To proving: deflated Sharpe ratio at least this: the probability that the record beats the best of as many lucky "
+        "trials.",
+        *_FRACTION,
+    )
+    simulation_pbo_max: float | None = _threshold(
+        "To proving: probability of backtest overfitting of the search that bred the agent at most this; an agent that no "
+        "search bred does not pass.",
+        *_FRACTION,
+    )
     simulation_win_rate_min: float | None = _threshold(
         "To proving: share of winning days must exceed this.", *_FRACTION
     )
@@ -70,7 +86,7 @@ class Rules:
         "Death: the owner's fitness below this, together with `death_losing_days`."
     )
     death_losing_days: int = _number("Death: losing days in a row that count.", 30, attrs.validators.ge(1))
-    death_drawdown: float | None = _threshold("Death: drawdown beyond this.", *_FRACTION)
+    death_drawdown: float | None = _threshold("Death: drawdown at or beyond this.", *_FRACTION)
     death_return_age_days: int | None = _threshold(
         "Death: negative total return at this age in days, or older.", attrs.validators.ge(1)
     )
@@ -114,7 +130,9 @@ class Rules:
     share_cap: bool = _switch("M5: cap one agent at `agent_share_max` of the pool.")
     ramp: bool = _switch("M6: grow from proving to the arena over cycles, each within `growth_max`.")
     proving_limit: bool = _switch("M7: at most `proving_days_max` days in proving.")
-    refuse_clones: bool = _switch("M8: no birth that equals a living agent in genome or behaviour.")
+    refuse_clones: bool = _switch(
+        "M8: no birth that equals a living agent in genome, or in behaviour on the training window, of whatever strategy."
+    )
     stagger_births: bool = _switch("M9: stagger the first births over cycles.")
 
     def __attrs_post_init__(self) -> None:
@@ -150,6 +168,7 @@ PROFILES: dict[str, Rules] = {
         simulation_fitness_min=2.0,
         simulation_sharpe_min=1.5,
         simulation_win_rate_min=0.60,
+        simulation_psr_zero_min=0.95,
         simulation_drawdown_max=0.20,
         arena_return_min=0.0,
         arena_fitness_min=2.0,

@@ -45,7 +45,7 @@ class AgentSpawned:
     genome: list[float]
     genes: dict[str, float]
     parents: list[str]
-    replaces: str | None
+    replaces: str | None  # the ended agent of its strategy whose place it takes
     training: dict[str, float]  # score, sharpe, total_return, coin_share on the training window
     origin: str  # search, seed, manual or mutation
 
@@ -56,7 +56,9 @@ class PerformanceRecorded:
 
     cycle: int
     days: int
-    metrics: dict[str, float]  # fitness, sharpe, floored_sharpe, psr, total_return, max_drawdown, win_rate, coin_share
+    metrics: dict[
+        str, float
+    ]  # fitness, sharpe, floored_sharpe, psr, psr_zero, total_return, max_drawdown, win_rate, coin_share
     label: str  # "", "lender"
 
 

@@ -8,6 +8,7 @@ from treasury_arena.contracts.genes import REAL, FloatArray, GeneSpace, IntArray
 from treasury_arena.errors import PluginError
 from treasury_arena.evolution.archive import Tried
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
+from treasury_arena.isolation import calling
 
 _REPEAT_MUTATIONS = 3
 
@@ -31,7 +32,8 @@ def breed(
     Raises:
         PluginError: an operator returned indices or genomes that its contract does not allow.
     """
-    chosen = operators.selection.select(scores, 2 * count, rng)
+    with calling(f"selection {operators.selection.name!r}"):
+        chosen = np.asarray(operators.selection.select(scores, 2 * count, rng))
     if chosen.shape != (2 * count,) or ((chosen < 0) | (chosen >= scores.size)).any():
         raise PluginError(
             f"selection {operators.selection.name!r} must return {2 * count} indices below {scores.size}, "
@@ -40,7 +42,8 @@ def breed(
     first, second = chosen[:count], chosen[count:]
     crossed = np.flatnonzero(rng.random(count) < settings.crossover_rate)
     children = genomes[first]
-    bred = operators.crossover.cross(children[crossed], genomes[second[crossed]], space, rng)
+    with calling(f"crossover {operators.crossover.name!r}"):
+        bred = np.asarray(operators.crossover.cross(children[crossed], genomes[second[crossed]], space, rng))
     _check(bred, crossed.size, space, f"crossover {operators.crossover.name!r}")
     children[crossed] = bred
     children = _mutated(children, space, operators, rng)
@@ -55,7 +58,9 @@ def breed(
 
 
 def _mutated(genomes: FloatArray, space: GeneSpace, operators: OperatorSet, rng: np.random.Generator) -> FloatArray:
-    out = operators.mutation.mutate(genomes, space, rng) + 0.0  # no negative zeros: equal genomes have equal bits
+    with calling(f"mutation {operators.mutation.name!r}"):
+        # No negative zeros: equal genomes have equal bits.
+        out = np.asarray(operators.mutation.mutate(genomes, space, rng)) + 0.0
     _check(out, genomes.shape[0], space, f"mutation {operators.mutation.name!r}")
     return out
 

@@ -1,11 +1,12 @@
-"""Names of ledger accounts. Only these functions spell them."""
+"""Names of ledger accounts. Only this module spells them; `treasury_arena.events.postings` knows their shapes."""
 
 from __future__ import annotations
 
 from treasury_arena.events.postings import check_account
 
 TREASURY_RESERVE = "treasury:reserve"
-TREASURY_RESERVE_LENT = "treasury:reserve:lent"
+DUST = "treasury:dust"
+"""Remainders too small to be sold."""
 GAS = "gas"
 
 
@@ -19,9 +20,9 @@ def pool(name: str) -> str:
     return _checked(f"pool:{name}")
 
 
-def pool_lent(name: str) -> str:
-    """What a pool has lent out: ``pool:<name>:lent``."""
-    return _checked(f"pool:{name}:lent")
+def lent(cash: str) -> str:
+    """What the pool or the treasury with this account of cash has lent out: ``pool:<name>:lent``."""
+    return _checked(f"{cash}:lent")
 
 
 def agent_available(agent_id: str) -> str:

@@ -16,13 +16,13 @@ from packaging.utils import canonicalize_name
 
 import treasury_arena
 from treasury_arena.errors import nearest
+from treasury_arena.isolation import describe
 from treasury_arena.markers import ENTRY_POINT_GROUP
-from treasury_arena.registry.report import PluginReport, describe
+from treasury_arena.registry.report import IN_PROCESS, PluginReport, way_out
 
 CORE = "treasury-arena-core"
 #: Names of the plugins to load, separated by commas; unset loads all that are installed.
 PLUGINS_VARIABLE = "TREASURY_ARENA_PLUGINS"
-IN_PROCESS = "(in process)"
 
 
 @attrs.frozen
@@ -84,7 +84,10 @@ def discover(only: Iterable[str] | None, extra: Mapping[str, object]) -> tuple[l
         rivals = [other.distribution for other in found if other is not candidate and other.name == candidate.name]
         if rivals:
             rejected.append(
-                candidate.rejected(f"the name {candidate.name!r} is also claimed by {', '.join(sorted(rivals))}")
+                candidate.rejected(
+                    f"the name {candidate.name!r} is also claimed by {', '.join(sorted(rivals))}, and no claim is preferred; "
+                    + way_out([candidate.distribution, *rivals])
+                )
             )
         elif (reason := candidate.misfit()) is not None:
             rejected.append(candidate.rejected(reason))

@@ -14,11 +14,12 @@ import pluggy
 
 from treasury_arena import hookspecs
 from treasury_arena.errors import PluginError, nearest
+from treasury_arena.isolation import describe
 from treasury_arena.markers import PROJECT
 from treasury_arena.registry.discovery import Candidate, discover
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.offers import KINDS, MODELS, Kind, Offer, read_offers
-from treasury_arena.registry.report import PluginReport, describe
+from treasury_arena.registry.report import PluginReport, way_out
 
 #: Set to 1, every hook call is told on standard error.
 TRACE_VARIABLE = "TREASURY_ARENA_TRACE"
@@ -104,9 +105,11 @@ def _merge(loaded: list[_Loaded], rejected: list[PluginReport]) -> Registry:
         if len(claimants) == 1:
             tables.setdefault(plural, {})[name] = claimants[0][2]
         else:
-            rivals = ", ".join(one.candidate.name for one, _, _ in claimants)
+            plugins = [one.candidate for one, _, _ in claimants]
+            rivals = ", ".join(f"{one.name} of {one.distribution} {one.version}".rstrip() for one in plugins)
             refused[plural, name] = (
-                f"{claimants[0][1].singular} {name!r} is refused: more than one claim to that name (plugins {rivals})"
+                f"{claimants[0][1].singular} {name!r} is refused: more than one claim to that name (plugins {rivals}), and "
+                f"no claim is preferred; {way_out(one.distribution for one in plugins)}"
             )
     reports = [*rejected, *(_accepted(one, refused) for one in loaded)]
     reports.sort(key=lambda report: (report.name, report.distribution))

@@ -1,16 +1,14 @@
-"""What is known about one plugin, and how a plugin's own failure is put in one sentence."""
+"""What is known about one plugin."""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import attrs
 
-from treasury_arena.errors import TreasuryArenaError
-
-_MESSAGE_MAX = 300
+#: Stands for the distribution of a plugin that was handed in as an object.
+IN_PROCESS = "(in process)"
 
 
 @attrs.frozen
@@ -40,21 +38,7 @@ class PluginReport:
         }
 
 
-def describe(error: BaseException, package: str) -> str:
-    """`Type: message (file:line)` of a plugin's failure; the line is the deepest one inside `package`."""
-    try:
-        lines = str(error).strip().splitlines()
-    except Exception as second:  # a hostile exception must not take the loader down
-        lines = [f"its message cannot be shown ({type(second).__name__})"]
-    message = lines[0][:_MESSAGE_MAX] if lines else ""
-    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    if isinstance(error, TreasuryArenaError):
-        text = message
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{type(error).__name__}: {error.msg} ({error.filename}:{error.lineno})"
-    place = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.split(".")[0] == package:
-            place = f" ({frame.f_code.co_filename}:{line})"
-    return text + place
+def way_out(distributions: Iterable[str]) -> str:
+    """What ends a quarrel over a name, for the person who sees it: which distributions to choose from."""
+    commands = [f"`pip uninstall {name}`" for name in sorted(set(distributions)) if name and name != IN_PROCESS]
+    return f"uninstall the one you do not want: {' or '.join(commands)}" if commands else "hand in one of them only"

@@ -1,4 +1,4 @@
-"""ThreadExecutor: maps work over threads; compiled kernels run side by side because they release the lock."""
+"""ThreadExecutor maps work over threads: compiled kernels run side by side, they release the lock. And a guard for others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from treasury_arena.contracts.runtime import Executor
 from treasury_arena.errors import ValidationError
+from treasury_arena.isolation import calling
 
 Item = TypeVar("Item")
 Out = TypeVar("Out")
@@ -32,3 +33,20 @@ class ThreadExecutor(Executor):
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+class GuardedExecutor(Executor):
+    """An executor of a plugin, named in whatever it raises beyond the house's own errors."""
+
+    def __init__(self, name: str, factory: Callable[[int], Executor], workers: int) -> None:
+        self.name = name
+        with calling(f"executor {name!r}"):
+            self._inner = factory(workers)
+
+    def map(self, function: Callable[[Item], Out], items: Iterable[Item]) -> list[Out]:
+        with calling(f"executor {self.name!r}"):
+            return list(self._inner.map(function, items))
+
+    def close(self) -> None:
+        with calling(f"executor {self.name!r}"):
+            self._inner.close()

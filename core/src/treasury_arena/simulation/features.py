@@ -8,7 +8,7 @@ rows there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -16,10 +16,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from treasury_arena.errors import PluginError, nearest
+from treasury_arena.isolation import calling
 
 FloatArray = NDArray[np.float64]
 FeatureFunction = Callable[[FloatArray, int], FloatArray]
 
+#: Cuts beside the obvious ones.
+MORE_CUTS = 8
+#: What the last rows are multiplied with to make a past whose future is another one.
+POISON = 1.25
 #: A rolling deviation below this share of the rolling mean is rounding noise and counts as zero.
 NOISE = 1e-12
 
@@ -156,7 +161,8 @@ def feature_function(kind: str | FeatureFunction, where: str) -> FeatureFunction
 
 def evaluate(function: FeatureFunction, column: FloatArray, window: int, where: str) -> FloatArray:
     """Call a feature function on a copy; raises PluginError for a wrong shape or a value that is not finite."""
-    out = np.asarray(function(column.copy(), window), dtype=np.float64)
+    with calling(where):
+        out = np.array(function(column.copy(), window), dtype=np.float64)
     if out.shape != column.shape:
         raise PluginError(f"{where}: gave shape {out.shape} for a column of shape {column.shape}")
     bad = np.flatnonzero(~np.isfinite(out))
@@ -167,25 +173,49 @@ def evaluate(function: FeatureFunction, column: FloatArray, window: int, where: 
     return out
 
 
-def check_causal(function: FeatureFunction, column: FloatArray, window: int, where: str = "feature") -> None:
+def check_causal(
+    function: FeatureFunction, column: FloatArray, windows: int | Sequence[int], where: str = "feature"
+) -> list[FloatArray]:
     """Compare a feature of prefixes with the prefix of the feature, bit for bit, at several cuts.
+
+    A function may remember what it was called with. So nothing is asked that could teach it more than the call itself may
+    know: the prefixes first, the shortest of all windows before any longer one, then a copy whose last rows are others, and
+    the whole column last.
 
     Args:
         function: the feature function.
         column: shape (T,), finite.
-        window: rows.
+        windows: rows, one window or several.
         where: names strategy and feature in the error.
 
+    Returns the whole column's feature for each window, with nothing asked after it that it could have foreseen.
     Raises PluginError when rows up to a cut change with data after it, or a result is not finite or of another length.
     """
-    whole = evaluate(function, column, window, where)
+    spans = (windows,) if isinstance(windows, int) else tuple(windows)
     rows = column.size
-    cuts = {1, 2, 3, window, window + 1, rows // 3, rows // 2, (2 * rows) // 3, rows - 2, rows - 1}
-    for cut in sorted(cut for cut in cuts if 1 <= cut < rows):
-        part = evaluate(function, column[:cut], window, where)
-        differs = np.flatnonzero(part.view(np.int64) != np.ascontiguousarray(whole[:cut]).view(np.int64))
-        if differs.size:
-            raise PluginError(
-                f"{where}: row {differs[0]} with window {window} is {whole[differs[0]]} over {rows} rows, "
-                f"but {part[differs[0]]} when only the first {cut} are known: the feature looks ahead"
-            )
+    marks = {1, 2, 3, rows // 3, rows // 2, (2 * rows) // 3, rows - 2, rows - 1}
+    marks |= {int(rows * (0.618034 * step % 1.0)) for step in range(1, MORE_CUTS + 1)}  # spread, and no round shares
+    cuts = sorted(cut for cut in marks.union(spans, (span + 1 for span in spans)) if 1 <= cut < rows)
+    parts = [(cut, span, evaluate(function, column[:cut], span, where)) for cut in cuts for span in spans]
+    # Other rows after the middle: who remembers the longest column remembers these when asked for the real ones.
+    middle = max(1, rows // 2)
+    other = np.concatenate([column[:middle], column[middle:][::-1] * POISON])
+    poisoned = [evaluate(function, other, span, where) for span in spans]
+    whole = {span: evaluate(function, column, span, where) for span in spans}
+    again = {span: evaluate(function, column, span, where) for span in spans}
+    parts += [(middle, span, result[:middle]) for span, result in zip(spans, poisoned, strict=True)]
+    parts += [(rows, span, again[span]) for span in spans]
+    for cut, window, part in parts:
+        _compare(part, whole[window], cut, window, where)
+    return [whole[span] for span in spans]
+
+
+def _compare(part: FloatArray, known: FloatArray, cut: int, window: int, where: str) -> None:
+    """Raise PluginError unless the first `cut` rows are the same, bit for bit."""
+    rows, whole = known.size, np.ascontiguousarray(known)
+    differs = np.flatnonzero(np.ascontiguousarray(part).view(np.int64) != whole[:cut].view(np.int64))
+    if differs.size:
+        raise PluginError(
+            f"{where}: row {differs[0]} with window {window} is {whole[differs[0]]} over {rows} rows, "
+            f"but {part[differs[0]]} when only the first {cut} are known: the feature looks ahead"
+        )

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from treasury_arena.contracts.decision import (
+    asked_shares,
+    beyond_limits,
     build_book,
     build_genes,
     build_params,
@@ -136,9 +138,11 @@ class Interpreter:
         if check_target(self.strategy, self.target) is not None or not math.isfinite(self.equity):
             self.failed_row = row
             return
-        shares = [getattr(self.target, role) for role in self.models]
+        held = [value * self.inverse for value in values]
+        shares = asked_shares([getattr(self.target, role) for role in self.models], held, self.target.band)
         self.shares = clip_target(shares, self.limits, self.coins, self.coin_limit)
-        self.pending = wants_trade(self.shares, values, self.equity, self.target.band)
+        over = beyond_limits(held, self.limits, self.coins, self.coin_limit)
+        self.pending = wants_trade(self.shares, values, self.equity, self.target.band, over)
 
     def _settle(self, rows: Mapping[str, Any]) -> None:
         self.pending = False

@@ -167,7 +167,8 @@ class Kernel:
 
         At each row from its start on an agent settles the target it decided at the row before (sales first, purchases
         scaled to its cash), is valued, decides, and accrues towards the next row. A decided target is cut to `limits`,
-        then its coin roles together to `coin_limit`; what is cut goes to the first role that is not a coin's. Results do not
+        then its coin roles together to `coin_limit`; what is cut goes to the first role that is not a coin's. What prices have
+        carried beyond these limits is traded back whatever the band (past `decision.LIMIT_TOLERANCE`). Results do not
         depend on `workers`, `kind` or the agents' order.
 
         Args:
@@ -228,9 +229,6 @@ class Kernel:
     ) -> None:
         entry = self._entry(kind)
         params = [value for role in self.layout.roles for value in build_params(self.models[role], self.specs[role])]
-        coins = [1.0 if self.specs[role].coin else 0.0 for role in self.layout.roles]
-        if 0.0 in coins:
-            coins[coins.index(0.0)] = -1.0  # the refuge: the first role that is not a coin's
         picks = self._picks(tables, run.genomes)
         state, index = _scratch(len(self.layout.rows), max(1, len(self.layout.gathered)))
         arguments = (
@@ -241,7 +239,6 @@ class Kernel:
                 tables.market_columns,
                 tables.feature_columns,
                 np.array(params or [0.0]),
-                np.array(coins),
             ),
             *(run.cash, run.starts, run.limits, run.coin_limit, run.low, run.high, run.sample, *span),
             *(state, index, raw, curve),
@@ -280,7 +277,6 @@ def empty_arguments(roles: int, genes: int, rows: int, gathered: int) -> tuple[A
             np.zeros((0, gathered), dtype=np.int64),
             whole,
             whole,
-            floats,
             floats,
         ),
         *(none, np.zeros(0, dtype=np.int64), np.zeros((0, roles)), none, 0, 1, 1, 0, 0),
@@ -334,6 +330,6 @@ def prepare(
     numba is not imported: that happens at the first run.
     """
     check_wiring(strategy, models, specs)
-    layout = Layout(strategy, dict(models))
+    layout = Layout(strategy, dict(models), tuple(specs[role].coin for role in strategy.roles))
     check_functions(layout.functions)
     return Kernel(strategy, dict(models), dict(specs), layout, generate(layout, cache))

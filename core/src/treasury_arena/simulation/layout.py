@@ -51,10 +51,14 @@ class Function:
 
 @attrs.frozen(eq=False)
 class Layout:
-    """Positions derived from a strategy and the models of its roles; contains no market, parameter or bound."""
+    """Positions derived from a strategy and the models of its roles; contains no parameter or bound.
+
+    Of the markets only this: `coins` holds, per role, whether its market is a coin's; only writing a module needs it.
+    """
 
     strategy: Strategy
     models: Mapping[str, PositionModel]
+    coins: tuple[bool, ...] = ()
 
     @property
     def roles(self) -> tuple[str, ...]:

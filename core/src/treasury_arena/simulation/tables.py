@@ -89,6 +89,5 @@ def _compute(column: Column, data: FloatArray, windows: tuple[int, ...], where: 
         row = int(np.argmin(data))
         raise DataError(f"{where}: {column.kind!r} takes a logarithm, but the column is {data[row]} at row {row}")
     if callable(column.kind):
-        for window in windows:
-            check_causal(function, data, window, where)
+        return check_causal(function, data, windows, where)
     return [evaluate(function, data, window, where) for window in windows]

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from treasury_arena.contracts.decision import DRIFT_HIGH, FLOAT_MAX, SHARE_LOW, SHARES_HIGH
+from treasury_arena.contracts.decision import DRIFT_HIGH, FLOAT_MAX, LIMIT_TOLERANCE, SHARE_LOW, SHARES_HIGH
 from treasury_arena.simulation.layout import LANES, OUTPUT, Layout
 
 Lines = list[str]
 Reference = Callable[[str], str]
 
-SHARED = "mk, nm, ft, nf, genome, picks, mcol, fcol, prm, coin, cash0, starts, limits, coin_limit, low, high, sample"
+SHARED = "mk, nm, ft, nf, genome, picks, mcol, fcol, prm, cash0, starts, limits, coin_limit, low, high, sample"
 ARGUMENTS = f"{SHARED}, first, last, st, ix, out, curve"
 
 
@@ -220,17 +220,21 @@ class Writer:
         checks += [f"(t.{role} >= {SHARE_LOW!r})" for _, role, _ in self.positions]
         checks += [f"(abs(t.{k}) <= {FLOAT_MAX!r})" for k in controls]
         lines += [f"valid = {' & '.join(checks)}"]
+        lines += [f"holds = t.band > {DRIFT_HIGH!r}", "over = 0.0"]
         for i, role, _ in self.positions:
-            lines += [f"a{i} = 0.0 if t.{role} < 0.0 else t.{role}", f"limit = {ref(f'LIMIT{i}')}"]
+            lines += [f"limit = {ref(f'LIMIT{i}')}", f"more = h{i} - limit", "over = more if more > over else over"]
+            lines += [f"a{i} = h{i} if holds else t.{role}", f"a{i} = 0.0 if a{i} < 0.0 else a{i}"]
             lines += [f"w{i} = limit if a{i} > limit else a{i}"]
-        lines += [f"coins = {self._sum('(w{i} if k{i} else 0.0)')}", f"coin_cap = {ref('COIN_LIMIT')}"]
-        lines += ["scale = coin_cap / coins if coins > coin_cap else 1.0"]
-        lines += [f"w{i} = w{i} * scale if k{i} else w{i}" for i, _, _ in self.positions]
+        coins = [i for i, coin in enumerate(self.layout.coins) if coin]
+        if coins:
+            lines += [f"coin_cap = {ref('COIN_LIMIT')}", f"more = {' + '.join(f'h{i}' for i in coins)} - coin_cap"]
+            lines += ["over = more if more > over else over", f"coins = {' + '.join(f'w{i}' for i in coins)}"]
+            lines += ["scale = coin_cap / coins if coins > coin_cap else 1.0", *(f"w{i} = w{i} * scale" for i in coins)]
         lines += [f"spare = ({self._sum('a{i}')}) - ({self._sum('w{i}')})"]
-        for i, _, _ in self.positions:
-            lines += [f"limit = {ref(f'LIMIT{i}')}", f"more = w{i} + spare"]
-            lines += [f"w{i} = (limit if more > limit else more) if r{i} else w{i}"]
-        trades = f"alive & valid & (drift > t.band * equity) & (drift < {DRIFT_HIGH!r}) & (equity > 0.0)"
+        for i in [i for i, coin in enumerate(self.layout.coins) if not coin][:1]:
+            lines += [f"limit = {ref(f'LIMIT{i}')}", f"more = w{i} + spare", f"w{i} = limit if more > limit else more"]
+        moves = f"((drift > t.band * equity) | (over > {LIMIT_TOLERANCE!r}))"
+        trades = f"alive & valid & {moves} & (drift < {DRIFT_HIGH!r}) & (equity > 0.0)"
         lines += [
             f"drift = {self._sum('abs(w{i} * equity - v{i})')}",
             f"failed = {ref('FAILED')}",
@@ -249,14 +253,9 @@ class Writer:
                 lines += [f"s{i} = accrue{i}(s{i}, n{i}, p{i})", *self._store(i, m.state._fields, ref)]
         return lines
 
-    def _coins(self) -> Lines:
-        """What a role is: its market a coin's (``k``), or the refuge of what is cut from others (``r``)."""
-        coins = [f"k{i} = coin[{i}] > 0.0" for i, _, _ in self.positions]
-        return [*coins, *(f"r{i} = coin[{i}] < 0.0" for i, _, _ in self.positions)]
-
     def _advance(self) -> Lines:
         shared = [n for n in self.features if n not in self.gathered]
-        before = [*self._rows_of("m", "at"), *self._rows_of("n", "nx", accruing=True), *self._params(), *self._coins()]
+        before = [*self._rows_of("m", "at"), *self._rows_of("n", "nx", accruing=True), *self._params()]
         before += [f"shared_{n} = ft[fat + fcol[{self.features[n]}]]" for n in shared]
         step = self._statistics(_lane)
         step += self._decision(
@@ -264,7 +263,7 @@ class Writer:
         )
         return [
             "@inner",
-            "def advance(st, mk, at, nx, mcol, ft, fat, fcol, prm, coin, now):",
+            "def advance(st, mk, at, nx, mcol, ft, fat, fcol, prm, now):",
             *indent(before),
             "    for j in range(LANES):",
             *indent([*step, *self._accrual(_lane)], 2),
@@ -293,7 +292,7 @@ class Writer:
         ]
         loop += ["    settle(st, mk, at, mcol, prm)"]
         loop += ["gather(st, ix, ft, row * nf)"] if self.gathered else []
-        loop += ["advance(st, mk, at, nx, mcol, ft, row * nf, fcol, prm, coin, float(row))", *last]
+        loop += ["advance(st, mk, at, nx, mcol, ft, row * nf, fcol, prm, float(row))", *last]
         body = ["count = LANES if last - begin > LANES else last - begin", "for j in range(LANES):", *indent(lanes)]
         body += ["entering = float(low)", "for row in range(low, high):", *indent(loop), "for j in range(count):"]
         body += indent(["a = begin + j", *self._output(_lane)])
@@ -315,7 +314,7 @@ class Writer:
         return lines
 
     def _run_scalar(self) -> Lines:
-        body = [*self._params(), *self._coins(), "x_CASH0 = cash0[a]", "x_START = float(starts[a])"]
+        body = [*self._params(), "x_CASH0 = cash0[a]", "x_START = float(starts[a])"]
         body += ["x_COIN_LIMIT = coin_limit[a]", *(f"x_LIMIT{i} = limits[a, {i}]" for i, _, _ in self.positions)]
         body += [f"ix_{n} = picks[a, {i}]" for i, n in enumerate(self.gathered)]
         body += [

@@ -1,6 +1,6 @@
 """The store: the only memory. Events are the truth, everything else a projection of them."""
 
-from treasury_arena.store.audit import AuditReport, Finding, audit
+from treasury_arena.store.audit import AuditReport, Finding, audit, prove
 from treasury_arena.store.event_store import EventStore, open_store
 from treasury_arena.store.replay import ReplayReport, compare_projections, rebuild_projections, replay
 
@@ -12,6 +12,7 @@ __all__ = [
     "audit",
     "compare_projections",
     "open_store",
+    "prove",
     "rebuild_projections",
     "replay",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from sqlalchemy.engine import Connection
 
-from treasury_arena.errors import TreasuryArenaError
+from treasury_arena.errors import IntegrityError, TreasuryArenaError
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.events.hashing import GENESIS, digests
@@ -74,6 +74,7 @@ class _Auditor:
         self.checks = dict.fromkeys(CHECKS, 0)
         self.replay = Replay()
         self.last_seq, self.last_hash = 0, GENESIS
+        self.broken_at: int | None = None
 
     def report(self) -> AuditReport:
         lines: Iterator[tuple[Any, ...]] | None = self._pages(schema.CAPITAL_LEDGER)
@@ -117,6 +118,7 @@ class _Auditor:
         found = len(self.findings)
         if seq < 1:
             self._find(_born_as(event_id), "sequence", f"an event has the number {seq}; numbers start at 1")
+            self._break()
             return None
         if seq != expected:
             self._find(min(seq, expected), "sequence", f"event {expected} is missing; the next one is {seq}")
@@ -135,7 +137,14 @@ class _Auditor:
         self.last_seq, self.last_hash = seq, own
         for check in ("sequence", "chain", "event_id", "hash"):
             self.checks[check] += 1
-        return None if len(self.findings) > found else self._meaning(row)
+        if len(self.findings) > found:
+            self._break()
+        return None if self.broken_at is not None else self._meaning(row)
+
+    def _break(self) -> None:
+        """What an event means is known as long as every event before it is: from the first bad one on nothing is folded."""
+        if self.broken_at is None:
+            self.broken_at = min(finding.seq for finding in self.findings)
 
     def _meaning(self, row: tuple[Any, ...]) -> Event | None:
         seq, data = row[0], row[6]
@@ -148,6 +157,7 @@ class _Auditor:
             self.replay.feed(event)
         except (ValueError, TreasuryArenaError) as error:
             self._find(seq, "meaning", f"event {seq}: {error}")
+            self._break()
             return None
         return event
 
@@ -170,7 +180,8 @@ class _Auditor:
             "WHERE e.caused_by IS NOT NULL AND (c.seq IS NULL OR c.seq >= e.seq) ORDER BY e.seq"
         )
         for (seq,) in self.connection.exec_driver_sql(wrong).fetchmany(FINDINGS_MAX):
-            self._find(seq, "cause", f"event {seq} was caused by no earlier event")
+            if self.broken_at is None or seq <= self.broken_at:  # later ones may only miss what was changed
+                self._find(seq, "cause", f"event {seq} was caused by no earlier event")
         self.checks["cause"] = int(
             self.connection.exec_driver_sql("SELECT count(*) FROM events WHERE caused_by IS NOT NULL").scalar() or 0
         )
@@ -235,6 +246,17 @@ def _born_as(event_id: Any) -> int:
         return int(str(event_id)[:10], 16)
     except ValueError:
         return 1
+
+
+def prove(store: EventStore) -> None:
+    """Audit what a run is about to build on; raises IntegrityError with the first finding."""
+    report = audit(store)
+    if not report.ok:
+        first = report.findings[0]
+        raise IntegrityError(
+            f"store {store.database.label} is damaged, and nothing is built on it (event {first.seq}, {first.check}: "
+            f"{first.message}); `arena audit` tells more"
+        )
 
 
 def audit(store: EventStore) -> AuditReport:

@@ -123,7 +123,7 @@ class Database:
         """Turn errors of the database or its driver into one StoreError."""
         try:
             yield
-        except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except (exc.SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
             if not self.sqlite and is_lost(error):
                 self.engine.dispose()
             raise describe(error, self.label) from error

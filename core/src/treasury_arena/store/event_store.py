@@ -99,6 +99,7 @@ class EventStore:
         encoded = encode_drafts(drafts)
         with self._writer, self.database.write() as connection:
             seq, prev_hash = self._last(connection)
+            self._check_noted(connection, seq)
             if expected_seq is not None and seq != expected_seq:
                 raise ConcurrencyError(
                     f"store {self.database.label} is at event {seq}, not {expected_seq}: another writer was first; "
@@ -111,6 +112,15 @@ class EventStore:
             self._project(connection, events)
         return events
 
+    def _check_noted(self, connection: Connection, seq: int) -> None:
+        """Refuse to build on a log that is not as long as the last append left it."""
+        noted = connection.exec_driver_sql("SELECT last_seq FROM arena_state WHERE id = 1").scalar()
+        if (noted or 0) != seq:
+            raise IntegrityError(
+                f"store {self.database.label} ends with event {seq}, its last append with {noted!r}: nothing was written; "
+                "`arena audit` tells more"
+            )
+
     def _check_causes(self, connection: Connection, drafts: Sequence[Draft]) -> None:
         for cause in {draft.caused_by for draft in drafts if isinstance(draft.caused_by, str)}:
             if not self.database.rows(connection, schema.EVENTS, "WHERE event_id = ?", [cause]):
@@ -122,7 +132,7 @@ class EventStore:
             return
         accounts = {line.account for event in moving for transfer in event.transfers for line in transfer.lines}
         held = self.database.rows_of(connection, schema.ACCOUNT_BALANCES, accounts)
-        balances = {(account, asset): int(amount) for account, asset, amount, _ in held}
+        balances = {(account, asset): _amount(account, asset, amount) for account, asset, amount, _ in held}
         moved: dict[tuple[str, str], int] = {}
         for event in moving:
             after = settle(balances, event.transfers)
@@ -181,8 +191,9 @@ class EventStore:
     ) -> Iterator[Event]:
         """Iterate events in order of seq, `after` excluded and `upto` included; `tail` keeps the last so many.
 
-        Each event's hash is proven while reading. Raises IntegrityError naming the first event that was changed, and
-        StoreError for an `event_type` that does not exist.
+        Each event's hash is proven while reading, and that no event is missing; without a filter also that each follows the
+        one before. Raises IntegrityError naming the first event that was changed or is missing, and StoreError for an
+        `event_type` that does not exist.
         """
         if event_type is not None and event_type not in codec.VERSIONS:
             raise StoreError(f"there is no event type {event_type!r}; {nearest(event_type, codec.VERSIONS)}")
@@ -191,34 +202,77 @@ class EventStore:
             if value is not None:
                 where += f" AND {condition}"
                 params.append(value)
+        chained = event_type is None and agent_id is None
         if tail is not None:
-            return self._tail(where, params, after, tail)
-        return self._pages(where, params, after)
+            return self._tail(where, params, after, tail, chained)
+        return self._pages(where, params, after, chained)
 
-    def _pages(self, where: str, params: list[Any], after: int) -> Iterator[Event]:
+    def _pages(self, where: str, params: list[Any], after: int, chained: bool) -> Iterator[Event]:
+        with self.database.read() as connection:
+            self._check_whole(connection)
+            before = self._at(connection, after) if chained else None
         while True:
             with self.database.read() as connection:
                 tail = f"WHERE seq > ?{where} ORDER BY seq LIMIT {PAGE_ROWS}"
                 rows = self.database.rows(connection, schema.EVENTS, tail, [after, *params])
             for row in rows:
-                yield event_of(row)
+                event = event_of(row)
+                if before is not None:
+                    check_next(event, *before)
+                    before = (event.seq, event.hash)
+                yield event
             if len(rows) < PAGE_ROWS:
                 return
             after = rows[-1][0]
 
-    def _tail(self, where: str, params: list[Any], after: int, count: int) -> Iterator[Event]:
+    def _tail(self, where: str, params: list[Any], after: int, count: int, chained: bool) -> Iterator[Event]:
         with self.database.read() as connection:
+            self._check_whole(connection)
             tail = f"WHERE seq > ?{where} ORDER BY seq DESC LIMIT {max(0, int(count))}"
             rows = self.database.rows(connection, schema.EVENTS, tail, [after, *params])
+            before = self._at(connection, rows[-1][0] - 1) if rows and chained else None
         for row in reversed(rows):
-            yield event_of(row)
+            event = event_of(row)
+            if before is not None:
+                check_next(event, *before)
+                before = (event.seq, event.hash)
+            yield event
+
+    def _at(self, connection: Connection, seq: int) -> tuple[int, str] | None:
+        """``(seq, hash)`` of one event; what precedes the first one for 0; None when there is no such event."""
+        if seq <= 0:
+            return 0, GENESIS
+        rows = self.database.rows(connection, schema.EVENTS, "WHERE seq = ?", [seq])
+        return (seq, str(rows[0][-1])) if rows else None
+
+    def _check_whole(self, connection: Connection) -> None:
+        """Raise IntegrityError when events are missing: within the log, or at its end, where books and state go on."""
+        count, last, noted, booked = connection.exec_driver_sql(
+            "SELECT (SELECT count(*) FROM events), (SELECT max(seq) FROM events), "
+            "(SELECT max(last_seq) FROM arena_state), "
+            "(SELECT seq FROM capital_ledger ORDER BY entry DESC LIMIT 1)"
+        ).one()
+        last = last or 0
+        missing = None
+        if count != last:
+            gap = (
+                "SELECT min(e.seq) + 1 FROM (SELECT 0 AS seq UNION ALL SELECT seq FROM events) e "
+                "WHERE e.seq >= 0 AND NOT EXISTS (SELECT 1 FROM events n WHERE n.seq = e.seq + 1)"
+            )
+            missing = connection.exec_driver_sql(gap).scalar()
+        elif any(isinstance(seq, int) and seq > last for seq in (noted, booked)):
+            missing = last + 1
+        if missing is not None:
+            raise IntegrityError(
+                f"event {missing} is missing in store {self.database.label}: its log is not whole; `arena audit` tells more"
+            )
 
     def balance(self, account: str, asset: str) -> int:
         """Base units of `asset` on `account`; 0 for an account never posted to."""
         with self.database.read() as connection:
             tail = "WHERE account = ? AND asset = ?"
             rows = self.database.rows(connection, schema.ACCOUNT_BALANCES, tail, [account, asset])
-        return int(rows[0][2]) if rows else 0
+        return _amount(account, asset, rows[0][2]) if rows else 0
 
     def balances(self, prefix: str = "") -> dict[tuple[str, str], int]:
         """(account, asset) -> base units, for every account that starts with `prefix`, sorted."""
@@ -232,7 +286,16 @@ class EventStore:
             tail = f"WHERE account{collate} >= ? AND account{collate} < ?"
             params = [prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)]
         rows = self.database.rows(connection, schema.ACCOUNT_BALANCES, tail, params)
-        return dict(sorted(((account, asset), int(amount)) for account, asset, amount, _ in rows))
+        return dict(sorted(((account, asset), _amount(account, asset, amount)) for account, asset, amount, _ in rows))
+
+
+def _amount(account: str, asset: str, amount: Any) -> int:
+    try:
+        return int(amount)
+    except (TypeError, ValueError):
+        raise IntegrityError(
+            f"account_balances holds {amount!r} as the {asset} of {account}, which is no number; `arena audit` tells more"
+        ) from None
 
 
 event_row: Callable[[Event], tuple[Any, ...]] = attrgetter(*schema.EVENTS.columns)
@@ -242,7 +305,10 @@ event_row: Callable[[Event], tuple[Any, ...]] = attrgetter(*schema.EVENTS.column
 def event_of(row: Sequence[Any]) -> Event:
     """The event of a stored row; raises IntegrityError when its hash does not seal it or its data cannot be read."""
     seq, event_id, event_type, version, agent_id, timestamp, data, caused_by, prev_hash, own = row
-    proven = digests(seq, event_type, version, agent_id, timestamp, data, caused_by, prev_hash)
+    try:
+        proven = digests(seq, event_type, version, agent_id, timestamp, data, caused_by, prev_hash)
+    except TypeError:  # a column that holds nothing, or a number
+        proven = ("", "")
     if proven != (event_id, own):
         raise IntegrityError(
             f"event {seq} was changed after it was stored (its hash does not fit); `arena audit` tells more"
@@ -254,6 +320,12 @@ def event_of(row: Sequence[Any]) -> Event:
     return Event(
         seq, event_id, event_type, version, agent_id, timestamp, data, caused_by, prev_hash, own, payload, transfers
     )
+
+
+def check_next(event: Event, seq: int, prev_hash: str) -> None:
+    """Raise IntegrityError unless `event` follows the one with `seq` and the hash `prev_hash`."""
+    if event.seq != seq + 1 or event.prev_hash != prev_hash:
+        raise IntegrityError(f"event {seq + 1} is missing or does not follow its predecessor; `arena audit` tells more")
 
 
 def ledger_rows(events: Sequence[Event], entry: int) -> list[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from sqlalchemy import exc
@@ -34,6 +35,10 @@ _POSTGRES = {
 }
 
 
+#: The one row that two writers may both want to write: an event of the same number.
+_NUMBER_TAKEN = re.compile(r"UNIQUE constraint failed: events\.(seq|event_id)\b")
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether a server's connection broke while it was in use, so that pooled ones are not to be trusted either."""
     invalidated = isinstance(error, exc.DBAPIError) and error.connection_invalidated
@@ -48,22 +53,29 @@ def describe(error: BaseException, label: str) -> StoreError:
     name = getattr(origin, "sqlite_errorname", None)
     if name is not None:
         if name.startswith("SQLITE_CONSTRAINT"):
-            return ConcurrencyError(
-                f"store {label} already holds such a row: another writer was first; read again and retry"
-            )
+            if _NUMBER_TAKEN.search(str(origin)):
+                return ConcurrencyError(
+                    f"store {label} already holds such a row: another writer was first; read again and retry"
+                )
+            return StoreError(f"store {label} refuses a row ({origin}); `arena audit` tells whether it is damaged")
         for prefix, sentence in _SQLITE.items():
             if name.startswith(prefix):
                 return StoreError(f"store {label} {sentence}")
     details = origin.args[0] if getattr(origin, "args", None) else ""
     if isinstance(details, dict) and "C" in details:
         code = str(details["C"])
-        if code.startswith("23") or code in ("40001", "40P01"):
+        if code in ("40001", "40P01") or (code == "23505" and details.get("t") == "events"):
             return ConcurrencyError(f"store {label}: another writer was first; read again and retry")
         if code in _POSTGRES:
             return StoreError(f"store {label} {_POSTGRES[code]}")
+        if code.startswith("23"):
+            said = details.get("M", code)
+            return StoreError(f"store {label} refuses a row ({said}); `arena audit` tells whether it is damaged")
         return StoreError(f"store {label} failed: {details.get('M', code)} (SQLSTATE {code})")
     if isinstance(origin, sqlite3.Error):
         return StoreError(f"store {label} failed: {origin}")
+    if isinstance(error, UnicodeError):
+        return StoreError(f"store {label} is damaged (text that is not UTF-8); restore a copy")
     if is_lost(error):
         return StoreError(
             f"store {label} lost its connection; read again before repeating a change, it may have been made"

@@ -11,7 +11,8 @@ from typing import Any
 
 import attrs
 
-from treasury_arena.errors import StoreError, ValidationError
+from treasury_arena.domain.stops import OFF, check_level, higher, known_level
+from treasury_arena.errors import IntegrityError, StoreError
 from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
@@ -111,11 +112,22 @@ def _ended(stage: str) -> Callable[[Row, Event], Row]:
 
 
 def _funded(row: Row, event: Event) -> Row:
-    return {"pool": event.payload.pool, "allocated_raw": str(int(row["allocated_raw"]) + event.payload.amount_raw)}
+    return {"pool": event.payload.pool, "allocated_raw": str(_held(row) + event.payload.amount_raw)}
 
 
 def _returned(row: Row, event: Event) -> Row:
-    return {"allocated_raw": str(max(0, int(row["allocated_raw"]) - event.payload.amount_raw))}
+    return {"allocated_raw": str(max(0, _held(row) - event.payload.amount_raw))}
+
+
+def _held(row: Row) -> int:
+    return _raw(row["allocated_raw"], f"agents holds {row['allocated_raw']!r} as allocated_raw of {row['agent_id']}")
+
+
+def _raw(text: Any, told: str) -> int:
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        raise IntegrityError(f"{told}, which is no number; `arena audit` tells more") from None
 
 
 def _limit(row: Row | None, event: Event, key: Key) -> Row:
@@ -215,16 +227,12 @@ def _snapshot(row: Row | None, event: Event, key: Key) -> Row:
     }
 
 
-STOP_LEVELS = ("OFF", "SOFT", "HARD")
-
-
 def _stop(row: Row | None, event: Event, key: Key) -> Row:
     order: c.EmergencyStopEngaged | c.EmergencyStopReleased = event.payload
-    level = "OFF"
+    level = OFF
     if isinstance(order, c.EmergencyStopEngaged):
-        if order.level not in STOP_LEVELS[1:]:
-            raise ValidationError(f"emergency stop level {order.level!r} is unknown; expected SOFT or HARD")
-        level = max(row["level"] if row else "OFF", order.level, key=STOP_LEVELS.index)
+        check_level(order.level)
+        level = higher(known_level(row["level"]) if row else OFF, order.level)
     return {
         "id": 1,
         "level": level,
@@ -341,7 +349,8 @@ def draw_state(
             available[name] = str(amount)
     allocated = dict.fromkeys(available, 0)
     for pool, amount_raw in funded:
-        allocated[pool] = allocated.get(pool, 0) + int(amount_raw)
+        told = f"agents holds {amount_raw!r} as allocated_raw of an agent of the pool {pool!r}"
+        allocated[pool] = allocated.get(pool, 0) + _raw(amount_raw, told)
     return {
         "id": 1,
         "pools": pools,

@@ -9,12 +9,11 @@ from typing import Any
 import attrs
 from sqlalchemy.engine import Connection
 
-from treasury_arena.errors import IntegrityError
 from treasury_arena.events.event import Event
 from treasury_arena.events.hashing import GENESIS
 from treasury_arena.events.postings import settle
 from treasury_arena.store import schema
-from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
+from treasury_arena.store.event_store import PAGE_ROWS, EventStore, check_next, event_of, ledger_rows
 from treasury_arena.store.projections import Row, draw_state, fold_rules, stored, touched
 
 StoredRow = tuple[Any, ...]
@@ -122,10 +121,7 @@ def _events(store: EventStore, connection: Connection) -> Iterable[Event]:
         rows = store.database.rows(connection, schema.EVENTS, tail, [after])
         for row in rows:
             event = event_of(row)
-            if event.seq != after + 1 or event.prev_hash != prev_hash:
-                raise IntegrityError(
-                    f"event {after + 1} is missing or does not follow its predecessor; `arena audit` tells more"
-                )
+            check_next(event, after, prev_hash)
             after, prev_hash = event.seq, event.hash
             yield event
         if len(rows) < PAGE_ROWS:

@@ -12,14 +12,13 @@ from pathlib import Path
 import attrs
 
 from treasury_arena.clock import Clock, iso
-from treasury_arena.errors import StoreError, ValidationError
+from treasury_arena.domain.stops import HARD, OFF, check_level, check_order, known_level
+from treasury_arena.errors import IntegrityError, StoreError, ValidationError
 from treasury_arena.events.catalog import EmergencyStopEngaged, EmergencyStopReleased
 from treasury_arena.events.event import Draft, Event
 from treasury_arena.store import schema
 from treasury_arena.store.database import parse_url
 from treasury_arena.store.event_store import EventStore
-
-OFF, SOFT, HARD = "OFF", "SOFT", "HARD"
 
 
 @attrs.frozen
@@ -42,7 +41,7 @@ class StopFile:
 
     def engage(self, reason: str, operator: str, clock: Clock) -> None:
         """Write the file and make it durable; an existing one stays. Raises StoreError when it cannot be written."""
-        _need(reason, operator)
+        check_order(reason, operator)
         try:
             with open(self.path, "x", encoding="utf-8") as file:
                 file.write(f"{iso(clock.now())} {operator}: {reason}\n")
@@ -75,17 +74,13 @@ class Engaged:
     note: str
 
 
-def _need(reason: str, operator: str) -> None:
-    if not reason.strip() or not operator.strip():
-        raise ValidationError("an emergency stop, and its release, needs a reason and the name of its operator")
-
-
 def _file(store: EventStore, file: StopFile | None) -> StopFile | None:
     return file or (StopFile(Path(f"{store.path}.stop")) if store.path is not None else None)
 
 
 def level(store: EventStore, file: StopFile | None = None) -> str:
-    """OFF, SOFT or HARD: the highest level engaged since the last release; HARD whenever the sentinel exists.
+    """OFF, SOFT or HARD: the highest level engaged since the last release; HARD whenever the sentinel exists, or when what
+    is stored is none of the three.
 
     `file`: the sentinel, when it is not the one beside a SQLite store. Raises StoreError when neither can be read.
     """
@@ -94,7 +89,7 @@ def level(store: EventStore, file: StopFile | None = None) -> str:
         return HARD
     with store.database.read() as connection:
         rows = store.database.rows_of(connection, schema.EMERGENCY_STOP, [1])
-    return str(rows[0][1]) if rows else OFF
+    return known_level(rows[0][1]) if rows else OFF
 
 
 def engage(
@@ -105,9 +100,8 @@ def engage(
     Raises ValidationError for a level other than SOFT or HARD, or without reason or operator; StoreError when a SOFT stop
     cannot be stored, or a HARD one neither as a file nor as an event.
     """
-    _need(reason, operator)
-    if stop_level not in (SOFT, HARD):
-        raise ValidationError(f"emergency stop level {stop_level!r} is unknown; expected {SOFT} or {HARD}")
+    check_order(reason, operator)
+    check_level(stop_level)
     sentinel = _file(store, file) if stop_level == HARD else None
     note = ""
     if sentinel is not None:
@@ -118,7 +112,7 @@ def engage(
     try:
         payload = EmergencyStopEngaged(stop_level, reason, operator)
         event = store.append([Draft(payload, iso(clock.now()))])[0]
-    except StoreError as error:
+    except (StoreError, IntegrityError) as error:
         if sentinel is None:
             raise
         return Engaged(stop_level, None, f"stopped by {sentinel.path} alone: {error}")
@@ -130,7 +124,7 @@ def release(store: EventStore, reason: str, operator: str, clock: Clock, file: S
 
     Raises ValidationError without reason or operator, or when no stop is engaged; StoreError when the database refuses.
     """
-    _need(reason, operator)
+    check_order(reason, operator)
     if level(store, file) == OFF:
         raise ValidationError("no emergency stop is engaged; there is nothing to release")
     event = store.append([Draft(EmergencyStopReleased(reason, operator), iso(clock.now()))])[0]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import attrs
 
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.contracts.validation import OrderFacts, Validator
+from treasury_arena.domain.stops import HARD, OFF, SOFT, check_level, check_order, higher
 from treasury_arena.errors import EmergencyStopError, ExecutionError, ValidationError, nearest
 from treasury_arena.events.catalog import (
     EmergencyStopEngaged,
@@ -20,6 +22,7 @@ from treasury_arena.events.catalog import (
     OrderSettled,
 )
 from treasury_arena.events.event import Line, Transfer
+from treasury_arena.isolation import describe, plain
 from treasury_arena.ledger import accounts
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.intent import Intent
@@ -29,7 +32,6 @@ from treasury_arena.trading.lines import HELD, fill_lines, freed_cash
 from treasury_arena.trading.states import IntentState, move_intent, walk_instant
 from treasury_arena.trading.validators import BUILT_IN
 
-STOP_LEVELS = ("OFF", "SOFT", "HARD")
 #: Mode -> venues of markets it may trade in.
 VENUES = {"simulation": ("replay",), "local": ("replay", "local")}
 
@@ -89,7 +91,7 @@ class TradingEngine:
         self.markets = dict(markets)
         self.journal = journal
         self.limits = limits or Limits()
-        self.stop_level = "OFF"
+        self.stop_level = OFF
         self._record_stop = record_stop or journal.post
         self._validators = (*BUILT_IN, *validators)
         self._lock = threading.RLock()
@@ -97,7 +99,7 @@ class TradingEngine:
         self._bodies: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._path = list(walk_instant())
-        self._named_limits = self.limits.as_mapping()
+        self._named_limits = MappingProxyType(self.limits.as_mapping())
 
     def market(self, name: str) -> ExactMarket:
         """The exact market of that name; raises ValidationError with the nearest name."""
@@ -160,7 +162,7 @@ class TradingEngine:
         """Ask every validator; return ``"<code>: <reason>"`` of the first refusal, or None."""
         market = self.market(intent.market)
         increases = intent.target_raw > value_raw
-        if self.stop_level == "HARD" or (self.stop_level == "SOFT" and increases):
+        if self.stop_level == HARD or (self.stop_level == SOFT and increases):
             return f"emergency_stop: the emergency stop is engaged ({self.stop_level})"
         facts = OrderFacts(
             agent_id=account.agent_id,
@@ -182,11 +184,14 @@ class TradingEngine:
         )
         for validator in self._validators:
             try:
-                reason = validator.refuse(facts)
-            except Exception as error:  # isolation: a validator that raises refuses (fails closed)
-                reason = f"the validator raised {type(error).__name__}: {error}"
+                refused = validator.refuse(facts)
+                reason = None if refused is None else plain(str(refused))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # isolation: a validator that raises refuses (fails closed)
+                reason = f"the validator raised {describe(error)}"
             if reason is not None:
-                return f"{validator.name}: {str(reason).encode('utf-8', 'replace').decode()}"
+                return f"{validator.name}: {reason}"
         return None
 
     def submit_trade(self, account: Account, intent: Intent, equity_raw: int) -> str | None:
@@ -258,7 +263,7 @@ class TradingEngine:
             order = self._open.get(intent_id)
             if order is None:
                 raise ValidationError(f"no open order has the intent id {intent_id}")
-            if self.stop_level == "HARD":
+            if self.stop_level == HARD:
                 raise EmergencyStopError("the emergency stop is engaged (HARD): nothing is executed")
             executing = move_intent(order.state, IntentState.EXECUTING)
             account, intent = order.account, order.intent
@@ -272,9 +277,7 @@ class TradingEngine:
             cash = accounts.agent_reserved(agent) if order.reserved_raw else accounts.agent_available(agent)
             lines = fill_lines(fill.legs, agent, intent.role, market, cash)
             spare = order.reserved_raw - max(0, -fill.cash_raw) if order.reserved_raw else 0
-            if (
-                spare
-            ):  # the quote was not what it cost: what was reserved for more is free, what is missing comes from cash
+            if spare:  # the quote was not what it cost: what was reserved for more is free, what is missing is cash's
                 lines = (*lines, *freed_cash(agent, market.base.symbol, spare))
             self.journal.post(
                 OrderSettled(
@@ -341,16 +344,15 @@ class TradingEngine:
             names = ("submitted", "executed", "failed", "rejected", "notional_raw", "cost_raw")
             return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
 
-    def emergency_stop(self, reason: str, operator: str = "owner", level: str = "HARD") -> None:
+    def emergency_stop(self, reason: str, operator: str = "owner", level: str = HARD) -> None:
         """Engage the stop: SOFT refuses new risk, HARD refuses everything. Persisted as an event.
 
         Raises ValidationError for another level, or without reason or operator.
         """
-        if level not in ("SOFT", "HARD"):
-            raise ValidationError(f"the emergency stop has levels SOFT and HARD, not {level!r}")
-        _need(reason, operator)
+        check_level(level)
+        check_order(reason, operator)
         with self._lock:
-            self.stop_level = max(self.stop_level, level, key=STOP_LEVELS.index)
+            self.stop_level = higher(self.stop_level, level)
         self._record_stop(EmergencyStopEngaged(level, reason, operator))
 
     def emergency_resume(self, reason: str, operator: str = "owner") -> None:
@@ -358,10 +360,10 @@ class TradingEngine:
 
         Raises ValidationError without reason or operator.
         """
-        _need(reason, operator)
+        check_order(reason, operator)
         self._record_stop(EmergencyStopReleased(reason, operator))
         with self._lock:
-            self.stop_level = "OFF"
+            self.stop_level = OFF
 
     def _busy(self, intent: Intent) -> str | None:
         """A position has one order under way at a time: a second one would be quoted on a state about to change."""
@@ -377,8 +379,3 @@ class TradingEngine:
             OrderRejected(intent_id, intent.market, intent.role, intent.row, code, reason, notional_raw),
             account.agent_id,
         )
-
-
-def _need(reason: str, operator: str) -> None:
-    if not reason.strip() or not operator.strip():
-        raise ValidationError("an emergency stop, and its release, needs a reason and the name of its operator")

@@ -1,15 +1,18 @@
 """A watchdog for code of others: a call that runs beyond its limit gets an exception raised inside it.
 
 Works for Python code on any thread (an endless loop included); a call stuck inside compiled code cannot be
-interrupted this way, which is why the lint refuses data-dependent loops in kernel functions.
+interrupted this way, which is why the lint refuses data-dependent loops in kernel functions. Code that swallows every
+exception for ever is interrupted for ever, and ends when one arrives outside its ``try``.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 import threading
 import time
+import weakref
 from types import TracebackType
 
 from treasury_arena.clock import Stopwatch
@@ -17,6 +20,11 @@ from treasury_arena.errors import ValidationError
 
 #: A call that computes nothing is ended after this many seconds of wall time, or this many times its limit.
 WALL_SECONDS, WALL_FACTOR = 60.0, 30.0
+
+#: A call that swallowed the exception gets it again so often, and threads take turns so quickly meanwhile.
+CHASE_SECONDS, HURRY_SECONDS = 2e-4, 1e-5
+
+Leave = functools.partial[None]
 
 
 class LoopLimitError(BaseException):
@@ -30,7 +38,8 @@ class Watchdog:
     without computing is ended by the wall clock after a much longer while.
 
     Used as a context manager around each call: entering and leaving cost about a microsecond, because one thread
-    looks at the clock every `poll` seconds instead of a timer being set for each call.
+    looks at the clock every `poll` seconds instead of a timer being set for each call. A call that swallows the exception
+    gets it again and again until it ends.
     """
 
     def __init__(self, limit_seconds: float, poll: float = 0.02) -> None:
@@ -41,6 +50,9 @@ class Watchdog:
         self._since: float | None = None
         self._depth = 0
         self._fired = False
+        self._again = False
+        self._leave: Leave | None = None
+        self._held: weakref.ref[Leave] | None = None
         self._thread_id = 0
         self._clock_id = 0
         self._wall_since = 0.0
@@ -57,21 +69,28 @@ class Watchdog:
             self._closed.clear()
             self._watcher = threading.Thread(target=self._watch, name="arena-watchdog", daemon=True)
             self._watcher.start()
-        self._thread_id, self._fired = threading.get_ident(), False
+        # The with statement alone keeps its way out alive: while it lives, the call is inside.
+        self._held, self._leave = None if self._leave is None else weakref.ref(self._leave), None
+        self._thread_id, self._fired, self._again = threading.get_ident(), False, False
         self._clock_id = time.pthread_getcpuclockid(self._thread_id)
         self._wall_since = self._wall.seconds()
         self._since = time.thread_time()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @property
+    def __exit__(self) -> Leave:
+        leave = functools.partial(self._out)
+        if not self._depth:
+            self._leave = leave
+        return leave
+
+    def _out(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._lock:
             self._depth = max(0, self._depth - 1)
             if not self._depth:
                 self._since = None
-            pending = self._fired and kind is not LoopLimitError
-            self._fired = False
+            pending = self._fired and (self._again or kind is not LoopLimitError)
+            self._fired = self._again = False
         if pending:
             _absorb()
 
@@ -91,11 +110,52 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._closed.wait(self._poll):
+            if self._fired:
+                with _HURRY:
+                    while self._chase() and not self._closed.wait(CHASE_SECONDS):
+                        pass
             with self._lock:
                 if self._late() and _interruptible(self._thread_id):
                     # Everything is settled before the exception is on its way: it may interrupt __exit__ itself.
                     self._since, self._depth, self._fired = None, 0, True
                     _send(self._thread_id, LoopLimitError)
+
+    def _chase(self) -> bool:
+        """Send the exception again to a call that swallowed it and is still inside; False when there is none."""
+        with self._lock:
+            if not self._fired or self._held is None or self._held() is None:
+                return False
+            if _interruptible(self._thread_id):
+                self._again = True
+                _send(self._thread_id, LoopLimitError)
+            return True
+
+
+class _Hurry:
+    """While any call is chased, threads change places often: an exception that arrives in the very handler that swallowed
+    the one before is swallowed no more.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._chasing = 0
+        self._usual = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._chasing:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(HURRY_SECONDS)
+            self._chasing += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._chasing -= 1
+            if not self._chasing:
+                sys.setswitchinterval(self._usual)
+
+
+_HURRY = _Hurry()
 
 
 def _interruptible(thread_id: int) -> bool:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from treasury_arena.contracts.decision import check_target, clip_target, wants_trade
+from treasury_arena.contracts.decision import asked_shares, beyond_limits, check_target, clip_target, wants_trade
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.strategy import FORCE, HOLD, Strategy
+from treasury_arena.domain.stops import HARD
+from treasury_arena.isolation import describe
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import LoopLimitError, Watchdog
@@ -99,7 +101,7 @@ class LiveRunner:
         target = account.target
         assert target is not None
         account.target = None
-        if self.engine.stop_level == "HARD":
+        if self.engine.stop_level == HARD:
             if account.told_of_stop:
                 return
             account.told_of_stop = True
@@ -179,8 +181,10 @@ class LiveRunner:
         except LoopLimitError:
             account.failed = ("loop", f"ran longer than {self._watchdog.limit_seconds} s for one decision")
             return
-        except Exception as error:  # any error of an agent's own code stops that agent alone
-            account.failed = ("raised", f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # any error of an agent's own code stops that agent alone
+            account.failed = ("raised", describe(error))
             return
         if problem is None and any(value - value != 0.0 for value in memory):
             problem = f"its state is not finite: {memory}"
@@ -188,13 +192,15 @@ class LiveRunner:
             account.failed = ("target", problem)
             return
         account.own = memory
-        shares = clip_target(
-            [getattr(target, role) for role in roles],
+        inverse = 1.0 / equity if equity > 0.0 else 0.0
+        held = [known[role] * inverse for role in roles]
+        limits = (
             [account.limits[role] for role in roles],
             [role in desk.coin_roles for role in roles],
             account.coin_limit,
         )
+        shares = clip_target(asked_shares([getattr(target, role) for role in roles], held, target.band), *limits)
         band = FORCE if account.fresh and target.band != HOLD else target.band
-        if wants_trade(shares, [known[role] for role in roles], equity, band):
-            account.fresh = False
+        if wants_trade(shares, [known[role] for role in roles], equity, band, beyond_limits(held, *limits)):
+            account.fresh = account.fresh and target.band == HOLD
             account.target = {**target._asdict(), **dict(zip(roles, shares, strict=True))}

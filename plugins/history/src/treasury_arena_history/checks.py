@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from treasury_arena.errors import DataError
+from treasury_arena.errors import CoverageError, DataError
 from treasury_arena_history.config import Series
 from treasury_arena_history.reader import NANOSECONDS, IntArray, Rows, show
 from treasury_arena_history.units import RATES, Bounds, FloatArray, spell
@@ -53,10 +53,10 @@ def check_bounds(rows: Rows, converted: FloatArray, series: Series, bounds: Boun
 
 
 def check_cover(rows: Rows, known: IntArray, grid: IntArray, max_age: int, column: str) -> None:
-    """Refuse a window that begins before the first known value or ends after the last may be carried."""
+    """Refuse a window that begins before the first known value or ends after the last may be carried: CoverageError."""
     if known[0] <= grid[0] and grid[-1] <= known[-1] + max_age:
         return
-    raise DataError(
+    raise CoverageError(
         f"{rows.name} covers {show(int(known[0]))} to {show(int(known[-1]))} (when its values are known), but {column!r} "
         f"is asked for from {show(int(grid[0]))} to {show(int(grid[-1]))}"
     )

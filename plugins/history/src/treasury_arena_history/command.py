@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,38 @@ import numpy as np
 from treasury_arena.clock import to_epoch
 from treasury_arena.config.read import read_toml
 from treasury_arena.config.settings import STEP_SECONDS, Settings
+from treasury_arena.contracts.source import fetched
+from treasury_arena.domain.frame import MarketFrame, Window, check_jumps
 from treasury_arena.errors import ConfigError, DataError, TreasuryArenaError
 from treasury_arena_history.config import HistorySection, Series
-from treasury_arena_history.reader import NANOSECONDS, Reader, Rows
+from treasury_arena_history.reader import NANOSECONDS, Reader, Rows, show
 from treasury_arena_history.source import build_frame
 from treasury_arena_history.survey import Finding, Survey, survey
+from treasury_arena_history.units import family_of
+
+DAY = 86_400
+NO_WARM_UP = (
+    "the configuration cannot be run as it is, so how far its strategies look back before the training window is not known "
+    "and those days were not looked at; `arena config check` says what it lacks"
+)
 
 
 @attrs.frozen
 class Loaded:
     """What the check needs of a configuration: the section, the period (None: all the files have) and the grid step.
 
-    The period begins with the first training window, which a run reads too.
+    Attributes:
+        low, high: epoch seconds of the rows that a run reads (`high` excluded), training and warm-up included.
+        first: epoch seconds of the run's first moment.
+        whole: whether the file is good enough to run; if not, the warm-up is not known and no part of `low`.
     """
 
     section: HistorySection
-    start: date | None
-    end: date | None
+    low: int | None
+    high: int | None
+    first: int | None
     step_seconds: int
+    whole: bool = True
 
 
 def load_section(path: Path) -> Loaded:
@@ -54,9 +67,27 @@ def load_section(path: Path) -> Loaded:
     if section is None:
         raise ConfigError(f"{path} has no section [source.history]")
     settings = reading.settings
-    training = timedelta(days=settings.population.training_days)
-    start = None if settings.start is None else settings.start - training
-    return Loaded(section, start, settings.end, STEP_SECONDS[settings.step])
+    step = STEP_SECONDS[settings.step]
+    first, last = _epoch(settings.start), _epoch(settings.end)
+    lead = _lead_days(path)
+    low = None if first is None else first - (settings.population.training_days if lead is None else lead) * DAY
+    return Loaded(section, low, None if last is None else last + DAY + step, first, step, lead is not None)
+
+
+def _lead_days(path: Path) -> int | None:
+    """Days before `start` that a run of the file reads; None where the file is not good enough to run."""
+    # Imported here: every command line loads this module, and few of them need what a run needs.
+    from treasury_arena.assembly import lead_days
+    from treasury_arena.config.load import load_config
+    from treasury_arena.config.resolve import bound_strategies
+    from treasury_arena.registry.loader import load_registry
+
+    registry = load_registry()
+    try:
+        whole = load_config(path, registry)
+        return lead_days(whole, list(bound_strategies(whole, registry).values()))
+    except TreasuryArenaError:
+        return None
 
 
 @click.group()
@@ -75,7 +106,7 @@ def data() -> None:
 @click.option(
     "--start",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="First day to look at (default: the first of the configuration's training window).",
+    help="First day to look at (default: the first that a run reads, training and warm-up before `start` included).",
 )
 @click.option(
     "--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day to look at, inclusive (default: the configuration's)."
@@ -83,6 +114,9 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def check(config: Path, folder: Path | None, start: datetime | None, end: datetime | None, as_json: bool) -> None:
     """Report gaps, duplicates, order, missing values, outliers and carried-forward stretches of each series.
+
+    Without --start and --end the rows looked at are those that `arena run` reads; data that begin too late for it are told
+    with the earliest `start` for which they would do.
 
     Exit code 0: usable (there may be warnings), 1: something is wrong, 2: usage or configuration.
 
@@ -94,18 +128,18 @@ def check(config: Path, folder: Path | None, start: datetime | None, end: dateti
         document = run_check(load_section(config), folder, start, end)
     except TreasuryArenaError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        raise click.exceptions.Exit(error.exit_code) from error
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
         _print(document)
-    sys.exit(0 if document["ok"] else 1)
+    raise click.exceptions.Exit(0 if document["ok"] else 1)
 
 
 def run_check(loaded: Loaded, folder: Path | None, start: datetime | None, end: datetime | None) -> dict[str, Any]:
     """The report as one document: per series its facts and findings; `frame` says whether the period can be built."""
-    low, high = _epoch(start or loaded.start), _epoch(end or loaded.end)
-    high = None if high is None else high + 86_400
+    low = loaded.low if start is None else _epoch(start)
+    high = loaded.high if end is None else to_epoch(end.replace(tzinfo=UTC)) + DAY
     if low is not None and high is not None and high <= low:
         raise ConfigError("the last day to look at lies before the first")
     reader = Reader(folder)
@@ -119,9 +153,10 @@ def run_check(loaded: Loaded, folder: Path | None, start: datetime | None, end: 
         entries.append(_entry(reader, series, low, high))
     frame = None
     if low is not None and high is not None:
-        frame = _frame(reader, loaded, low, high)
+        frame = _frame(reader, loaded, Window(low, high), loaded.first if start is None and loaded.whole else None)
     wrong = any(finding["level"] == "error" for entry in entries for finding in entry["findings"])
-    return {"ok": not wrong and not (frame or {}).get("error"), "series": entries, "frame": frame}
+    unknown = NO_WARM_UP if frame is not None and start is None and not loaded.whole else None
+    return {"ok": not wrong and not (frame or {}).get("error"), "series": entries, "frame": frame, "note": unknown}
 
 
 def _entry(reader: Reader, series: Series, low: int | None, high: int | None) -> dict[str, Any]:
@@ -150,12 +185,22 @@ def _inside(rows: Rows, low: int | None, high: int | None) -> Rows:
     )
 
 
-def _frame(reader: Reader, loaded: Loaded, low: int, high: int) -> dict[str, Any]:
+def _frame(reader: Reader, loaded: Loaded, window: Window, first: int | None) -> dict[str, Any]:
+    def build(window: Window) -> MarketFrame:
+        return build_frame(loaded.section, reader, window.start, window.end, loaded.step_seconds)
+
     try:
-        frame = build_frame(loaded.section, reader, low, high, loaded.step_seconds)
+        frame = build(window) if first is None else fetched(build, window, first)
     except DataError as error:
         return {"error": str(error)}
-    return {"rows": frame.rows, "columns": list(frame.columns), "error": None}
+    for series in loaded.section.series:
+        if family_of(series.column) == "price":
+            try:
+                check_jumps(frame, series.column)
+            except DataError as error:
+                return {"error": str(error)}
+    ends = [show(epoch * NANOSECONDS) for epoch in (frame.start, window.end - loaded.step_seconds)]
+    return {"rows": frame.rows, "columns": list(frame.columns), "from": ends[0], "to": ends[1], "error": None}
 
 
 def _epoch(day: date | None) -> int | None:
@@ -180,5 +225,9 @@ def _print(document: dict[str, Any]) -> None:
     if frame is not None and frame["error"]:
         click.echo(f"error: {frame['error']}")
     elif frame is not None:
-        click.echo(f"the period gives {frame['rows']:,} rows of {len(frame['columns'])} columns")
+        click.echo(
+            f"the period gives {frame['rows']:,} rows of {len(frame['columns'])} columns, {frame['from']} to {frame['to']}"
+        )
+    if document["note"]:
+        click.echo(f"note: {document['note']}")
     click.echo("usable" if document["ok"] else "not usable: see the errors above")

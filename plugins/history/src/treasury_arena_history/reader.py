@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -134,8 +135,16 @@ def _content_of(data: Path, file: str) -> bytes:
     path = data / file
     if not file.lower().endswith((".parquet", ".csv")):
         raise DataError(f"{file}: a history file is .parquet or .csv")
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{file} is a link to {os.readlink(path)}, which cannot be followed: there is no such file")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{file} is {'a folder' if path.is_dir() else 'no regular file'}, not a file that can be read")
     if not path.is_file():
-        near = (found for found in islice(data.rglob("*"), _SEARCHED) if found.suffix in (".parquet", ".csv"))
+        near = (
+            found
+            for found in islice(data.rglob("*"), _SEARCHED)
+            if found.suffix in (".parquet", ".csv") and found.is_file()
+        )
         known = [found.relative_to(data).as_posix() for found in near]
         raise DataError(f"{file} is not in the data folder {data}: {nearest(file, known)}")
     try:
@@ -179,6 +188,8 @@ def _read_csv(file: str, content: bytes, series: Series) -> pa.Table:
         header = next(csv.reader(io.StringIO(text)), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: line 1 is not a CSV header: {_one_line(error)}") from error
+    if b"\0" in content:
+        raise DataError(f"{file} is no text: byte {content.index(0) + 1} is NUL (truncated or damaged?)")
     _check_header(file, header)
     wanted = _wanted(file, header, series)
     try:

@@ -11,7 +11,7 @@ import numpy as np
 
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.domain.frame import MarketFrame, Window
-from treasury_arena.errors import DataError
+from treasury_arena.errors import CoverageError, DataError
 from treasury_arena_history import checks
 from treasury_arena_history.cache import FrameCache, user_cache
 from treasury_arena_history.config import HistorySection, Series
@@ -113,10 +113,22 @@ class _Builder:
     made: dict[str, FloatArray] = attrs.field(factory=dict)
 
     def frame(self, section: HistorySection) -> MarketFrame:
-        for series in section.ordered():
-            self.made[series.column] = self._column(series)
+        try:
+            for series in section.ordered():
+                self.made[series.column] = self._column(series)
+        except CoverageError as error:
+            raise CoverageError(str(error), self._first(section)) from error
         columns = {series.column: self.made[series.column] for series in section.series}
         return MarketFrame(int(self.grid[0]) // NANOSECONDS, self.step_seconds, columns)
+
+    def _first(self, section: HistorySection) -> int | None:
+        """Epoch seconds from which on every file knows a value; None when a file does not let that be told."""
+        step = self.step_seconds * NANOSECONDS
+        try:
+            files = [(self.reader.rows(series), series) for series in section.series if series.file is not None]
+            return max(int(timed(rows, series, step).known.min()) for rows, series in files) // NANOSECONDS
+        except DataError:
+            return None
 
     def _column(self, series: Series) -> FloatArray:
         bounds = bounds_of(series.column, series.minimum, series.maximum)

@@ -61,6 +61,8 @@ _FAMILIES: dict[str, _Family] = {
     "borrowed": _Family(frozenset({"usd"}), 0.0, 1e13),
 }
 _DURATION = re.compile(r"(?:\d+[smhd])+")
+#: Ten years: nothing in a market is known, or carried, later than that.
+DURATION_MAX = 3_660 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -135,7 +137,11 @@ def duration(text: str) -> int:
     """Seconds in ``26h``, ``1d``, ``90m`` or ``1h30m``; raises ValueError for anything else."""
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration; write for example 45s, 90m, 26h, 2d or 1h30m")
-    return sum(int(number) * _SECONDS[letter] for number, letter in re.findall(r"(\d+)([smhd])", text))
+    parts = re.findall(r"(\d+)([smhd])", text)
+    seconds = sum(int(number) * _SECONDS[letter] for number, letter in parts if len(number) <= 12)
+    if seconds > DURATION_MAX or any(len(number) > 12 for number, _ in parts):
+        raise ValueError(f"{text[:40]!r} is too long a duration; expected at most {spell(DURATION_MAX)}")
+    return seconds
 
 
 def spell(seconds: float) -> str:

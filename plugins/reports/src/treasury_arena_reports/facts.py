@@ -8,9 +8,11 @@ from typing import Any
 import attrs
 
 from treasury_arena.contracts.results import RunResult
-from treasury_arena_reports.formats import count, decimal, percent, plural, usd
+from treasury_arena_reports.formats import count, decimal, percent, plural, shorten, usd
 
 STAGES = ("arena", "proving", "simulation", "retired", "dead")
+#: Signs of a failure's reason that a sentence quotes.
+REASON_SHOWN = 120
 SPOKEN = {"lend_everything": "lending it all", "hold_eth": "holding ETH", "sixty_forty": "60/40"}
 
 
@@ -33,10 +35,12 @@ class Row:
 
 def comparison(result: RunResult) -> list[Row]:
     """Whole treasury, managed capital, then the benchmarks and control rows in the result's own order."""
+    lends = "reserve_lent" in result.capital
+    label = "Managed capital (reserve left out)" if lends else "Managed capital (no reserve)"
     treasury = {"costs": result.capital.get("costs"), **result.treasury}
     rows = [
         _row("treasury", "Whole treasury", "treasury", result.capital["final"], treasury),
-        _row("managed", "Managed capital (no reserve)", "managed", managed_final(result), dict(result.managed)),
+        _row("managed", label, "managed", managed_final(result), dict(result.managed)),
     ]
     rows.extend(
         _row(name, str(row.get("label") or name), "benchmark", row.get("final"), row)
@@ -69,7 +73,11 @@ def headline(result: RunResult) -> str:
 
 
 def idle_sentence(result: RunResult) -> str:
-    """What it cost that the reserve lay still."""
+    """What it cost that the reserve lay still, or that it did not."""
+    lent = decimal(result.capital.get("reserve_lent"), "capital.reserve_lent")
+    if lent is not None:
+        whole = usd(result.capital.get("reserve"), cents=False)
+        return f"The reserve may be lent: it stands at {whole} USD, {usd(lent, cents=False)} of them lent at the end."
     cost = decimal(result.capital.get("idle_cost"), "capital.idle_cost")
     if cost is None:
         return "What an idle reserve costs was not measured in this run."
@@ -83,15 +91,34 @@ def idle_sentence(result: RunResult) -> str:
     return f"Keeping the reserve of {reserve} USD idle cost {usd(cost)} USD against lending it{share}."
 
 
+def stop_sentences(result: RunResult) -> list[str]:
+    """Each emergency stop in words: from when to when, by whom and why, and what it refused."""
+    said = []
+    for stop in result.stops:
+        what = "Stopped" if stop["level"] == "HARD" else "Stopped from taking new risk"
+        by = f"by {stop['operator']} ({stop['reason']})" if stop["operator"] else "by the stop file alone"
+        until = f"to {stop['end']}" if stop["end"] else "to the end of the run"
+        released = f", released by {stop['released_by']} ({stop['release_reason']})" if stop["released_by"] else ""
+        refused = plural(stop["refused"], "order")
+        said.append(f"{what} from {stop['start']} {until} {by}{released}; {refused} refused.")
+    return said
+
+
 def life_sentence(result: RunResult) -> str:
-    """Births, deaths, retirements and graduations in words."""
+    """Births, deaths (those by failure with their most frequent reason), retirements and graduations in words."""
     counts = result.counts
+    failed = sum(entry["deaths"] for entry in result.failures)
+    by_failure = f" ({count(failed)} by failure, most often: {_clause(result.failures[0]['reason'])})" if failed else ""
     return (
-        f"{plural(counts.get('births', 0), 'birth')}, {plural(counts.get('deaths', 0), 'death')}, "
+        f"{plural(counts.get('births', 0), 'birth')}, {plural(counts.get('deaths', 0), 'death')}{by_failure}, "
         f"{plural(counts.get('retirements', 0), 'retirement')}; "
         f"{plural(counts.get('graduations_proving', 0), 'graduation')} to proving, "
         f"{count(counts.get('graduations_arena', 0))} to the arena."
     )
+
+
+def _clause(text: str) -> str:
+    return shorten(str(text).strip().rstrip("."), REASON_SHOWN)
 
 
 def trials_sentence(result: RunResult) -> str:
@@ -123,9 +150,9 @@ def lead(result: RunResult, against: str = "lend_everything") -> Decimal | None:
 
 
 def interval_sentence(result: RunResult) -> str:
-    """The verdict's figures: annual difference to the control row with its bootstrap interval."""
+    """The verdict's figures, where its words leave them out: annual difference to the control row with its interval."""
     verdict = result.verdict
-    if verdict.get("difference") is None:
+    if verdict.get("difference") is None or " a year" in str(verdict.get("text")):  # the words say it already
         return ""
     words = f"Managed capital against the control row: {percent(verdict['difference'], sign=True)} a year"
     if verdict.get("low") is not None and verdict.get("high") is not None:

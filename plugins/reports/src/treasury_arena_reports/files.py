@@ -50,10 +50,13 @@ def load_results(path: Path | str) -> RunResult:
     order = content.pop("benchmark_order", None)
     content.pop("schema")
     fields = {field.name: str(field.type) for field in attrs.fields(RunResult)}
+    optional = {field.name for field in attrs.fields(RunResult) if field.default is not attrs.NOTHING}
     for key in content:
         if key not in fields:
             raise DataError(f"{path}: unknown key {key!r}, {nearest(key, fields)}")
     for key, kind in fields.items():
+        if key not in content and key in optional:  # written before there was such a field
+            continue
         if key not in content:
             raise DataError(f"{path}: the key {key!r} is missing")
         expected = kind.split("[")[0]

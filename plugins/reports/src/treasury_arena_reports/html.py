@@ -58,6 +58,7 @@ def render_html(result: RunResult) -> str:
         headline=facts.headline(result),
         verdict=str(result.verdict.get("text") or "No verdict was recorded."),
         interval=facts.interval_sentence(result),
+        stops=facts.stop_sentences(result),
         sentences=[facts.idle_sentence(result), facts.life_sentence(result), facts.trials_sentence(result)],
         cards=_cards(result),
         rows=facts.comparison(result),
@@ -80,7 +81,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(usd=usd, percent=percent, number=number, count=count)
+    environment.filters.update(usd=usd, percent=percent, number=number, ratio=ratio, count=count)
     return environment
 
 

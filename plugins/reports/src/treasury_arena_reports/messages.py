@@ -26,9 +26,10 @@ def lead_message(result: RunResult) -> str:
     values = result.series.get("lend_everything")
     if not values:
         return "There is no lending benchmark to compare with"
-    days = np.asarray(result.series["treasury"], dtype=np.float64) - np.asarray(values, dtype=np.float64)
-    ahead = int(np.count_nonzero(days > 0.005))
-    return f"The treasury was worth more than lending everything on {ahead} of {plural(len(values), 'day')}"
+    gaps = np.asarray(result.series["treasury"], dtype=np.float64) - np.asarray(values, dtype=np.float64)
+    closes = gaps[1:]  # the first value is that of the first moment, before any day has passed
+    ahead = int(np.count_nonzero(closes > 0.005))
+    return f"The treasury was worth more than lending everything on {ahead} of {plural(len(closes), 'day')}"
 
 
 def drawdown_message(result: RunResult) -> str:
@@ -71,7 +72,7 @@ def fitness_by_cycle_message(result: RunResult) -> str:
     )
     if best is None:
         return "No search gave a score"
-    return f"The best training score, {best['best']:,.2f}, was {best['strategy']}'s in cycle {best['cycle']}"
+    return f"The best training score, {best['best']:,.2f}, was {best['strategy']}'s in cycle {best['cycle'] + 1}"
 
 
 def fitness_by_generation_message(result: RunResult) -> str:

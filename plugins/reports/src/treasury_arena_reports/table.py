@@ -24,6 +24,7 @@ from treasury_arena_reports.facts import (
     idle_sentence,
     interval_sentence,
     life_sentence,
+    stop_sentences,
     trials_sentence,
 )
 from treasury_arena_reports.formats import NOTHING, count, number, percent, ratio, strategy_of, usd
@@ -68,7 +69,7 @@ def render(result: RunResult, width: int | None = None, colour: bool | None = No
     console.print()
     console.print(_comparison(result, width))
     console.print()
-    for sentence in (str(result.verdict.get("text") or ""), interval_sentence(result)):
+    for sentence in (*stop_sentences(result), str(result.verdict.get("text") or ""), interval_sentence(result)):
         if sentence:
             console.print(Text(sentence, style="bold"))
     for sentence in (idle_sentence(result), life_sentence(result), trials_sentence(result)):

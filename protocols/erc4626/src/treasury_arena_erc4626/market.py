@@ -32,8 +32,6 @@ class VaultMarket(BoundMarket):
         self._dust = fixed(self._params["dust"], base.unit)
         self._fee = fixed(self._params["swap_fee"], ONE)
         self._others = fixed(self._params["vault_assets"], asset.unit)
-        if self._params["swap_fee"] >= 1.0:
-            raise ConfigError(f"market {spec.name!r}: params.swap_fee = {self._params['swap_fee']} must be below 1")
         if self._params["step_seconds"] != frame.step_seconds:
             raise ConfigError(
                 f"market {spec.name!r}: step_seconds = {self._params['step_seconds']:g}, but the market data have a row every "

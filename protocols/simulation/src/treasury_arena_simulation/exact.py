@@ -118,6 +118,11 @@ class LendingExact(SimulatedMarket):
 
     def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
         super().__init__(spec, model, frame, asset, base)
+        if "price" not in self._columns and asset != base and not asset.stable:
+            raise ConfigError(
+                f"market {spec.name!r}: {spec.model!r} counts {asset.symbol} one for one as {base.symbol}, which only holds "
+                f"for a stablecoin; take the model 'simulation.lending'"
+            )
         step = self._params["step_seconds"]
         if step != frame.step_seconds:
             raise ConfigError(

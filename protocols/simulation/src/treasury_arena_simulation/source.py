@@ -11,7 +11,7 @@ import attrs
 from treasury_arena.clock import from_epoch
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.domain.frame import MarketFrame, Window
-from treasury_arena.errors import ConfigError, DataError
+from treasury_arena.errors import ConfigError, CoverageError, DataError
 from treasury_arena_simulation.config import SimulatedSection
 from treasury_arena_simulation.generator import COLUMNS, MarketGenerator
 
@@ -51,9 +51,10 @@ class SimulatedSource(DataSource):
                 f"no row of the {self._step} s grid lies from {from_epoch(window.start)} to {from_epoch(window.end)}"
             )
         if start < origin:
-            raise DataError(
+            raise CoverageError(
                 f"the window starts at {from_epoch(start)}, before source.simulated.origin = {self._section.origin}; set an "
-                f"earlier origin"
+                f"earlier origin",
+                origin,
             )
         low = (start - origin) // HOUR
         stride = self._step // HOUR

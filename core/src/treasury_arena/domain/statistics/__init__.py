@@ -21,7 +21,6 @@ from treasury_arena.domain.statistics.inference import (
     expected_max_sharpe,
     minimum_track_record,
     probabilistic_sharpe,
-    record_deflated_sharpe,
     record_psr,
 )
 from treasury_arena.domain.statistics.normal import normal_cdf, normal_quantile
@@ -81,7 +80,6 @@ __all__ = [
     "normal_quantile",
     "pbo_cscv",
     "probabilistic_sharpe",
-    "record_deflated_sharpe",
     "record_psr",
     "sharpe",
     "skewness",

@@ -90,23 +90,12 @@ def minimum_track_record(
     return 1.0 + factor * (normal_quantile(confidence) / (sr - sr_star)) ** 2
 
 
-def _moments(returns: ArrayLike, benchmark: ArrayLike) -> tuple[FloatArray, int, FloatArray, FloatArray]:
-    excess = excess_returns(returns, benchmark)
-    return sharpe(excess, periods=1.0), excess.shape[-1], skewness(excess), kurtosis(excess)
-
-
 def record_psr(returns: ArrayLike, benchmark: ArrayLike = 0.0, sr_star: float = 0.0) -> FloatArray:
     """Probability that the record's true DAILY Sharpe ratio over the benchmark exceeds `sr_star`.
 
     Returns of (D,) or (N, D); with fewer than two days 0.5.
     """
-    sr, days, skew, kurt = _moments(returns, benchmark)
-    return probabilistic_sharpe(sr, sr_star, days, skew, kurt)
-
-
-def record_deflated_sharpe(
-    returns: ArrayLike, *, trials: int, variance: float, benchmark: ArrayLike = 0.0
-) -> FloatArray:
-    """Deflated Sharpe ratio of a record; `variance` is that of the trials' DAILY Sharpe ratios over the same benchmark."""
-    sr, days, skew, kurt = _moments(returns, benchmark)
-    return deflated_sharpe(sr, variance, trials, days, skew, kurt)
+    excess = excess_returns(returns, benchmark)
+    return probabilistic_sharpe(
+        sharpe(excess, periods=1.0), sr_star, excess.shape[-1], skewness(excess), kurtosis(excess)
+    )

@@ -1,0 +1,97 @@
+"""Events, speeds and a run's standing as people read them: one line each, the reason first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from treasury_arena.domain.assets import Asset
+from treasury_arena.events.event import Event
+
+#: Event type -> the fields that a line shows after the reason; a dotted name is a key of a field. The rest is in `--json`.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "ArenaOpened": ("name", "profile", "seed", "start", "end"),
+    "EvolutionCycleStarted": ("cycle",),
+    "AgentSpawned": ("strategy", "origin", "parents", "replaces", "training.score"),
+    "PerformanceRecorded": ("label", "days", "metrics.fitness", "metrics.total_return", "metrics.max_drawdown"),
+    "AgentGraduated": ("from_stage", "to_stage", "label", "deflated_sharpe", "pbo", "trials"),
+    "AgentKilled": ("rule", "metrics.fitness", "metrics.total_return"),
+    "AgentRetired": ("rule", "metrics.fitness", "metrics.total_return"),
+    "AgentFailed": ("kind",),
+    "CapitalAllocated": ("pool", "amount_raw"),
+    "CapitalReturned": ("pool", "amount_raw"),
+    "IdleCapitalMoved": ("pool", "market", "amount_raw", "cost_raw"),
+    "OrderReserved": ("market", "value_raw", "target_raw"),
+    "OrderSettled": ("market", "status", "notional_raw", "cost_raw", "slippage_bps"),
+    "OrderRejected": ("code", "market", "notional_raw"),
+    "AgentMarked": ("equity_raw", "cash_raw", "orders", "costs_raw"),
+    "PoolMarked": ("pool", "cash_raw", "lent_raw"),
+    "CapitalConservationChecked": ("cycle", "totals"),
+    "EvolutionCycleComplete": ("cycle", "population", "best", "median", "capital_raw", "trials"),
+    "RunCompleted": ("cycle", "capital_raw"),
+    "EmergencyStopEngaged": ("level", "operator"),
+    "EmergencyStopReleased": ("operator",),
+}
+
+
+def event_line(event: Event, base: Asset | None) -> str:
+    """Seq, time, type, agent, the reason where there is one, and the few fields that matter; `base` tells what money is in."""
+    payload = attrs.asdict(event.payload, recurse=False)
+    shown = [_field(name, payload, base) for name in FIELDS.get(event.event_type, tuple(payload)) if name != "reason"]
+    told = "; ".join(part for part in (str(payload.get("reason") or ""), ", ".join(filter(None, shown))) if part)
+    line = f"{event.seq:7} {event.timestamp} {event.event_type:26} {event.agent_id or '-':16} {told}"
+    return _plain(line)
+
+
+def standing_line(value: Any) -> str:
+    """A value of `status` in words."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name.replace('_', ' ')} {amount}" for name, amount in value.items()) or "none"
+    return str(value)
+
+
+def speed(steps: float, seconds: float) -> str:
+    """Agent-steps a second, in the unit that leaves a digit to read."""
+    rate = steps / max(seconds, 1e-9)
+    for size, unit in ((1e6, " M"), (1e3, " k")):
+        if rate >= 0.95 * size:
+            return f"{rate / size:.1f}{unit} agent-steps/s"
+    return f"{rate:.0f} agent-steps/s"
+
+
+def _field(name: str, payload: Mapping[str, Any], base: Asset | None) -> str:
+    outer, _, inner = name.partition(".")
+    value = payload.get(outer)
+    if inner:
+        value = value.get(inner) if isinstance(value, Mapping) else None
+    if value is None or value in ("", [], {}):
+        return ""
+    key = inner or outer
+    if key.endswith("_raw"):
+        return f"{key.removesuffix('_raw')} {_money(value, base)}"
+    if key == "cycle":
+        return f"cycle {value + 1}"
+    return f"{key.replace('_', ' ')} {_worded(value)}"
+
+
+def _money(raw: int, base: Asset | None) -> str:
+    return f"{raw} base units" if base is None else f"{base.to_float(raw):,.2f} {base.symbol}"
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {inner}" for key, inner in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _plain(text: str) -> str:
+    """One line that no terminal mistakes for a command."""
+    return "".join(sign if sign.isprintable() else " " if sign in "\n\t\r" else "\ufffd" for sign in text)

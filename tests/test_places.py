@@ -1,0 +1,160 @@
+"""Where a run's database is: found again from every folder, never half begun, never begun twice, and stopped only where it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from treasury_arena.store import open_store
+
+
+def told(done: Any, *needles: str) -> None:
+    """Exit code 2 and one sentence that holds every needle."""
+    assert done.code == 2, f"exit code {done.code}: {done.out}{done.err}"
+    assert "Traceback" not in done.err
+    for needle in needles:
+        assert needle in done.err, done.err
+
+
+@pytest.fixture
+def short(house: Any, tmp_path: Path) -> Path:
+    """Two weeks of the small run."""
+    path: Path = house.write(tmp_path / "short.toml", {"end": "2024-01-14"})
+    return path
+
+
+# -- the emergency stop
+
+
+@pytest.mark.parametrize("url", ["sqlite:///t/x.db", "t/x.db"])
+def test_a_stop_finds_the_run_from_every_folder(
+    house: Any, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Also from one that has a folder of the same name, where a relative path would lead astray."""
+    for folder in ("here", "there"):
+        (tmp_path / folder / "t").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    run = tmp_path / "run"
+    house.arena("run", short, "--db", url, "--out", run, "--quiet").ok()
+    monkeypatch.chdir(tmp_path / "there")
+    done = house.arena("stop", run, "--reason", "drill", "--operator", "ann").ok()
+    assert "engaged (HARD)" in done.out
+    assert list((tmp_path / "there" / "t").iterdir()) == []
+    assert (tmp_path / "here" / "t" / "x.db.stop").exists()
+    assert house.arena("status", run, "--json").ok().json["emergency_stop"] == "HARD"
+    with open_store(tmp_path / "here" / "t" / "x.db", readonly=True) as store:
+        assert [event.payload.reason for event in store.read(event_type="EmergencyStopEngaged")] == ["drill"]
+
+
+@pytest.mark.parametrize("soft", [(), ("--soft",)])
+def test_a_stop_of_a_mistyped_database_stops_nothing_and_says_so(
+    house: Any, tmp_path: Path, soft: tuple[str, ...]
+) -> None:
+    (tmp_path / "hist").mkdir()
+    (tmp_path / "empty.db").touch()
+    said = ("--reason", "typo", "--operator", "ann", *soft)
+    for db, needle in (
+        ("hist/aren.db", "there is no store at"),
+        ("hits/arena.db", "does not exist"),
+        ("hist", "is a folder"),
+        ("empty.db", "there is no store at"),
+    ):
+        done = house.arena("stop", "--db", tmp_path / db, *said)
+        told(done, "nothing is stopped: ", needle)
+        assert "engaged" not in done.out + done.err
+    assert [path for path in tmp_path.rglob("*") if path.name.endswith(".stop")] == []
+
+
+def test_a_stop_without_a_word_of_reason_is_a_mistake_of_usage(house: Any, finished: Path) -> None:
+    for words in (["--reason", ""], ["--reason", "drill", "--operator", " "]):
+        for command in ("stop", "release"):
+            told(house.arena(command, finished, *words), words[-2], "is empty; say it in words")
+    assert not (finished / "arena.db.stop").exists()
+
+
+# -- a run's folder
+
+
+@pytest.mark.parametrize("url", [None, "runs/first/own.db", "sqlite:///runs/first/below/own.db"])
+def test_a_folder_moved_with_its_database_still_works(
+    house: Any, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "first" / "below").mkdir(parents=True)
+    chosen = [] if url is None else ["--db", url]
+    done = house.arena("run", short, "--out", "runs/first", "--json", "--quiet", *chosen).ok()
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "runs" / "first", tmp_path / "elsewhere" / "moved")
+    again = house.arena("resume", tmp_path / "elsewhere" / "moved", "--json", "--quiet").ok()
+    assert again.json["digest"] == done.json["digest"]
+    assert not (tmp_path / "runs" / "first").exists()
+
+
+def test_a_database_elsewhere_is_noted_by_its_whole_path(
+    house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is an option or a key of the configuration; references stay references."""
+    monkeypatch.chdir(tmp_path)
+    config = house.write(tmp_path / "short.toml", {"end": "2024-01-09", "store": {"url": "sqlite:///key.db"}})
+    house.arena("run", config, "--out", "by-key", "--quiet").ok()
+    assert json.loads((tmp_path / "by-key/run.json").read_text())["db"] == f"sqlite:///{tmp_path / 'key.db'}"
+    house.arena("run", config, "--db", "below/../option.db", "--out", "by-option", "--quiet").ok()
+    assert json.loads((tmp_path / "by-option/run.json").read_text())["db"] == str(tmp_path / "option.db")
+    monkeypatch.setenv("ARENA_DB", f"sqlite:///{tmp_path / 'secret.db'}")
+    house.arena("run", config, "--db", "env:ARENA_DB", "--out", "by-reference", "--quiet").ok()
+    assert json.loads((tmp_path / "by-reference/run.json").read_text())["db"] == "env:ARENA_DB"
+
+
+def test_a_run_whose_database_cannot_be_opened_leaves_nothing_behind(
+    house: Any, small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.db").write_text("not a database at all, but long enough to be read as a header" * 20)
+    for db, needle in (("none/x.db", "the folder"), ("text.db", "is not a database"), (str(tmp_path), "is a folder")):
+        told(house.arena("run", small_config, "--db", db, "--out", "runs/mine", "--quiet"), needle)
+        assert not (tmp_path / "runs").exists()
+    told(house.arena("status"), "no run found under runs/")
+    short = house.write(tmp_path / "short.toml", {"end": "2024-01-09"})
+    house.arena("run", short, "--out", "runs/mine", "--quiet").ok()
+
+
+def test_what_lay_in_the_folder_before_a_run_that_could_not_begin_stays(
+    house: Any, small_config: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    config = Path(shutil.copy(small_config, run / "config.toml"))
+    told(house.arena("run", config, "--out", run, "--db", tmp_path / "none" / "x.db"), "the folder")
+    assert [path.name for path in run.iterdir()] == ["config.toml"]
+    assert config.read_text() == small_config.read_text()
+
+
+def test_a_database_that_holds_a_run_is_not_run_into_again(
+    house: Any, small_config: Path, finished: Path, interrupted: Path, tmp_path: Path
+) -> None:
+    """Neither this very run, of which `resume` tells, nor one of another seed, for which another --db is wanted."""
+    for begun, state in ((finished, "complete"), (interrupted, "3 cycles of it")):
+        db = f"sqlite:///{shutil.copy(begun / 'arena.db', tmp_path / f'{begun.parent.name}.db')}"
+        with open_store(db, readonly=True) as store:
+            before = store.last()
+        same = house.arena("run", small_config, "--db", db, "--out", tmp_path / "again", "--quiet")
+        told(same, f"already holds this very run ({state}), so nothing was run", "`arena resume`", "another --db")
+        other = house.arena("run", small_config, "--db", db, "--seed", 6, "--out", tmp_path / "again", "--quiet")
+        told(other, "holds a run of another configuration", "seed 5", "seed 6", "give another --db")
+        assert "--out" not in other.err
+        assert not (tmp_path / "again").exists()
+        with open_store(db, readonly=True) as store:
+            assert store.last() == before
+
+
+def test_a_store_left_in_the_folder_wants_another_folder(
+    house: Any, small_config: Path, finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    shutil.copy(finished / "arena.db", tmp_path / "run")
+    told(house.arena("run", small_config, "--out", tmp_path / "run", "--quiet"), "very run", "give another --out")
+    assert not (tmp_path / "run" / "run.json").exists()
