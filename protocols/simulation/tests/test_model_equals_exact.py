@@ -27,6 +27,8 @@ moves = st.lists(
 )
 def test_model_and_exact_market_agree(make_market, name, asset, prices, rates, gas, moves):
     model = MODELS[name]
+    if "price" not in model.market._fields:
+        asset = {"WETH": "USDT", "WBTC": "DAI", "SOL": "USDT"}.get(asset, asset)  # only a stablecoin counts one for one
     rows = 1 + sum(wait for wait, _ in moves)
     fields = {
         "price": [prices[row % 3] for row in range(rows)],
