@@ -20,7 +20,6 @@ from treasury_arena_evm.local import install
 from treasury_arena_evm.local.accounts import account
 from treasury_arena_evm.local.anvil import GENESIS_TIME, Anvil, RpcError
 from treasury_arena_evm.local.artifacts import artifact
-from treasury_arena_evm.local.chain import checksummed
 from treasury_arena_evm.local.deploy import contract_address, deploy_token
 
 ALICE, BOB = account("alice").address, account("bob").address
