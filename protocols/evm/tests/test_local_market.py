@@ -58,6 +58,16 @@ class TestDeployment:
                 there = local_market.chain.call(found.aave.data_provider, *data)
                 assert chain.call(found.aave.data_provider, *data) == there
 
+    def test_time_goes_on_where_the_dump_ended(self, local_market):
+        start = local_market.chain.now
+        for blocks in (1, 2):
+            local_market.chain.mine()
+            assert local_market.chain.now == start + 12 * blocks
+        with local_market.chain.isolated():
+            local_market.chain.advance(100_000)
+        local_market.chain.mine()
+        assert local_market.chain.now == start + 36
+
     def test_a_description_survives_json(self, local_market):
         content = json.loads(json.dumps(local_market.description.as_json()))
         assert Description.from_json(content) == local_market.description

@@ -13,9 +13,9 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,13 +46,16 @@ class RpcError(ChainError):
 class Anvil:
     """A running node. Use as a context manager, or call `stop`; it also ends with this process, even a killed one."""
 
-    def __init__(self, program: Path, *, state: Path | None = None, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, program: Path, *, state: Path | None = None, time: int = GENESIS_TIME, arguments: Sequence[str] = ()
+    ) -> None:
+        """Start `program` with a dumped `state`; `time` is its latest block's, from which the next ones are counted."""
         shell = shutil.which("sh")
         if shell is None:
             raise ToolError("the local chain needs a POSIX shell to keep its node; sh was not found in PATH")
         self._home = tempfile.mkdtemp(prefix="arena-anvil-")
         command = [str(program), "--host", "127.0.0.1", "--port", "0", "--chain-id", str(CHAIN_ID), "--accounts", "1"]
-        command += ["--timestamp", str(GENESIS_TIME), "--auto-impersonate", "--order", "fifo", *arguments]
+        command += ["--timestamp", str(time), "--auto-impersonate", "--order", "fifo", *arguments]
         if state is not None:
             command += ["--load-state", str(state)]
         self._connection: http.client.HTTPConnection | None = None
@@ -145,8 +148,8 @@ class Anvil:
         """Port of the node, read from what it prints."""
         output = self._keeper.stdout
         assert output is not None
-        deadline, buffered = time.monotonic() + START_SECONDS_MAX, ""
-        while time.monotonic() < deadline:
+        deadline, buffered = monotonic() + START_SECONDS_MAX, ""
+        while monotonic() < deadline:
             if select.select([output], [], [], 0.05)[0]:
                 chunk = os.read(output.fileno(), 65536).decode(errors="replace")
                 if not chunk:

@@ -80,9 +80,9 @@ def local_market(
     Raises ToolError when npm or anvil are missing.
     """
     program = anvil or anvil_path()
-    state, description = dumped_market(program, options or MarketOptions())
-    with Anvil(program, state=state) as node:
-        yield LocalMarket(LocalChain(node, block_seconds), description)
+    dump = dumped_market(program, options or MarketOptions())
+    with Anvil(program, state=dump.state, time=dump.time) as node:
+        yield LocalMarket(LocalChain(node, block_seconds), dump.description)
 
 
 @contextmanager

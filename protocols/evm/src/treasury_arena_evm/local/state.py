@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from treasury_arena_evm.local.anvil import Anvil
 from treasury_arena_evm.local.artifacts import own_contracts, write_whole
 from treasury_arena_evm.local.chain import LocalChain
@@ -43,8 +45,17 @@ def _key(options: MarketOptions) -> str:
     return digest.hexdigest()[:16]
 
 
-def dumped_market(program: Path, options: MarketOptions, folder: Path | None = None) -> tuple[Path, Description]:
-    """File for `--load-state` and the description of what it holds; deployed now if the cache has it not."""
+@attrs.frozen
+class Dump:
+    """A dumped market: the file for `--load-state`, the time of its latest block, and what is on it."""
+
+    state: Path
+    time: int
+    description: Description
+
+
+def dumped_market(program: Path, options: MarketOptions, folder: Path | None = None) -> Dump:
+    """The dump of a market with these options; deployed now if the cache has it not."""
     home = folder or cache_folder()
     name = f"market-{_key(options)}"
     state, description = home / f"{name}.state.json", home / f"{name}.json"
@@ -54,5 +65,6 @@ def dumped_market(program: Path, options: MarketOptions, folder: Path | None = N
             chain = LocalChain(node)
             found = deploy_market(chain, options)
             write_whole(state, json.dumps(slimmed(chain.rpc("anvil_dumpState"))))
-            write_whole(description, json.dumps(found.as_json()))
-    return state, Description.from_json(json.loads(description.read_text()))
+            write_whole(description, json.dumps({"time": chain.now, "market": found.as_json()}))
+    content = json.loads(description.read_text())
+    return Dump(state, content["time"], Description.from_json(content["market"]))
