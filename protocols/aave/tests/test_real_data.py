@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,7 @@ def test_the_liquidity_index_grows_by_the_rate_or_more(minutes):
     assert 0.9 * recorded < found < (1 + 5e-4) * recorded
     minute = rate.max() * 60 / 31_536_000
     above = below = 0
-    for start, end in zip(touched[:-1], touched[1:], strict=True):
+    for start, end in pairwise(touched):
         gap = index[end] / index[start] - 1.0 - growth(rate[start:end], linear)
         above, below = above + (gap > 1.05 * minute), below + (gap < -1.05 * minute)
     assert above < 0.03 * len(touched)
