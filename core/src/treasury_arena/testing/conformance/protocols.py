@@ -24,7 +24,7 @@ CASES = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
-TRADERS = ("cash", "position", "fee", "gas", "world")
+TRADERS = ("cash", "position", "debt", "fee", "gas", "world")
 
 
 @attrs.frozen(eq=False)
@@ -187,7 +187,7 @@ class ProtocolConformance:
     @CASES
     @given(data=st.data())
     def test_postings_carry_the_holdings(self, case: ProtocolCase, data: st.DataObject) -> None:
-        """What legs put on the position account is what `holdings` says, after trades and accruals alike."""
+        """What legs put on the position and debt accounts is what `holdings` says, after trades and accruals alike."""
         market, _, row, target = self._draw(data, case)
         booked: dict[str, int] = {}
         state = market.open()
@@ -287,7 +287,7 @@ def _balanced(legs: tuple[Leg, ...]) -> None:
 
 def _book(booked: dict[str, int], legs: tuple[Leg, ...]) -> None:
     for leg in legs:
-        if leg.account == "position":
+        if leg.account in ("position", "debt"):
             booked[leg.asset] = booked.get(leg.asset, 0) + leg.amount
             if not booked[leg.asset]:
                 del booked[leg.asset]
