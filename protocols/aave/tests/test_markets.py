@@ -147,6 +147,13 @@ class TestAccount:
         assert up.cash_raw == 0
         assert loop.views(up.state, 0)["ltv"] == pytest.approx(0.75, abs=1e-6)
 
+    def test_without_a_control_the_loan_to_value_is_kept(self):
+        loop = account()
+        state = loop.trade(loop.open(), 10_000 * USD, 0, (0.6,)).state
+        assert loop.views(loop.trade(state, 5_000 * USD, 0).state, 0)["ltv"] == pytest.approx(0.6, abs=1e-6)
+        assert loop.trade(state, 0, 0).state == loop.open()
+        assert loop.trade(state, loop.value(state, 0), 0) is None
+
     def test_the_control_is_cut_to_the_limit(self):
         loop = account()
         assert loop.views(loop.trade(loop.open(), 10_000 * USD, 0, (7.0,)).state, 0)["ltv"] == pytest.approx(0.8)
@@ -171,7 +178,7 @@ class TestAccount:
         assert after["USDC"] == pytest.approx(before["USDC"] * debt_left, rel=1e-4, abs=2)
         repaid = (after["USDC"] - before["USDC"]) / USD
         assert before["WETH"] - after["WETH"] == pytest.approx(repaid * 1.05 / (2000.0 * drop) * ETH, rel=1e-4)
-        assert by_account(legs)["position", "USDC"] == after["USDC"] - before["USDC"]
+        assert by_account(legs)["debt", "USDC"] == after["USDC"] - before["USDC"]
         assert loop.views(after_state, 1)["health"] > 1.0
 
     def test_debt_that_nothing_secures_is_left_behind(self):
@@ -179,7 +186,7 @@ class TestAccount:
         state = loop.trade(loop.open(), 10_000 * USD, 0, (0.8,)).state
         after, legs = loop.accrue(state, 0, 3)
         assert after == loop.open()
-        assert by_account(legs)["position", "USDC"] == -loop.holdings(state)["USDC"]
+        assert by_account(legs)["debt", "USDC"] == -loop.holdings(state)["USDC"]
         assert loop.value(after, 3) == 0
 
     def test_a_small_account_is_closed_whole_in_later_versions_only(self):

@@ -132,8 +132,8 @@ class Plan:
 class AccountExact(BoundMarket):
     """Collateral and a debt in the base asset; the state is two holdings, ``(scaled, index)`` each: collateral, debt.
 
-    `holdings` shows the debt as a negative amount of the base asset. `trade` takes the control ``(ltv,)``; without one it
-    borrows nothing.
+    `holdings` shows the debt as a negative amount of the base asset, and the postings have it on the account ``debt``. `trade`
+    takes the control ``(ltv,)``; without one it keeps the loan-to-value that is held.
     """
 
     def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
@@ -237,7 +237,8 @@ class AccountExact(BoundMarket):
 
     def _difference(self, before: ExactState, after: ExactState) -> tuple[Leg, ...]:
         was, now = self.holdings(before), self.holdings(after)
-        entries = [("position", symbol, now[symbol] - was[symbol]) for symbol in now]
+        accounts = {self.asset.symbol: "position", self.base.symbol: "debt"}
+        entries = [(accounts[symbol], symbol, now[symbol] - was[symbol]) for symbol in now]
         return legs_of(*entries, *(("world", symbol, -amount) for _, symbol, amount in entries))
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
@@ -245,7 +246,8 @@ class AccountExact(BoundMarket):
         collateral, debt = self._sides(state)
         tokens, owed = self._balance(collateral), self._owed(debt)
         held = self._worth(tokens, row)
-        ltv = min(self._ltv_max, max(0, fixed(control[0], ONE))) if control else 0
+        kept = owed * ONE // held if held > 0 else 0
+        ltv = min(self._ltv_max, max(0, fixed(control[0], ONE) if control else kept))
         plan = self._plan(held, owed, target_raw, ltv, self._gas(row))
         if plan is None:
             return None
@@ -267,7 +269,7 @@ class AccountExact(BoundMarket):
                 ("cash", base, plan.cash),
                 ("fee", base, plan.fee),
                 ("gas", base, plan.gas),
-                ("position", base, owed - owed_now),
+                ("debt", base, owed - owed_now),
                 ("world", base, world),
             ),
             *tokens_moved,
