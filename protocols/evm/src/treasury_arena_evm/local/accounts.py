@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
 
 #: Who deploys and administers everything, who provides liquidity, and who is free for tests.
 NAMES = ("owner", "maker", "alice", "bob", "carol", "dave", "erin", "frank")
@@ -15,7 +20,14 @@ class Account:
 
     name: str
     address: str
-    key: str
+    key: str = attrs.field(repr=False)
+
+    @property
+    def signer(self) -> LocalAccount:
+        """The account as a session signs with it."""
+        from treasury_arena_evm.session import signer
+
+        return signer(self.key)
 
 
 def account(name: str) -> Account:

@@ -27,6 +27,16 @@ MINTABLE = Interface(
     """,
     ERC20,
 )
+#: Everything that any of the odd tokens can be told.
+QUIRKY = Interface(
+    """
+    function mint(address to, uint256 amount)
+    function rebase(uint256 index)
+    function pause(bool stop)
+    function blockAccount(address account, bool bad)
+    """,
+    ERC20,
+)
 VAULT = Interface(
     """
     constructor(address asset, string name, string symbol, uint8 offset)
@@ -67,6 +77,14 @@ def deploy_token(chain: LocalChain, sender: str, symbol: str, decimals: int) -> 
     """A plain token that anyone may mint."""
     code = artifact("MintableERC20").code
     return chain.deploy(sender, code, MINTABLE.constructor, f"{symbol} of the local chain", symbol, decimals)
+
+
+def deploy_quirky(
+    chain: LocalChain, sender: str, kind: str, symbol: str = "ODD", decimals: int = 18, *more: object
+) -> str:
+    """One of the house's odd tokens (contracts/Tokens.sol) by the contract's name; anyone may mint it."""
+    constructor = Interface(f"constructor(string symbol, uint8 decimals{', bool tells' if more else ''})").constructor
+    return chain.deploy(sender, own_contracts()[kind].code, constructor, symbol, decimals, *more)
 
 
 def _tokens(chain: LocalChain, owner: str, options: MarketOptions) -> dict[str, TokenAt]:
