@@ -52,7 +52,7 @@ class PoolAt:
     def read(cls, reader: Reader, provider: str, assets: Mapping[str, str]) -> PoolAt:
         """The addresses; `assets` are the reserves wanted: name -> token address, in the pool's order afterwards."""
         pool, oracle, data = (
-            str(reader.call(provider, PROVIDER.function(name)))
+            _checksummed(reader.call(provider, PROVIDER.function(name)))
             for name in ("getPool", "getPriceOracle", "getPoolDataProvider")
         )
         listed = [str(found).lower() for found in reader.call(pool, POOL.function("getReservesList"))]
@@ -60,8 +60,14 @@ class PoolAt:
         for name, asset in sorted(assets.items(), key=lambda item: _place(listed, item[1])):
             if asset.lower() in listed:
                 a_token, _, debt = reader.call(data, DATA_PROVIDER.function("getReserveTokensAddresses"), asset)
-                found[name] = ReserveAt(asset, str(a_token), str(debt), listed.index(asset.lower()))
+                found[name] = ReserveAt(asset, _checksummed(a_token), _checksummed(debt), listed.index(asset.lower()))
         return cls(provider, pool, oracle, data, found)
+
+
+def _checksummed(address: str) -> str:
+    from eth_utils.address import to_checksum_address
+
+    return str(to_checksum_address(address))
 
 
 def _place(listed: list[str], asset: str) -> int:
