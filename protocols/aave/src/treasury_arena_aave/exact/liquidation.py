@@ -95,9 +95,14 @@ class Liquidations(Book):
         """
         secured_config, owed_config, version = self.config(collateral_asset), self.config(debt_asset), self.version
         with self._operation():
+            accrued = self.reserves[debt_asset].accrued
             self._update_state(debt_asset)
             if version.later:
                 self._update_state(collateral_asset)
+            if version.directed and collateral_asset == debt_asset:
+                # The contract updates the reserve from two caches, and the treasury gets its share of the interest twice.
+                now = self.reserves[debt_asset].accrued
+                self._change(debt_asset, accrued=now + now - accrued)
             account = self.account(user)
             owed = self.debt_of(debt_asset, user)
             self._check_liquidation(secured_config, owed_config, collateral_asset, account, user, liquidator, owed)
@@ -115,7 +120,8 @@ class Liquidations(Book):
             fee = self._pay_fee(collateral_asset, user, amounts.fee) if amounts.fee else 0
             if burnt is not None:
                 self._write_off(user)
-            self._move_cash(debt_asset, amounts.debt)
+            if not version.later:
+                self._move_cash(debt_asset, amounts.debt)
         return Liquidation(
             version.name,
             user,
@@ -196,6 +202,8 @@ class Liquidations(Book):
         if burnt:
             self._change(debt_asset, deficit=self.reserves[debt_asset].deficit + burnt)
         self._update_rates(debt_asset, added=amounts.debt)
+        if version.later:  # the cash that rates are made of is a number of the pool's own, changed here and now
+            self._move_cash(debt_asset, amounts.debt)
         return burnt if hopeless else None
 
     def _nothing_left(self, asset: str, user: str, amounts: Amounts, account: AccountData) -> bool:
@@ -215,7 +223,7 @@ class Liquidations(Book):
     def _hand_over(self, asset: str, user: str, liquidator: str, amount: int) -> None:
         fresh = self.balance_of(asset, liquidator) == 0
         self._move_supply(asset, user, liquidator, self.version.withdraw_scaled(amount, self.income(asset)))
-        if fresh and self.configs[asset].ltv:
+        if fresh and self.configs[asset].ltv and not self.version.directed:
             self._write(self.collaterals, (asset, liquidator), True)
 
     def _pay_fee(self, asset: str, user: str, fee: int) -> int:

@@ -34,8 +34,9 @@ class Pool(Liquidations):
         self.set_price(asset, price)
 
     def configure(self, asset: str, **changes: int | bool) -> None:
-        """Set fields of a reserve's configuration; neither indexes nor rates are touched, as on the chain.
+        """Set fields of a reserve's configuration.
 
+        Neither indexes nor rates are touched, but that 3.1 and later bring both up to now around a new reserve factor.
         A threshold of zero, or switching off, is refused with 18 while somebody has supplied, as the configurator does.
         """
         before = self.config(asset)
@@ -43,7 +44,13 @@ class Pool(Liquidations):
         closed = (not after.threshold and before.threshold) or (before.active and not after.active)
         if closed and (self.reserves[asset].supplied_scaled or self.reserves[asset].accrued):
             raise RefusalError("18", self.version.name, asset)
-        self.configs[asset] = after
+        synced = self.version.later and "reserve_factor" in changes
+        with self._operation():
+            if synced:
+                self._update_state(asset)
+            self._write(self.configs, asset, after)
+            if synced:
+                self._update_rates(asset)
 
     def set_category(self, number: int, emode: EMode) -> None:
         """Define an e-mode category; raises ConfigError for number 0 or impossible values."""
@@ -168,10 +175,12 @@ class Pool(Liquidations):
         """Let a supply secure loans, or no longer."""
         config, version = self.config(asset), self.version
         with self._operation():
-            self._check(self.balance_of(asset, user) != 0, "43", asset)
+            if not version.directed:
+                self._check(self.balance_of(asset, user) != 0, "43", asset)
             self._need(1, config, asset, frozen=False)
             if use != bool(self.collaterals.get((asset, user))):
                 if use:
+                    self._check(self.supplies.get((asset, user), 0) != 0, "43", asset)
                     self._check(config.ltv != 0, "62", asset)
                 self._write(self.collaterals, (asset, user), use)
                 if not use:
@@ -203,7 +212,7 @@ class Pool(Liquidations):
                 amount = version.balance(accrued, index)
                 scaled = accrued if version.directed else version.supply_scaled(amount, index)
                 self._change(asset, accrued=0)
-                if amount:
+                if amount or version.directed:
                     self._mint_supply(asset, TREASURY, scaled)
         return Result(version.name, "mint_to_treasury", TREASURY, asset, amount, scaled)
 
