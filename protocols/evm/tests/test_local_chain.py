@@ -153,6 +153,18 @@ class TestTime:
         assert local_chain.height == height + 1
         assert block["transactions"] == []
 
+    def test_isolation_undoes_the_base_fee(self, local_chain):
+        def fee() -> str:
+            local_chain.mine()
+            return local_chain.rpc("eth_getBlockByNumber", "latest", False)["baseFeePerGas"]
+
+        with local_chain.isolated():
+            expected = fee()
+        with local_chain.isolated():
+            local_chain.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**12))
+            fee()
+        assert fee() == expected
+
     def test_a_snapshot_serves_once(self, local_chain):
         snapshot = local_chain.snapshot()
         local_chain.revert(snapshot)

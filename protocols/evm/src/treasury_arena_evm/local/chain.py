@@ -145,19 +145,18 @@ class LocalChain:
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """Undo all that happens inside, time included."""
-        snapshot = self.snapshot()
+        """Undo all that happens inside, time included, and what a snapshot does not hold: the pool of transactions, whether
+        blocks come by themselves, and the next base fee.
+        """
+        snapshot, fee = self.snapshot(), self.rpc("eth_feeHistory", "0x1", "latest", [])["baseFeePerGas"][-1]
         try:
             yield
         finally:
             if self.node.alive:
-                self._settle()
+                self.rpc("anvil_dropAllTransactions")
+                self.rpc("evm_setAutomine", True)
                 self.revert(snapshot)
-
-    def _settle(self) -> None:
-        """Undo what a snapshot does not hold: the pool of pending transactions and whether blocks come by themselves."""
-        self.rpc("anvil_dropAllTransactions")
-        self.rpc("evm_setAutomine", True)
+                self.rpc("anvil_setNextBlockBaseFeePerGas", fee)
 
 
 def checksummed(address: str) -> str:
