@@ -122,6 +122,7 @@ def test_versions_are_found_by_name():
     assert version_of("3.7") is V3_7
     assert {version.checked for version in VERSIONS.values()} == {
         "bytecode of @aave/core-v3 1.19.3",
+        "bytecode of @aave-dao/aave-v3-origin 3.6.0",
         "published source",
         "published text",
     }

@@ -9,6 +9,7 @@ from treasury_arena_aave.exact.interest import SECONDS_PER_YEAR
 from treasury_arena_aave.exact.versions import V3_0, V3_4, V3_5, Version
 from treasury_arena_aave.exact.wad_ray import ray_mul, ray_mul_floor
 from treasury_arena_aave.mirror import PoolAt, read_pool
+from treasury_arena_aave.origin import ORIGIN
 from treasury_arena_aave.parity import run_parity
 
 
@@ -28,6 +29,25 @@ def test_random_operations_differ_in_nothing(local_market, operations, seed):
         assert report.days > 365
     assert min(report.compared[name] for name in ("liquidity_index", "borrow_rate", "accrued", "health")) >= operations
     assert {"owed", "supply", "flags", "amount", "amount1", "refusal"} <= report.compared.keys()
+
+
+def test_version_3_5_differs_in_nothing_from_3_6_0_compiled(local_market):
+    report = run_parity(local_market, 400, 1, target=ORIGIN)
+    assert report.told == []
+    assert report.version == "3.5"
+    assert "3.6.0" in report.checked
+    assert report.done["liquidate"] >= 3
+    assert len(report.refused) >= 8
+
+
+@pytest.mark.parametrize("version", [V3_0, V3_4], ids=["3.0", "3.4"])
+def test_other_versions_do_differ_from_it(local_market, version):
+    def change(pool):
+        pool.version = version
+        return pool
+
+    report = run_parity(local_market, 400, 1, target=ORIGIN, change=change, stop_at_first=True)
+    assert not report.equal
 
 
 @attrs.frozen

@@ -44,6 +44,7 @@ class PoolAt:
 
     provider: str
     pool: str
+    configurator: str
     oracle: str
     data_provider: str
     reserves: Mapping[str, ReserveAt]
@@ -51,9 +52,9 @@ class PoolAt:
     @classmethod
     def read(cls, reader: Reader, provider: str, assets: Mapping[str, str]) -> PoolAt:
         """The addresses; `assets` are the reserves wanted: name -> token address, in the pool's order afterwards."""
-        pool, oracle, data = (
+        pool, configurator, oracle, data = (
             _checksummed(reader.call(provider, PROVIDER.function(name)))
-            for name in ("getPool", "getPriceOracle", "getPoolDataProvider")
+            for name in ("getPool", "getPoolConfigurator", "getPriceOracle", "getPoolDataProvider")
         )
         listed = [str(found).lower() for found in reader.call(pool, POOL.function("getReservesList"))]
         found: dict[str, ReserveAt] = {}
@@ -61,7 +62,7 @@ class PoolAt:
             if asset.lower() in listed:
                 a_token, _, debt = reader.call(data, DATA_PROVIDER.function("getReserveTokensAddresses"), asset)
                 found[name] = ReserveAt(asset, _checksummed(a_token), _checksummed(debt), listed.index(asset.lower()))
-        return cls(provider, pool, oracle, data, found)
+        return cls(provider, pool, configurator, oracle, data, found)
 
 
 def _checksummed(address: str) -> str:

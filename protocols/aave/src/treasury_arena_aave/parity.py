@@ -2,8 +2,8 @@
 
 After every operation both indexes, both rates, the treasury's accrual, cash and scaled totals of every reserve and all
 balances, debts, flags and the account of whoever took part are compared, and every user's from time to time and at the end;
-refusals by their code, amounts by the events. The contracts are those of npm's @aave/core-v3 1.19.3 on a local chain, so the
-version is 3.0; later versions have no bytecode here and are not checked by this.
+refusals by their code, amounts by the events. The contracts are those of npm's @aave/core-v3 1.19.3 on a local chain, which is
+version 3.0; `treasury_arena_aave.origin.ORIGIN` are those of 3.6.0 instead, compiled from source, for version 3.5.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 
 import attrs
-import numpy as np
 
-from treasury_arena.randomness import stream
 from treasury_arena_aave.exact.book import TREASURY
 from treasury_arena_aave.exact.pool import Pool
-from treasury_arena_aave.exact.wad_ray import MAX_UINT256, RAY, WAD
+from treasury_arena_aave.exact.wad_ray import RAY
 from treasury_arena_aave.mirror import PoolAt, read_pool
-from treasury_arena_aave.parity_sides import Contracts, Operation, on_pool, pool_holdings
+from treasury_arena_aave.parity_operations import FIELDS, KINDS, Chooser, Operation
+from treasury_arena_aave.parity_sides import Contracts, on_pool, pool_holdings
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR
 from treasury_arena_evm.local.market import LocalMarket
 
@@ -29,19 +28,6 @@ EVERYBODY_EVERY = 25
 TOLD_MAX = 20
 FUNDS_TOKENS = 10**9
 DAY = 86_400
-LONGEST_GAP = 60 * DAY
-KINDS = {
-    "supply": 18,
-    "withdraw": 14,
-    "borrow": 20,
-    "repay": 16,
-    "collateral": 5,
-    "emode": 5,
-    "price": 8,
-    "liquidate": 14,
-    "treasury": 2,
-    "configure": 6,
-}
 
 
 @attrs.frozen
@@ -105,179 +91,63 @@ class ParityReport:
             self.told.append(Difference(number, operation, quantity, str(exact), str(contracts)))
 
 
-class Chooser:
-    """Draws operations that are likely to do something, given the exact pool's state, and some that are refused."""
+@attrs.frozen
+class Prepared:
+    """A market that is ready: addresses, users by name, and the exact pool in the same state."""
 
-    def __init__(self, pool: Pool, users: tuple[str, ...], seed: int) -> None:
-        self._pool, self._users = pool, users
-        self._assets = tuple(pool.configs)
-        self._rng: np.random.Generator = stream(seed, 0, "aave/parity")
-        self._start = dict(pool.prices)
-        weights = np.array(list(KINDS.values()), float)
-        self._kinds, self._weights = list(KINDS), weights / weights.sum()
-
-    def draw(self, now: int) -> Operation:
-        """The next operation, some seconds to sixty days after `now`."""
-        rng = self._rng
-        kind = str(rng.choice(self._kinds, p=self._weights))
-        step = Operation(kind, now + self._gap(), self._one(self._assets), self._one(self._users))
-        return attrs.evolve(step, **getattr(self, f"_{kind}")(step))
-
-    def _one(self, options: tuple[str, ...]) -> str:
-        return options[int(self._rng.integers(len(options)))]
-
-    def _gap(self) -> int:
-        u = self._rng.random()
-        if u < 0.6:
-            return int(self._rng.integers(1, 3_600))
-        if u < 0.88:
-            return int(self._rng.integers(3_600, DAY))
-        if u < 0.975:
-            return int(self._rng.integers(DAY, 6 * DAY))
-        return int(self._rng.integers(6 * DAY, LONGEST_GAP + 1))
-
-    def _part(self, whole: int) -> int:
-        """A share of `whole` with odd last digits, now and then nothing, one unit, or too much."""
-        u = self._rng.random()
-        if u < 0.02:
-            return 0
-        if u < 0.05:
-            return int(self._rng.integers(1, 10))
-        share = int(self._rng.integers(1, 10**9)) if u < 0.92 else int(self._rng.integers(10**9, 2 * 10**9))
-        return whole * share // 10**9 + int(self._rng.integers(0, 1000)) * (whole > 10**6)
-
-    def _supply(self, step: Operation) -> dict[str, object]:
-        reserve = self._pool.reserves[step.asset]
-        return {"amount": self._part((reserve.cash + 10**3 * self._pool.config(step.asset).unit) // 8)}
-
-    def _withdraw(self, step: Operation) -> dict[str, object]:
-        held = self._pool.balance_of(step.asset, step.user)
-        if held == 0 and self._rng.random() < 0.9:
-            return {"kind": "supply", **self._supply(step)}
-        return {"amount": MAX_UINT256 if self._rng.random() < 0.25 else self._part(held)}
-
-    def _borrow(self, step: Operation) -> dict[str, object]:
-        account = self._pool.account(step.user)
-        room = max(0, account.collateral * account.ltv // 10_000 - account.debt)
-        if room == 0 and self._rng.random() < 0.7:
-            return {"kind": "supply", **self._supply(step)}
-        limit = room * self._pool.config(step.asset).unit // self._pool.prices[step.asset]
-        reserve = self._pool.reserves[step.asset]
-        if self._rng.random() < 0.15:
-            return {"amount": self._part(reserve.cash)}
-        return {"amount": self._part(min(limit, reserve.cash) * 11 // 10)}
-
-    def _repay(self, step: Operation) -> dict[str, object]:
-        owing = tuple(a for a in self._assets if self._pool.debts.get((a, step.user)))
-        asset = self._one(owing) if owing and self._rng.random() < 0.9 else step.asset
-        owed = self._pool.debt_of(asset, step.user)
-        if owed == 0 and self._rng.random() < 0.8:
-            return {"kind": "borrow", **self._borrow(step)}
-        return {"asset": asset, "amount": MAX_UINT256 if self._rng.random() < 0.35 else self._part(owed)}
-
-    def _collateral(self, step: Operation) -> dict[str, object]:
-        return {"flag": bool(self._rng.random() < 0.6)}
-
-    def _emode(self, step: Operation) -> dict[str, object]:
-        return {"asset": "", "amount": int(self._rng.choice([0, 0, 1, 2, 3]))}
-
-    def _price(self, step: Operation) -> dict[str, object]:
-        """A random walk that is drawn back to where it began."""
-        price, start = self._pool.prices[step.asset], self._start[step.asset]
-        wild = 0.25 if start > 10 * 10**8 else 0.04
-        factor = float(np.exp(wild * self._rng.standard_normal())) * (start / price) ** 0.3
-        return {"amount": max(1, int(price * factor)), "user": ""}
-
-    def _liquidate(self, step: Operation) -> dict[str, object]:
-        pool = self._pool
-        weak = tuple(user for user in self._users if pool.account(user).health < WAD)
-        if not weak and self._rng.random() < 0.7:
-            return self._squeeze(step)
-        user = self._one(weak) if weak and self._rng.random() < 0.95 else step.user
-        secured = tuple(a for a in self._assets if pool.collaterals.get((a, user)))
-        owing = tuple(a for a in self._assets if pool.debts.get((a, user)))
-        debt = self._one(owing) if owing and self._rng.random() < 0.95 else self._one(self._assets)
-        asset = self._one(secured) if secured and self._rng.random() < 0.95 else step.asset
-        amount = MAX_UINT256 if self._rng.random() < 0.5 else self._part(pool.debt_of(debt, user))
-        return {"asset": asset, "other": debt, "user": user, "amount": amount, "flag": bool(self._rng.random() < 0.3)}
-
-    def _squeeze(self, step: Operation) -> dict[str, object]:
-        """A price that puts somebody's health factor a little below one, now and then far below."""
-        pool = self._pool
-        owing = tuple(user for user in self._users if pool.account(user).debt)
-        user = self._one(owing) if owing else step.user
-        secured = tuple(a for a in self._assets if pool.collaterals.get((a, user))) or self._assets
-        asset, health = self._one(secured), min(pool.account(user).health, 3 * WAD)
-        fall = WAD / health * float(self._rng.uniform(0.75, 0.999))
-        return {
-            "kind": "price",
-            "asset": asset,
-            "user": "",
-            "amount": max(1, int(pool.prices[asset] * min(fall, 0.98))),
-        }
-
-    def _treasury(self, step: Operation) -> dict[str, object]:
-        return {"user": ""}
-
-    def _configure(self, step: Operation) -> dict[str, object]:
-        """What was switched off comes back soon, so that the market does not stand still."""
-        pool, rng = self._pool, self._rng
-        for asset, config in pool.configs.items():
-            for field, usual in (("paused", 0), ("frozen", 0), ("borrowing", 1), ("supply_cap", 0), ("borrow_cap", 0)):
-                if int(getattr(config, field)) != usual and rng.random() < 0.6:
-                    return {"asset": asset, "other": field, "amount": usual, "user": ""}
-        reserve, config = pool.reserves[step.asset], pool.config(step.asset)
-        field = str(
-            rng.choice(
-                [
-                    "paused",
-                    "frozen",
-                    "borrowing",
-                    "supply_cap",
-                    "borrow_cap",
-                    "reserve_factor",
-                    "protocol_fee",
-                    "ltv",
-                    "emode",
-                ]
-            )
-        )
-        supplied, owed = (
-            scaled * index // RAY // config.unit
-            for scaled, index in (
-                (reserve.supplied_scaled, reserve.liquidity_index),
-                (reserve.debt_scaled, reserve.borrow_index),
-            )
-        )
-        usual_ltv = config.threshold - 300
-        values = {
-            "paused": 1,
-            "frozen": 1,
-            "borrowing": 0,
-            "supply_cap": supplied + int(rng.integers(1, 1000)),
-            "borrow_cap": owed + int(rng.integers(1, 1000)),
-            "reserve_factor": int(rng.choice([0, 500, 1_000, 2_000, 10_000])),
-            "protocol_fee": int(rng.choice([0, 1_000, 3_333])),
-            "ltv": usual_ltv if config.ltv == 0 or rng.random() < 0.5 else 0,
-            "emode": int(rng.choice([0, 1, 2])) if config.threshold < 8_000 else 0,
-        }
-        return {"other": field, "amount": values[field], "user": ""}
+    at: PoolAt
+    users: Mapping[str, str]
+    pool: Pool
 
 
-def prepare(market: LocalMarket) -> tuple[PoolAt, dict[str, str]]:
-    """Fund four users and a keeper, approve, and add a second e-mode category with a price source; addresses."""
-    chain, at = market.chain, PoolAt.read(market.chain, market.aave.provider, _tokens(market))
+@attrs.frozen
+class Target:
+    """Contracts to compare with.
+
+    Attributes:
+        checked: what they are, for the report.
+        prepare: funds the users and reads, or deploys, the contracts.
+        code: turns a revert reason into the exact pool's code.
+        kinds: operations with their weights.
+        fields: fields of a reserve's configuration that are changed.
+    """
+
+    checked: str
+    prepare: Callable[[LocalMarket], Prepared]
+    code: Callable[[str], str]
+    kinds: Mapping[str, int] = KINDS
+    fields: tuple[str, ...] = FIELDS
+
+
+def actors(market: LocalMarket, pool: str) -> dict[str, str]:
+    """Four users and a keeper, funded and approved for a pool, and the treasury; name -> address."""
     users = {f"user{n}": account.address for n, account in enumerate(market.users[:4])}
-    users[LIQUIDATOR], users[TREASURY] = market.maker.address, market.aave.treasury
-    for name, address in users.items():
-        if name != TREASURY:
-            for symbol, token in market.tokens.items():
-                # So much that no operation fails for want of tokens, which the exact pool does not know about.
-                market.fund(symbol, address, FUNDS_TOKENS * 10**token.decimals)
-                market.approve(address, symbol, at.pool)
+    users[LIQUIDATOR] = market.maker.address
+    for address in users.values():
+        for symbol, token in market.tokens.items():
+            # So much that no operation fails for want of tokens, which the exact pool does not know about.
+            market.fund(symbol, address, FUNDS_TOKENS * 10**token.decimals)
+            market.approve(address, symbol, pool)
+    return {**users, TREASURY: market.aave.treasury}
+
+
+def prepare(market: LocalMarket) -> Prepared:
+    """The deployed market of the 3.0 line, with a second e-mode category that has a price source."""
+    chain, at = market.chain, PoolAt.read(market.chain, market.aave.provider, _tokens(market))
+    users = actors(market, at.pool)
     second = (2, 8_800, 9_000, 10_200, market.token("USDC").address, "Priced as USDC")
-    chain.send(market.owner.address, market.aave.configurator, CONFIGURATOR.function("setEModeCategory"), *second)
-    return at, users
+    chain.send(market.owner.address, at.configurator, CONFIGURATOR.function("setEModeCategory"), *second)
+    return Prepared(at, users, read_pool(chain, at, users, chain.now))
+
+
+def code_of(reason: str) -> str:
+    """The refusal's code from a revert string: a number, Solidity's panic, or a token that refuses."""
+    if reason.startswith("panic 0x11"):
+        return "0x11"
+    return reason if reason.isdigit() else "transfer"
+
+
+CORE = Target("bytecode of @aave/core-v3 1.19.3 on a local chain", prepare, code_of)
 
 
 def _tokens(market: LocalMarket) -> Mapping[str, str]:
@@ -289,6 +159,7 @@ def run_parity(
     operations: int = 1_000,
     seed: int = 1,
     *,
+    target: Target = CORE,
     change: Callable[[Pool], Pool] | None = None,
     stop_at_first: bool = False,
 ) -> ParityReport:
@@ -298,19 +169,17 @@ def run_parity(
         market: a local market; it is changed, so isolate it or throw it away.
         operations: how many.
         seed: of the operations.
+        target: the contracts.
         change: replaces the exact pool before the first operation; for tests of this check.
         stop_at_first: end at the first difference.
     """
     began = time.perf_counter()
-    at, users = prepare(market)
-    start = market.chain.now
-    pool = read_pool(market.chain, at, users, start)
-    if change is not None:
-        pool = change(pool)
-    report = ParityReport(pool.version.name, "bytecode of @aave/core-v3 1.19.3 on a local chain", seed)
-    with closing(Contracts(market, at, users, LIQUIDATOR)) as contracts:
-        run = _Run(pool, contracts, at, users, report)
-        chooser = Chooser(pool, run.actors, seed)
+    ready = target.prepare(market)
+    pool, start = ready.pool if change is None else change(ready.pool), market.chain.now
+    report = ParityReport(pool.version.name, target.checked, seed)
+    with closing(Contracts(market, ready.at, ready.users, LIQUIDATOR, target.code)) as contracts:
+        run = _Run(pool, contracts, ready.at, ready.users, report)
+        chooser = Chooser(pool, run.actors, seed, target.kinds, target.fields)
         now = start
         for number in range(1, operations + 1):
             step = chooser.draw(now)

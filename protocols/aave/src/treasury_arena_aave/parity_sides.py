@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -14,6 +14,7 @@ from treasury_arena_aave.exact.errors import RefusalError
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import Liquidation, ReserveConfig
 from treasury_arena_aave.mirror import PoolAt
+from treasury_arena_aave.parity_operations import Operation
 from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR, POOL, SCALED_TOKEN
@@ -38,27 +39,6 @@ SETTERS = {
     "protocol_fee": "setLiquidationProtocolFee",
     "emode": "setAssetEModeCategory",
 }
-
-
-@attrs.frozen
-class Operation:
-    """One step: `kind` on `asset` by `user`.
-
-    Attributes:
-        kind: supply, withdraw, borrow, repay, collateral, emode, price, liquidate, treasury, configure.
-        other: the debt asset of a liquidation, or the field a configuration changes.
-        amount: base units, a price with 8 decimals, a category, or the field's value.
-        flag: collateral on, or a liquidation that takes the supply instead of the token.
-        at: second of the block.
-    """
-
-    kind: str
-    at: int
-    asset: str = ""
-    user: str = ""
-    other: str = ""
-    amount: int = 0
-    flag: bool = False
 
 
 @attrs.frozen
@@ -109,9 +89,13 @@ class Contracts:
         at: the pool's addresses.
         users: name -> address; `TREASURY` among them for comparison only.
         liquidator: the user that liquidates.
+        code: turns a revert reason into the exact pool's code.
     """
 
-    def __init__(self, market: LocalMarket, at: PoolAt, users: Mapping[str, str], liquidator: str) -> None:
+    def __init__(
+        self, market: LocalMarket, at: PoolAt, users: Mapping[str, str], liquidator: str, code: Callable[[str], str]
+    ) -> None:
+        self._code = code
         self._market, self._at, self._users = market, at, dict(users)
         self._liquidator = users[liquidator]
         host, port = market.url.removeprefix("http://").split(":")
@@ -138,7 +122,7 @@ class Contracts:
         if step.kind == "liquidate":
             sender = self._liquidator
         if step.kind == "configure":
-            sender, to = self._market.owner.address, self._market.aave.configurator
+            sender, to = self._market.owner.address, at.configurator
             if step.other == "ltv" and config is not None:
                 function = CONFIGURATOR.function("configureReserveAsCollateral")
                 arguments = (asset, step.amount, config.threshold, config.bonus)
@@ -148,7 +132,7 @@ class Contracts:
         try:
             receipt = chain.send(sender, to, function, *arguments)
         except RevertError as error:
-            return Outcome(code=_code(error.reason))
+            return Outcome(code=self._code(error.reason))
         return Outcome(self._moved(step, receipt))
 
     def _call(self, step: Operation, asset: str, user: str) -> tuple[Entry, tuple[Any, ...]]:
@@ -248,13 +232,6 @@ def _named(prefix: str, words: Mapping[int, str]) -> dict[int, str]:
 def _concerns(names: Mapping[int, str], changed: set[str], users: Mapping[str, str]) -> bool:
     first = next(iter(names.values())).split()[0]
     return first not in users or first in changed
-
-
-def _code(reason: str) -> str:
-    """The refusal's code as the exact pool tells it."""
-    if reason.startswith("panic 0x11"):
-        return "0x11"
-    return reason if reason.isdigit() else "transfer"
 
 
 def pool_holdings(pool: Pool, at: PoolAt, users: Mapping[str, str], changed: set[str] | None = None) -> dict[str, int]:

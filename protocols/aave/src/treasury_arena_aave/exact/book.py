@@ -177,7 +177,7 @@ class Book:
         debt = self.version.debt(reserve.debt_scaled, reserve.borrow_index)
         cash = reserve.cash + added - taken
         if cash < 0:
-            raise RefusalError("0x11" if debt else "transfer", self.version.name, asset)
+            raise RefusalError("0x11" if debt or self.version.later else "transfer", self.version.name, asset)
         liquidity_rate, borrow_rate = reserve.strategy.rates(
             cash, debt, self.configs[asset].reserve_factor, self.version, reserve.deficit
         )

@@ -116,6 +116,10 @@ class Liquidations(Book):
                 self._update_rates(collateral_asset, taken=amounts.collateral)
                 scaled = version.withdraw_scaled(amounts.collateral, self.reserves[collateral_asset].liquidity_index)
                 self._burn_supply(collateral_asset, user, scaled)
+                # The repayment comes in last of all, though later versions count it as cash already.
+                early = amounts.debt if version.later and collateral_asset == debt_asset else 0
+                there = self.reserves[collateral_asset].cash - early
+                self._check(there >= amounts.collateral, "transfer", collateral_asset)
                 self._move_cash(collateral_asset, -amounts.collateral)
             fee = self._pay_fee(collateral_asset, user, amounts.fee) if amounts.fee else 0
             if burnt is not None:

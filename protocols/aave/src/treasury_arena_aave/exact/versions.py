@@ -4,12 +4,14 @@
 |---|---|---|
 | 3.0 | the line of npm's @aave/core-v3 1.19.3 | its bytecode, to the wei (`treasury_arena_aave.parity`) |
 | 3.4 | compounding by exponent; close factor by size and deficit (3.3); no average with stable debt (3.2) | published source |
-| 3.5 | every conversion rounds in favour of the pool; values round against the user | published source |
+| 3.5 | every conversion rounds in favour of the pool; values round against the user | bytecode of 3.6.0, to the wei |
 | 3.7 | liquidation amounts round against the liquidator | published text |
 
-Published source is npm's @aave-dao/aave-v3-origin 3.6.0 and the documents of that repository (docs/3.3, 3.4, 3.5, 3.7);
-no bytecode of these versions was run. What the later versions do otherwise (e-mode by bitmaps instead of one category an
-asset, isolation, siloed borrowing, the oracle sentinel) is not modelled in any version.
+Published source is npm's @aave-dao/aave-v3-origin 3.6.0 and the documents of that repository (docs/3.3, 3.4, 3.5, 3.7).
+That package has sources only; `treasury_arena_aave.origin` compiles them for the parity check, which holds 3.5 against them.
+3.4 and 3.7 differ from 3.5 in roundings only here, and no bytecode of theirs was run. What later versions do otherwise (e-mode
+by bitmaps instead of one category an asset, a frozen asset's loan-to-value of zero, isolation, siloed borrowing, the oracle
+sentinel) is not modelled in any version.
 """
 
 from __future__ import annotations
@@ -130,7 +132,7 @@ class Version:
 
 V3_0 = Version("3.0", "bytecode of @aave/core-v3 1.19.3")
 V3_4 = Version("3.4", "published source", exponent=True, later=True)
-V3_5 = Version("3.5", "published source", exponent=True, later=True, directed=True)
+V3_5 = Version("3.5", "bytecode of @aave-dao/aave-v3-origin 3.6.0", exponent=True, later=True, directed=True)
 V3_7 = Version("3.7", "published text", exponent=True, later=True, directed=True, directed_liquidation=True)
 VERSIONS = {version.name: version for version in (V3_0, V3_4, V3_5, V3_7)}
 
