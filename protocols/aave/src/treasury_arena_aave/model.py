@@ -109,17 +109,20 @@ def usage(borrowed: float, supplied: float) -> float:
 
 def lenders_return(u: float, p: SupplyParams) -> float:
     """What the curve pays lenders at a usage, before the reserve factor: borrow rate times usage."""
+    # The quotients are the same for all agents, so the kernel takes them out of its inner loop.
+    steep = p.slope2 / (1.0 - p.optimal) if p.optimal < 1.0 else 0.0
+    flat = p.slope1 / p.optimal if p.optimal > 0.0 else 0.0
     if u > p.optimal:
-        return u * (p.base + p.slope1 + p.slope2 * ((u - p.optimal) / (1.0 - p.optimal if p.optimal < 1.0 else 1.0)))
-    return u * (p.base + p.slope1 * (u / p.optimal if p.optimal > 0.0 else 0.0))
+        return u * (p.base + p.slope1 + (u - p.optimal) * steep)
+    return u * (p.base + u * flat)
 
 
-def own_share(own: float, m: SupplyMarket, p: SupplyParams) -> float:
-    """Factor by which `own` USD of ours in the reserve change the observed rate; the reserve factor cancels."""
+def own_rate(own: float, m: SupplyMarket, p: SupplyParams) -> float:
+    """What `own` USD of ours earn: the observed rate, moved along the curve by our own deposit; the reserve factor cancels."""
     before = lenders_return(usage(m.borrowed, m.supplied), p)
-    if not before > 0.0:
-        return 1.0
-    return lenders_return(usage(m.borrowed, m.supplied + own), p) / before
+    scale = m.rate / before if before > 0.0 else 0.0
+    moved = lenders_return(usage(m.borrowed, m.supplied + own), p) * scale
+    return moved if before > 0.0 else m.rate
 
 
 def supply_value(s: SupplyState, m: SupplyMarket, p: SupplyParams) -> float:
@@ -144,8 +147,7 @@ def supply_trade(s: SupplyState, target: float, m: SupplyMarket, p: SupplyParams
 
 def supply_accrue(s: SupplyState, m: SupplyMarket, p: SupplyParams) -> SupplyState:
     """Interest of the step that ends at this row, at the rate observed at its end, thinned by our own deposit."""
-    earned = m.rate * own_share(s.units * m.price, m, p)
-    return SupplyState(s.units * (1.0 + earned * (p.step_seconds / YEAR_SECONDS)))
+    return SupplyState(s.units * (1.0 + own_rate(s.units * m.price, m, p) * (p.step_seconds / YEAR_SECONDS)))
 
 
 def grown(aim: float, held: float, ltv: float, fee: float, gas: float) -> float:
@@ -224,9 +226,10 @@ def account_accrue(s: AccountState, m: AccountMarket, p: AccountParams) -> Accou
     whole = held * p.threshold <= CLOSE_HEALTH * debt or held < p.small or debt < p.small
     repaid = debt if whole else p.close_factor * debt
     taken = repaid * (1.0 + p.bonus)
-    if taken >= held or not m.price > 0.0:
+    tokens = 1.0 / m.price if m.price > 0.0 else 0.0
+    if taken >= held:
         return AccountState(0.0, 0.0)
-    return AccountState(collateral - taken / m.price, debt - repaid)
+    return AccountState(collateral - taken * tokens, debt - repaid)
 
 
 SUPPLY = PositionModel(
