@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import pytest
-from eth_utils.address import is_checksum_address
+from eth_utils.address import is_checksum_address, to_checksum_address
+from hypothesis import given
+from hypothesis import strategies as st
 
 from treasury_arena.domain.assets import KNOWN_ASSETS
 from treasury_arena.errors import ConfigError
+from treasury_arena_evm.addresses import checksummed, is_checksummed
 from treasury_arena_evm.chains import BASE, ETHEREUM, KNOWN_CHAINS, LOCAL_ID, ChainTable, ephemeral_chain
 from treasury_arena_evm.errors import TokenError
 from treasury_arena_evm.tokens import KNOWN_TOKENS, Token, TokenTable
 
 USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
+
+
+@pytest.mark.parametrize("address", ["", "0x", USDC[2:], "0x" + "g" * 40, USDC + "0"])
+def test_what_is_no_address(address):
+    assert not is_checksummed(address)
+    with pytest.raises(ValueError, match="is not an address"):
+        checksummed(address)
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_capitals_as_the_reference_sets_them(data):
+    assert checksummed("0x" + data.hex()) == to_checksum_address(data)
 
 
 class TestChains:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import attrs
 
 from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.tokens import ERC20, WRAPPED_NATIVE
 
@@ -49,7 +50,7 @@ class Receipt:
             used, price = _int(answer["gasUsed"]), _int(answer.get("effectiveGasPrice", "0x0"))
             logs = tuple(
                 Log(
-                    _address(log["address"]),
+                    checksummed(log["address"]),
                     tuple(_bytes(topic) for topic in log["topics"]),
                     _bytes(log["data"]),
                     _int(log["logIndex"]),
@@ -60,15 +61,15 @@ class Receipt:
                 hash=answer["transactionHash"],
                 block_number=_int(answer["blockNumber"]),
                 block_hash=answer["blockHash"],
-                sender=_address(answer["from"]),
-                to=_address(answer["to"]) if answer.get("to") else None,
+                sender=checksummed(answer["from"]),
+                to=checksummed(answer["to"]) if answer.get("to") else None,
                 success=_int(answer["status"]) == 1,
                 gas_used=used,
                 gas_price_raw=price,
                 # Rollups on the OP stack charge their parent chain's part beside the gas.
                 fee_raw=used * price + _int(answer.get("l1Fee") or "0x0"),
                 logs=logs,
-                contract=_address(answer["contractAddress"]) if answer.get("contractAddress") else None,
+                contract=checksummed(answer["contractAddress"]) if answer.get("contractAddress") else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ChainError(f"the node's receipt cannot be read: {error!r}") from error
@@ -123,9 +124,3 @@ def _int(value: str) -> int:
 
 def _bytes(value: str) -> bytes:
     return bytes.fromhex(value.removeprefix("0x"))
-
-
-def _address(value: str) -> str:
-    from eth_utils.address import to_checksum_address
-
-    return str(to_checksum_address(value))

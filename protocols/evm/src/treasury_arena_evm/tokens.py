@@ -14,6 +14,7 @@ import attrs
 
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import nearest
+from treasury_arena_evm.addresses import is_checksummed
 from treasury_arena_evm.chains import ARBITRUM, BASE, ETHEREUM, OPTIMISM, POLYGON, Chain
 from treasury_arena_evm.errors import TokenError
 
@@ -37,9 +38,7 @@ def _sane_decimals(_: object, __: object, value: int) -> None:
 
 
 def _sane_address(_: object, __: object, value: str) -> None:
-    from eth_utils.address import is_checksum_address
-
-    if not is_checksum_address(value):
+    if not is_checksummed(value):
         raise TokenError(f"{value!r} is not an address with the capitals of EIP-55; was it mistyped?")
 
 

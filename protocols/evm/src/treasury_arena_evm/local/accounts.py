@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from treasury_arena_evm.addresses import keccak
+
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
@@ -32,8 +34,8 @@ class Account:
 
 def account(name: str) -> Account:
     """The account of a name: its key is keccak256 of ``treasury-arena local <name>``."""
-    from eth_account import Account as Keys
-    from eth_utils.crypto import keccak
+    # Not by eth_account, whose import costs more than the whole chain.
+    from eth_keys.datatypes import PrivateKey
 
-    key = keccak(text=f"treasury-arena local {name}")
-    return Account(name, str(Keys.from_key(key).address), "0x" + key.hex())
+    key = keccak(f"treasury-arena local {name}".encode())
+    return Account(name, str(PrivateKey(key).public_key.to_checksum_address()), "0x" + key.hex())

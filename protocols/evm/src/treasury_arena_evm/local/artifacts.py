@@ -46,7 +46,6 @@ PATHS = {
                 "FlashLoanLogic",
             ),
             "misc": ("AaveOracle", "AaveProtocolDataProvider"),
-            "mocks/oracle/CLAggregators": ("MockAggregator",),
             "mocks/tokens": ("MintableERC20",),
             "dependencies/weth": ("WETH9",),
         }.items()

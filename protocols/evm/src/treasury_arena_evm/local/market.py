@@ -85,10 +85,14 @@ class LocalMarket:
         else:
             self.chain.send(self.owner.address, token.address, MINTABLE.function("mint"), address, amount_raw)
 
-    def set_price(self, symbol: str, price_e8: int) -> None:
-        """Set what Aave's oracle says a whole token is worth, in US dollars with eight decimals; 0 is a broken price source."""
-        # The price source has no setter; its answer is its only storage word.
-        self.chain.set_storage(self.aave.reserve(symbol).source, 0, price_e8)
+    def set_price(self, symbol: str, price_e8: int, answered: int = 0) -> None:
+        """Set what Aave's oracle says a whole token is worth, in US dollars with eight decimals, without a block for it.
+
+        0 is a broken price source. `answered` is the time its price source gives (`latestRoundData`), 0: always the present one.
+        """
+        source = self.aave.reserve(symbol).source
+        self.chain.set_storage(source, 0, price_e8)
+        self.chain.set_storage(source, 1, answered)
 
     def approve(self, owner: str, symbol: str, spender: str, amount_raw: int = 2**256 - 1) -> dict[str, Any]:
         """Let a contract take an account's tokens."""
