@@ -150,25 +150,25 @@ def test_the_health_floor(local_market, alice):
     assert aave.repay(alice, "USDC", 10_000 * USDC).quote.health < 1.5  # what improves it is never refused
 
 
-#: Answers any call with its storage words 0 to 4: `latestAnswer` reads the first, `latestRoundData` all.
-FIVE_WORDS = "0x" + "".join(f"60{n:02x}5460{32 * n:02x}52" for n in range(5)) + "60a06000f3"
-
-
 def test_prices_that_are_old_missing_or_without_a_time(local_market, alice):
     market = local_market
     aave = AaveMarket(market.session)
-    refuses(market, alice, ValidationError, "price source of USDC does not tell when", aave.supply, "USDC", USDC)
-    source = market.aave.reserve("USDC").source
-    market.chain.rpc("anvil_setCode", source, FIVE_WORDS)
-    for slot, word in enumerate((10**8, 10**8, market.chain.now, market.chain.now, 1)):
-        market.chain.set_storage(source, slot, word)
     assert aave.supply(alice, "USDC", USDC).amount_raw == USDC
-    market.chain.advance(90_000)
+    market.set_price("USDC", 10**8, answered=market.chain.now)
+    market.chain.advance(80_000)
+    assert aave.supply(alice, "USDC", USDC).amount_raw == USDC
+    market.chain.advance(10_100)
+    refuses(market, alice, ValidationError, r"price of USDC is 90\d+ s old; at most 90000 s", aave.supply, "USDC", USDC)
     refuses(
-        market, alice, ValidationError, r"price of USDC is 900\d\d s old; at most 90000 s", aave.supply, "USDC", USDC
-    )
+        market, alice, ValidationError, r"price of USDC is 90\d+ s old", aave.supply, "WETH", WETH
+    )  # held beside it
     market.set_price("WETH", 0)
     refuses(market, alice, ValidationError, "oracle has no price for WETH", aave.supply, "USDC", USDC)
+    # A source that answers every call with one word tells a price and no time.
+    market.set_price("WETH", 2_000 * 10**8)
+    market.chain.rpc("anvil_setCode", market.aave.reserve("USDC").source, "0x6305f5e10060005260206000f3")
+    refuses(market, alice, ValidationError, "price source of USDC does not tell when", aave.supply, "USDC", USDC)
+    assert AaveMarket(market.session, price_age_seconds_max=None).supply(alice, "USDC", USDC).amount_raw == USDC
 
 
 def test_a_market_of_another_version_is_refused(local_market):

@@ -15,6 +15,7 @@ from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import EMode, ReserveConfig, ReserveState
 from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_0, Version
+from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.interfaces.aave import DATA_PROVIDER, ORACLE, POOL, PROVIDER, RATE_STRATEGY, SCALED_TOKEN
 from treasury_arena_evm.interfaces.tokens import ERC20
 
@@ -53,7 +54,7 @@ class PoolAt:
     def read(cls, reader: Reader, provider: str, assets: Mapping[str, str]) -> PoolAt:
         """The addresses; `assets` are the reserves wanted: name -> token address, in the pool's order afterwards."""
         pool, configurator, oracle, data = (
-            _checksummed(reader.call(provider, PROVIDER.function(name)))
+            checksummed(reader.call(provider, PROVIDER.function(name)))
             for name in ("getPool", "getPoolConfigurator", "getPriceOracle", "getPoolDataProvider")
         )
         listed = [str(found).lower() for found in reader.call(pool, POOL.function("getReservesList"))]
@@ -61,14 +62,8 @@ class PoolAt:
         for name, asset in sorted(assets.items(), key=lambda item: _place(listed, item[1])):
             if asset.lower() in listed:
                 a_token, _, debt = reader.call(data, DATA_PROVIDER.function("getReserveTokensAddresses"), asset)
-                found[name] = ReserveAt(asset, _checksummed(a_token), _checksummed(debt), listed.index(asset.lower()))
+                found[name] = ReserveAt(asset, checksummed(a_token), checksummed(debt), listed.index(asset.lower()))
         return cls(provider, pool, configurator, oracle, data, found)
-
-
-def _checksummed(address: str) -> str:
-    from eth_utils.address import to_checksum_address
-
-    return str(to_checksum_address(address))
 
 
 def _place(listed: list[str], asset: str) -> int:

@@ -16,6 +16,7 @@ from treasury_arena_aave.origin.compile import contracts
 from treasury_arena_aave.parity import Prepared, Target, actors
 from treasury_arena_aave.parity_operations import FIELDS, KINDS
 from treasury_arena_evm.abi import Interface
+from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.interfaces.aave import ACL_MANAGER, CONFIGURATOR, ORACLE, POOL, PROVIDER
 from treasury_arena_evm.local.aave import RESERVES
 
@@ -139,10 +140,8 @@ def code_of(reason: str) -> str:
 
 
 def _selectors() -> dict[str, str]:
-    from eth_utils.crypto import keccak
-
     signatures = {code: RefusalError(code, V3_5.name).signature for code in SENTENCES}
-    return {"0x" + keccak(text=signature)[:4].hex(): code for code, signature in signatures.items()}
+    return {"0x" + keccak(signature.encode())[:4].hex(): code for code, signature in signatures.items()}
 
 
 #: E-mode by bitmaps, and freezing with its loan-to-value of zero, work otherwise there and are left out.
