@@ -1,0 +1,1 @@
+"""The protocol itself in Python integers: pools, reserves, users and time, no frames."""

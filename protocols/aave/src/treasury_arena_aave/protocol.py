@@ -1,0 +1,32 @@
+"""The Aave protocol: its position models and the exact markets behind them."""
+
+from __future__ import annotations
+
+from treasury_arena.contracts.position import MarketSpec, PositionModel
+from treasury_arena.contracts.protocol import ExactMarket, Protocol
+from treasury_arena.domain.assets import Asset, AssetTable
+from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.errors import ConfigError, nearest
+from treasury_arena_aave.market import AccountExact, SupplyExact
+from treasury_arena_aave.model import ACCOUNT, SUPPLY
+
+MARKETS = {SUPPLY.name: SupplyExact, ACCOUNT.name: AccountExact}
+
+
+class AaveProtocol(Protocol):
+    """Lending, and borrowing against collateral, on Aave v3."""
+
+    name = "aave"
+    version = "0.1.0"
+
+    @property
+    def models(self) -> tuple[PositionModel, ...]:
+        return (SUPPLY, ACCOUNT)
+
+    def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
+        models = {model.name: model for model in self.models}
+        if spec.model not in models:
+            raise ConfigError(
+                f"market {spec.name!r}: the aave protocol has no model {spec.model!r}; {nearest(spec.model, models)}"
+            )
+        return MARKETS[spec.model](spec, models[spec.model], frame, assets[spec.asset], base)

@@ -1,0 +1,117 @@
+"""The exact pool equals the deployed bytecode to the wei, and the check notices when it does not."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from treasury_arena_aave.exact.interest import SECONDS_PER_YEAR
+from treasury_arena_aave.exact.versions import V3_0, V3_4, V3_5, Version
+from treasury_arena_aave.exact.wad_ray import ray_mul, ray_mul_floor
+from treasury_arena_aave.mirror import PoolAt, read_pool
+from treasury_arena_aave.origin import ORIGIN
+from treasury_arena_aave.parity import run_parity
+
+
+@pytest.mark.parametrize(("operations", "seed"), [(1_000, 1), (200, 2), (200, 3)])
+def test_random_operations_differ_in_nothing(local_market, operations, seed):
+    report = run_parity(local_market, operations, seed)
+    assert report.told == []
+    assert report.equal
+    assert report.differences == {}
+    assert (report.version, report.operations) == ("3.0", operations)
+    assert "1.19.3" in report.checked
+    # Rich enough to mean something: everything happens and is refused, reserves run dry, months pass.
+    if operations == 1_000:
+        assert all(report.done[kind] >= 10 for kind in report.counts)
+        assert len(report.refused) >= 14
+        assert report.usage_max > 0.95
+        assert report.days > 365
+    assert min(report.compared[name] for name in ("liquidity_index", "borrow_rate", "accrued", "health")) >= operations
+    assert {"owed", "supply", "flags", "amount", "amount1", "refusal"} <= report.compared.keys()
+
+
+def test_version_3_5_differs_in_nothing_from_3_6_0_compiled(local_market):
+    report = run_parity(local_market, 400, 1, target=ORIGIN)
+    assert report.told == []
+    assert report.version == "3.5"
+    assert "3.6.0" in report.checked
+    assert report.done["liquidate"] >= 3
+    assert len(report.refused) >= 8
+
+
+@pytest.mark.parametrize("version", [V3_0, V3_4], ids=["3.0", "3.4"])
+def test_other_versions_do_differ_from_it(local_market, version):
+    def change(pool):
+        pool.version = version
+        return pool
+
+    report = run_parity(local_market, 400, 1, target=ORIGIN, change=change, stop_at_first=True)
+    assert not report.equal
+
+
+@attrs.frozen
+class WithoutThirdTerm(Version):
+    """Compounding cut to two terms."""
+
+    def compounded(self, rate: int, seconds: int) -> int:
+        squared = ray_mul(rate, rate) // SECONDS_PER_YEAR**2
+        return super().compounded(rate, 0) + rate * seconds // SECONDS_PER_YEAR + seconds * (seconds - 1) * squared // 2
+
+
+@attrs.frozen
+class FlooredBalances(Version):
+    """Balances rounded down instead of half up."""
+
+    def balance(self, scaled: int, index: int) -> int:
+        return ray_mul_floor(scaled, index)
+
+
+@attrs.frozen
+class FlooredSeizure(Version):
+    """The seized collateral rounded down, as 3.7 does."""
+
+    def seized(self, base: int, bonus_bps: int) -> int:
+        return base * bonus_bps // 10_000
+
+
+@attrs.frozen
+class LenientHealth(Version):
+    """A health factor one unit higher."""
+
+    def health(self, collateral: int, weighted: int, debt: int) -> int:
+        return super().health(collateral, weighted, debt) + 1
+
+
+@pytest.mark.parametrize(
+    ("mutant", "quantity"),
+    [
+        (WithoutThirdTerm("3.0", ""), "owed"),
+        (FlooredBalances("3.0", ""), "supply"),
+        (FlooredSeizure("3.0", ""), None),
+        (LenientHealth("3.0", ""), "health"),
+        (V3_4, "owed"),
+        (V3_5, None),
+    ],
+    ids=["no third term", "floored balances", "floored seizure", "health", "3.4", "3.5"],
+)
+def test_the_check_bites(local_market, mutant, quantity):
+    def change(pool):
+        pool.version = mutant
+        return pool
+
+    report = run_parity(local_market, 600, 1, change=change, stop_at_first=True)
+    assert not report.equal
+    assert report.differences
+    if quantity is not None:
+        assert quantity in report.differences
+
+
+def test_a_pool_read_from_the_chain_knows_the_account(local_market):
+    market = local_market
+    at = PoolAt.read(market.chain, market.aave.provider, {name: token.address for name, token in market.tokens.items()})
+    pool = read_pool(market.chain, at, {"maker": market.maker.address}, market.chain.now)
+    assert pool.version is V3_0
+    assert pool.account("maker").collateral == pytest.approx(40_000_000 * 10**8, rel=1e-4)
+    assert pool.categories[1].threshold == 9_500
+    assert list(at.reserves) == ["USDC", "WETH", "DAI"]
