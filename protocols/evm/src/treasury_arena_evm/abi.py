@@ -1,0 +1,176 @@
+"""Contract interfaces from human-readable signatures, so that no ABI of a third party needs to be shipped.
+
+>>> erc20 = Interface('''
+...     function transfer(address to, uint256 amount) returns (bool)
+...     event Transfer(address indexed from, address indexed to, uint256 amount)
+... ''')
+>>> erc20.function("transfer").selector.hex()
+'a9059cbb'
+
+One signature a line (a `struct` may span several). Understood: `function`, `event`, `error`, `constructor`, `struct`; types by
+their canonical names (`uint256`, never `uint`), arrays, tuples in parentheses, names of structs; `view`, `pure`, `payable`,
+`returns (...)`, `indexed`. Format of the entries: the Solidity contract ABI specification's JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, cast
+
+import attrs
+
+from treasury_arena.errors import nearest
+from treasury_arena_evm.errors import AbiError
+from treasury_arena_evm.signatures import Parameter, Signature, parse
+
+Kind = Literal["function", "event", "error", "constructor"]
+
+
+def _keccak(data: bytes) -> bytes:
+    from eth_utils.crypto import keccak
+
+    return keccak(data)
+
+
+@attrs.frozen
+class Entry:
+    """One function, event, error or constructor."""
+
+    kind: Kind
+    name: str
+    inputs: tuple[Parameter, ...] = ()
+    outputs: tuple[Parameter, ...] = ()
+    mutability: str = "nonpayable"
+
+    @property
+    def signature(self) -> str:
+        """Name and canonical types: ``transfer(address,uint256)``."""
+        return f"{self.name}({','.join(parameter.canonical for parameter in self.inputs)})"
+
+    @property
+    def selector(self) -> bytes:
+        """First four bytes of keccak256(signature)."""
+        return self.topic[:4]
+
+    @property
+    def topic(self) -> bytes:
+        """keccak256(signature): an event's first topic."""
+        return _keccak(self.signature.encode())
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The entry as the contract ABI's JSON has it."""
+        fields: dict[str, Any] = {
+            "type": self.kind,
+            "inputs": [item.json(self.kind == "event") for item in self.inputs],
+        }
+        if self.kind != "constructor":
+            fields["name"] = self.name
+        if self.kind == "function":
+            fields["outputs"] = [item.json(False) for item in self.outputs]
+        if self.kind in ("function", "constructor"):
+            fields["stateMutability"] = self.mutability
+        if self.kind == "event":
+            fields["anonymous"] = False
+        return fields
+
+    def encode(self, *arguments: Any) -> bytes:
+        """Call data: the selector (none for a constructor) and the encoded arguments; AbiError when they do not fit."""
+        from eth_abi.abi import encode
+        from eth_abi.exceptions import EncodingError
+
+        if len(arguments) != len(self.inputs):
+            raise AbiError(f"{self.signature} takes {len(self.inputs)} arguments, not {len(arguments)}")
+        try:
+            data = encode([parameter.canonical for parameter in self.inputs], arguments)
+        except (EncodingError, TypeError) as error:
+            raise AbiError(f"{self.signature} cannot take {arguments!r}: {error}") from error
+        return data if self.kind == "constructor" else self.selector + data
+
+    def decode(self, data: bytes) -> tuple[Any, ...]:
+        """The outputs in returned data; AbiError when they are not there (no contract at the address, another interface)."""
+        return self._decoded(self.outputs, data, "returned")
+
+    def decode_arguments(self, data: bytes) -> tuple[Any, ...]:
+        """The arguments in call data (or an error's data) that begins with the selector."""
+        if data[:4] != self.selector:
+            raise AbiError(f"0x{data[:4].hex()} is not the selector of {self.signature}")
+        return self._decoded(self.inputs, data[4:], "was given")
+
+    def decode_log(self, topics: Sequence[bytes], data: bytes) -> dict[str, Any]:
+        """An event's values by name; a dynamic indexed value is its hash. AbiError when the log is of another event."""
+        indexed = [item for item in self.inputs if item.indexed]
+        if not topics or bytes(topics[0]) != self.topic or len(topics) != len(indexed) + 1:
+            raise AbiError(f"the log is no {self.signature}")
+        values: dict[str, Any] = {}
+        for parameter, topic in zip(indexed, topics[1:], strict=True):
+            values[parameter.name] = (
+                bytes(topic) if parameter.dynamic else self._decoded((parameter,), bytes(topic), "logged")[0]
+            )
+        plain = tuple(item for item in self.inputs if not item.indexed)
+        values.update(zip((item.name for item in plain), self._decoded(plain, data, "logged"), strict=True))
+        return {item.name: values[item.name] for item in self.inputs}
+
+    def _decoded(self, parameters: Sequence[Parameter], data: bytes, verb: str) -> tuple[Any, ...]:
+        from eth_abi.abi import decode
+        from eth_abi.exceptions import DecodingError
+
+        try:
+            return tuple(decode([item.canonical for item in parameters], bytes(data)))
+        except (DecodingError, OverflowError) as error:
+            kinds = ", ".join(item.canonical for item in parameters)
+            raise AbiError(f"{self.signature} {verb} {len(data)} bytes that are not ({kinds})") from error
+
+
+class Interface:
+    """The functions, events and errors of a contract, by name; an overloaded name is asked for by its whole signature."""
+
+    def __init__(self, text: str, *bases: Interface) -> None:
+        self._entries: tuple[Entry, ...] = tuple(entry for base in bases for entry in base)
+        own = tuple(
+            Entry(cast(Kind, item.kind), item.name, item.inputs, item.outputs, item.mutability) for item in parse(text)
+        )
+        seen = {(entry.kind, entry.signature) for entry in own}
+        self._entries = tuple(item for item in self._entries if (item.kind, item.signature) not in seen) + own
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    @property
+    def abi(self) -> list[dict[str, Any]]:
+        """The interface as web3.py takes it."""
+        return [entry.json for entry in self._entries]
+
+    def function(self, name: str) -> Entry:
+        """The function of that name or whole signature; AbiError with the nearest name when there is none or more than one."""
+        return self._one("function", name)
+
+    def event(self, name: str) -> Entry:
+        """The event of that name or whole signature."""
+        return self._one("event", name)
+
+    @property
+    def constructor(self) -> Entry:
+        """The constructor; one without arguments when none was declared."""
+        return next((entry for entry in self._entries if entry.kind == "constructor"), Entry("constructor", ""))
+
+    def error(self, data: bytes) -> str | None:
+        """A declared custom error in revert data as text, ``Name(values)``, or None."""
+        for entry in self._entries:
+            if entry.kind == "error" and data[:4] == entry.selector:
+                return f"{entry.name}({', '.join(str(value) for value in entry.decode_arguments(data))})"
+        return None
+
+    def _one(self, kind: Kind, name: str) -> Entry:
+        found = [entry for entry in self._entries if entry.kind == kind and name in (entry.name, entry.signature)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AbiError(
+                f"{kind} {name!r} is overloaded; ask for one of {', '.join(item.signature for item in found)}"
+            )
+        names = {entry.name for entry in self._entries if entry.kind == kind}
+        raise AbiError(f"the interface has no {kind} {name!r}; {nearest(name, names)}")
+
+
+__all__ = ["Entry", "Interface", "Parameter", "Signature"]

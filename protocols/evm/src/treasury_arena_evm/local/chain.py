@@ -1,0 +1,174 @@
+"""A local chain under a test's control: unsigned transactions from anyone, time, balances, storage, snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import Any
+
+from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.errors import ChainError, RevertError
+from treasury_arena_evm.local.anvil import CHAIN_ID, Anvil, RpcError
+from treasury_arena_evm.reverts import revert_data, revert_reason
+
+#: Enough for the dearest deployment here (5.5 million), less than one transaction may have.
+GAS = 16_000_000
+BLOCK_SECONDS = 12
+MINED_SECONDS_MAX = 10.0
+BLOCKS_AT_ONCE_MAX = 10_000
+
+
+class LocalChain:
+    """A node with evenly spaced blocks: block n + 1 comes `block_seconds` after block n, whatever the wall clock says.
+
+    Amounts are in base units, times in seconds since 1970. Nothing needs a signature here: `send` acts as any address.
+    """
+
+    chain_id = CHAIN_ID
+
+    def __init__(self, node: Anvil, block_seconds: int = BLOCK_SECONDS) -> None:
+        self.node = node
+        self.block_seconds = block_seconds
+        self.rpc("anvil_setBlockTimestampInterval", block_seconds)
+
+    @property
+    def url(self) -> str:
+        """The node's address."""
+        return self.node.url
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        """Any JSON-RPC call; RpcError when the node refuses it."""
+        return self.node.rpc(method, *params)
+
+    # --- transactions and calls
+
+    def call(self, to: str, function: Entry, *arguments: Any, sender: str | None = None) -> Any:
+        """A read: the one output, or a tuple of several. Raises RevertError with the contract's reason."""
+        request = {"to": to, "data": "0x" + function.encode(*arguments).hex()}
+        if sender is not None:
+            request["from"] = sender
+        try:
+            data = self.rpc("eth_call", request, "latest")
+        except RpcError as error:
+            raise _reverted(function.signature, error) from error
+        outputs = function.decode(bytes.fromhex(data[2:]))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def send(self, sender: str, to: str, function: Entry, *arguments: Any, value: int = 0) -> dict[str, Any]:
+        """A transaction of any sender in a block of its own; the node's receipt. RevertError has the contract's reason."""
+        return self._sent(function.signature, sender, to, function.encode(*arguments), value)
+
+    def deploy(self, sender: str, code: str, constructor: Entry, *arguments: Any) -> str:
+        """Address of a new contract; `code` is creation code in hex, libraries linked."""
+        data = bytes.fromhex(code.removeprefix("0x")) + constructor.encode(*arguments)
+        receipt = self._sent(f"constructor of {len(data)} bytes", sender, None, data, 0)
+        return checksummed(receipt["contractAddress"])
+
+    def _sent(self, what: str, sender: str, to: str | None, data: bytes, value: int) -> dict[str, Any]:
+        # The nonce is given, because the node's own guess lags behind what it has just mined.
+        nonce = self.rpc("eth_getTransactionCount", sender, "latest")
+        request = {"from": sender, "nonce": nonce, "data": "0x" + data.hex(), "gas": hex(GAS), "value": hex(value)}
+        if to is not None:
+            request["to"] = to
+        receipt = self.receipt(self.rpc("eth_sendTransaction", request))
+        if int(receipt["status"], 16) != 1:
+            trace = self.rpc("debug_traceTransaction", receipt["transactionHash"], {"tracer": "callTracer"})
+            reason = revert_reason(revert_data(trace))
+            raise RevertError(f"{what} was refused: {reason or trace.get('error', 'without a reason')}", reason)
+        return receipt
+
+    def receipt(self, transaction: str) -> dict[str, Any]:
+        """Receipt of a transaction that is mined by itself, which happens shortly after it was accepted."""
+        deadline = monotonic() + MINED_SECONDS_MAX
+        while monotonic() < deadline:
+            found: dict[str, Any] | None = self.rpc("eth_getTransactionReceipt", transaction)
+            if found is not None:
+                return found
+            sleep(0.0005)
+        raise ChainError(f"transaction {transaction} was not mined within {MINED_SECONDS_MAX:g} s; is automining off?")
+
+    # --- time
+
+    @property
+    def now(self) -> int:
+        """Time of the latest block."""
+        return int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
+    @property
+    def height(self) -> int:
+        """Number of the latest block."""
+        return int(self.rpc("eth_blockNumber"), 16)
+
+    def next_time(self, time: int) -> None:
+        """Give the next block this time, later than the latest block's."""
+        if time <= self.now:
+            raise ChainError(f"the next block's time {time} must be later than {self.now}, the latest block's")
+        self.rpc("evm_setNextBlockTimestamp", time)
+
+    def advance(self, seconds: int) -> int:
+        """Mine one empty block so many seconds after the latest; its time."""
+        self.next_time(self.now + seconds)
+        self.mine()
+        return self.now
+
+    def mine(self, blocks: int = 1) -> None:
+        """Mine blocks with what is pending, evenly spaced."""
+        if not 0 < blocks <= BLOCKS_AT_ONCE_MAX:
+            raise ChainError(f"{blocks} blocks cannot be mined at once; at least 1 and at most {BLOCKS_AT_ONCE_MAX}")
+        for _ in range(blocks):
+            self.rpc("evm_mine")
+
+    # --- state
+
+    def set_balance(self, address: str, amount_raw: int) -> None:
+        """Give an account so much of the native coin."""
+        self.rpc("anvil_setBalance", address, hex(amount_raw))
+
+    def balance(self, address: str) -> int:
+        """Native coin of an account, in wei."""
+        return int(self.rpc("eth_getBalance", address, "latest"), 16)
+
+    def set_storage(self, address: str, slot: int, value: int) -> None:
+        """Overwrite one storage word of a contract; a negative value in two's complement."""
+        self.rpc("anvil_setStorageAt", address, hex(slot), f"0x{value % 2**256:064x}")
+
+    def snapshot(self) -> str:
+        """Remember the whole state; each id can be returned to once."""
+        return str(self.rpc("evm_snapshot"))
+
+    def revert(self, snapshot: str) -> None:
+        """Return to a snapshot; ChainError when it was returned to before."""
+        if self.rpc("evm_revert", snapshot) is not True:
+            raise ChainError(f"snapshot {snapshot} is not there, or was returned to already")
+        self.rpc("anvil_setBlockTimestampInterval", self.block_seconds)
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """Undo all that happens inside, time included."""
+        snapshot = self.snapshot()
+        try:
+            yield
+        finally:
+            if self.node.alive:
+                self._settle()
+                self.revert(snapshot)
+
+    def _settle(self) -> None:
+        """Undo what a snapshot does not hold: the pool of pending transactions and whether blocks come by themselves."""
+        self.rpc("anvil_dropAllTransactions")
+        self.rpc("evm_setAutomine", True)
+
+
+def checksummed(address: str) -> str:
+    """The address with the capitals of EIP-55."""
+    from eth_utils.address import to_checksum_address
+
+    return str(to_checksum_address(address))
+
+
+def _reverted(what: str, error: RpcError) -> RevertError | RpcError:
+    if error.code != 3 and "revert" not in error.message:
+        return error
+    reason = revert_reason(revert_data(error.data))
+    return RevertError(f"{what} was refused: {reason or error.message}", reason)

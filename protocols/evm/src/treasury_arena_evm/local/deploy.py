@@ -1,0 +1,103 @@
+"""Deploys the whole local market: tokens, Uniswap v3 and v2, Aave v3, a vault, and accounts with funds."""
+
+from __future__ import annotations
+
+from treasury_arena_evm.abi import Interface
+from treasury_arena_evm.interfaces.aave import PRICE_SOURCE
+from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626, WRAPPED_NATIVE
+from treasury_arena_evm.local.aave import deploy_aave, seed_aave
+from treasury_arena_evm.local.accounts import NAMES, account
+from treasury_arena_evm.local.artifacts import artifact, own_contracts
+from treasury_arena_evm.local.chain import LocalChain
+from treasury_arena_evm.local.description import Description, MarketOptions, TokenAt
+from treasury_arena_evm.local.uniswap import deploy_uniswap, seed_uniswap
+
+NATIVE_RAW = 10**24
+#: What every account begins with, in base units; the maker gets a hundred times as much.
+FUNDS = {"USDC": 1_000_000 * 10**6, "WETH": 1_000 * 10**18, "DAI": 1_000_000 * 10**18}
+MAKER_FACTOR = 100
+#: US dollars with eight decimals, as Aave's oracle counts.
+PRICES_E8 = {"USDC": 10**8, "WETH": 2_000 * 10**8, "DAI": 10**8}
+VAULT_SEED_RAW = 1_000_000 * 10**6
+
+MINTABLE = Interface(
+    """
+    constructor(string name, string symbol, uint8 decimals)
+    function mint(address account, uint256 value) returns (bool)
+    """,
+    ERC20,
+)
+VAULT = Interface(
+    """
+    constructor(address asset, string name, string symbol, uint8 offset)
+    function lose(uint256 assets)
+    """,
+    ERC4626,
+)
+
+
+def deploy_market(chain: LocalChain, options: MarketOptions) -> Description:
+    """Build everything on an empty chain, the same addresses every time for the same options."""
+    owner, maker = account("owner").address, account("maker").address
+    for name in NAMES:
+        chain.set_balance(account(name).address, NATIVE_RAW * (MAKER_FACTOR if name == "maker" else 1))
+    tokens = _tokens(chain, owner, options)
+    uniswap = deploy_uniswap(chain, owner, tokens, options)
+    sources = {
+        symbol: chain.deploy(owner, artifact("MockAggregator").code, PRICE_SOURCE.constructor, PRICES_E8[symbol])
+        for symbol in tokens
+    }
+    aave = deploy_aave(chain, owner, tokens, sources)
+    vault = deploy_vault(chain, owner, tokens["USDC"])
+    if options.liquid:
+        seed_uniswap(chain, maker, tokens, uniswap)
+        seed_aave(chain, maker, tokens, aave)
+        chain.send(maker, tokens["USDC"].address, ERC20.function("approve"), vault, VAULT_SEED_RAW)
+        chain.send(maker, vault, ERC4626.function("deposit"), VAULT_SEED_RAW, maker)
+    return Description(options, tokens, uniswap, aave, vault)
+
+
+def deploy_vault(chain: LocalChain, sender: str, token: TokenAt, offset: int = 0) -> str:
+    """A fee-free ERC-4626 vault over a token, on OpenZeppelin's implementation with so many decimals of offset."""
+    names = (f"{token.symbol} vault", f"v{token.symbol}")
+    return chain.deploy(sender, own_contracts()["Vault"].code, VAULT.constructor, token.address, *names, offset)
+
+
+def deploy_token(chain: LocalChain, sender: str, symbol: str, decimals: int) -> str:
+    """A plain token that anyone may mint."""
+    code = artifact("MintableERC20").code
+    return chain.deploy(sender, code, MINTABLE.constructor, f"{symbol} of the local chain", symbol, decimals)
+
+
+def _tokens(chain: LocalChain, owner: str, options: MarketOptions) -> dict[str, TokenAt]:
+    weth = chain.deploy(owner, artifact("WETH9").code, WRAPPED_NATIVE.constructor)
+    dai = deploy_token(chain, owner, "DAI", 18)
+    others = [int(weth, 16), int(dai, 16)]
+    # An address follows from the sender's nonce, so the nonce chooses the order; it only ever grows.
+    nonce = int(chain.rpc("eth_getTransactionCount", owner, "latest"), 16)
+    while not _sorts(int(contract_address(owner, nonce), 16), others, options.usdc_first):
+        nonce += 1
+    chain.rpc("anvil_setNonce", owner, hex(nonce))
+    usdc = deploy_token(chain, owner, "USDC", 6)
+    tokens = {"USDC": TokenAt("USDC", usdc, 6), "WETH": TokenAt("WETH", weth, 18), "DAI": TokenAt("DAI", dai, 18)}
+    for name in NAMES[1:]:
+        address, factor = account(name).address, MAKER_FACTOR if name == "maker" else 1
+        for symbol in ("USDC", "DAI"):
+            chain.send(owner, tokens[symbol].address, MINTABLE.function("mint"), address, FUNDS[symbol] * factor)
+        chain.send(address, weth, WRAPPED_NATIVE.function("deposit"), value=FUNDS["WETH"] * factor)
+    return tokens
+
+
+def _sorts(address: int, others: list[int], first: bool) -> bool:
+    return address < min(others) if first else address > max(others)
+
+
+def contract_address(sender: str, nonce: int) -> str:
+    """Where the sender's transaction of that nonce puts a contract: the last 20 bytes of keccak256(rlp([sender, nonce]))."""
+    from eth_utils.crypto import keccak
+
+    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
+    encoded = number if len(number) == 1 and nonce < 0x80 else bytes([0x80 + len(number)]) + number
+    payload = b"\x94" + bytes.fromhex(sender[2:]) + encoded
+    digest: bytes = keccak(bytes([0xC0 + len(payload)]) + payload)
+    return "0x" + digest[-20:].hex()

@@ -1,0 +1,95 @@
+"""The local market as a test uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from treasury_arena.errors import nearest
+from treasury_arena_evm.errors import ChainError
+from treasury_arena_evm.interfaces.tokens import ERC20, WRAPPED_NATIVE
+from treasury_arena_evm.local.accounts import NAMES, USERS, Account, account
+from treasury_arena_evm.local.anvil import Anvil
+from treasury_arena_evm.local.chain import BLOCK_SECONDS, LocalChain
+from treasury_arena_evm.local.deploy import MINTABLE, NATIVE_RAW
+from treasury_arena_evm.local.description import Aave, Description, MarketOptions, TokenAt, Uniswap
+from treasury_arena_evm.local.install import anvil_path
+from treasury_arena_evm.local.state import dumped_market
+
+
+class LocalMarket:
+    """A chain with tokens, Uniswap, Aave, a vault and funded accounts on it.
+
+    `uniswap`, `aave` and `vault` hold addresses; `chain` reads, sends, moves time; `set_price` moves Aave's oracle.
+    """
+
+    def __init__(self, chain: LocalChain, description: Description) -> None:
+        self.chain = chain
+        self.description = description
+        self.options = description.options
+        self.tokens: Mapping[str, TokenAt] = description.tokens
+        self.uniswap: Uniswap = description.uniswap
+        self.aave: Aave = description.aave
+        self.vault = description.vault
+        self.accounts: Mapping[str, Account] = {name: account(name) for name in NAMES}
+        self.owner, self.maker = self.accounts["owner"], self.accounts["maker"]
+        self.users = tuple(self.accounts[name] for name in USERS)
+
+    @property
+    def url(self) -> str:
+        """The node's address."""
+        return self.chain.url
+
+    def token(self, symbol: str) -> TokenAt:
+        """A token by its symbol; ChainError with the nearest when there is none."""
+        if symbol not in self.tokens:
+            raise ChainError(f"the local market has no token {symbol!r}; {nearest(symbol, self.tokens)}")
+        return self.tokens[symbol]
+
+    def balance(self, symbol: str, address: str) -> int:
+        """Base units of a token that an address holds."""
+        return int(self.chain.call(self.token(symbol).address, ERC20.function("balanceOf"), address))
+
+    def fund(self, symbol: str, address: str, amount_raw: int) -> None:
+        """Give an address so many more base units of a token."""
+        token = self.token(symbol)
+        if symbol == "WETH":
+            self.chain.set_balance(address, self.chain.balance(address) + amount_raw + NATIVE_RAW)
+            self.chain.send(address, token.address, WRAPPED_NATIVE.function("deposit"), value=amount_raw)
+        else:
+            self.chain.send(self.owner.address, token.address, MINTABLE.function("mint"), address, amount_raw)
+
+    def set_price(self, symbol: str, price_e8: int) -> None:
+        """Set what Aave's oracle says a whole token is worth, in US dollars with eight decimals; 0 is a broken price source."""
+        # The price source has no setter; its answer is its only storage word.
+        self.chain.set_storage(self.aave.reserve(symbol).source, 0, price_e8)
+
+    def approve(self, owner: str, symbol: str, spender: str, amount_raw: int = 2**256 - 1) -> dict[str, Any]:
+        """Let a contract take an account's tokens."""
+        return self.chain.send(owner, self.token(symbol).address, ERC20.function("approve"), spender, amount_raw)
+
+
+@contextmanager
+def local_market(
+    options: MarketOptions | None = None, *, anvil: Path | None = None, block_seconds: int = BLOCK_SECONDS
+) -> Iterator[LocalMarket]:
+    """A market of one's own, for programs: ready in a fraction of a second once it was deployed, gone at the end of the block.
+
+    Raises ToolError when npm or anvil are missing.
+    """
+    program = anvil or anvil_path()
+    dump = dumped_market(program, options or MarketOptions())
+    with Anvil(program, state=dump.state, time=dump.time) as node:
+        yield LocalMarket(LocalChain(node, block_seconds), dump.description)
+
+
+@contextmanager
+def local_chain(*, anvil: Path | None = None, block_seconds: int = BLOCK_SECONDS) -> Iterator[LocalChain]:
+    """An empty chain of one's own; its accounts have native coins and nothing else."""
+    with Anvil(anvil or anvil_path()) as node:
+        chain = LocalChain(node, block_seconds)
+        for name in NAMES:
+            chain.set_balance(account(name).address, NATIVE_RAW)
+        yield chain
