@@ -56,7 +56,7 @@ class SpotTvlParams(NamedTuple):
     dust: float = 1.0
     max_move: float = 0.02
     coin_is_token0: float = 1.0
-    concentration: float = 10.0
+    concentration: float = 12.0
 
 
 def virtual_liquidity(price: float, tvl: float, concentration: float) -> float:

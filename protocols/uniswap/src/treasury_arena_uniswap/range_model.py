@@ -80,7 +80,7 @@ class RangeTvlParams(NamedTuple):
     dust: float = 1.0
     max_move: float = 0.02
     coin_is_token0: float = 1.0
-    concentration: float = 10.0
+    concentration: float = 12.0
 
 
 class RangeControl(NamedTuple):
