@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from treasury_arena_evm.abi import Interface
+from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.errors import ChainError, RevertError, ToolError
 from treasury_arena_evm.interfaces.tokens import ERC20, WRAPPED_NATIVE
 from treasury_arena_evm.local import install
@@ -152,6 +153,18 @@ class TestTime:
         block = local_chain.rpc("eth_getBlockByNumber", "latest", False)
         assert local_chain.height == height + 1
         assert block["transactions"] == []
+
+    def test_isolation_undoes_the_base_fee(self, local_chain):
+        def fee() -> str:
+            local_chain.mine()
+            return local_chain.rpc("eth_getBlockByNumber", "latest", False)["baseFeePerGas"]
+
+        with local_chain.isolated():
+            expected = fee()
+        with local_chain.isolated():
+            local_chain.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**12))
+            fee()
+        assert fee() == expected
 
     def test_a_snapshot_serves_once(self, local_chain):
         snapshot = local_chain.snapshot()

@@ -7,8 +7,9 @@ from itertools import product
 
 import pytest
 
+from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.errors import ChainError, RevertError
-from treasury_arena_evm.interfaces.aave import DATA_PROVIDER, ORACLE, POOL
+from treasury_arena_evm.interfaces.aave import DATA_PROVIDER, ORACLE, POOL, PRICE_SOURCE
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
 from treasury_arena_evm.interfaces.uniswap import V2_PAIR, V2_ROUTER, V3_POOL, V3_QUOTER, V3_ROUTER, V3_ROUTER02
 from treasury_arena_evm.local.anvil import Anvil
@@ -23,16 +24,10 @@ FOREVER = 2**255
 USD, ETH = 10**6, 10**18
 
 
-def keccak(data: bytes) -> str:
-    from eth_utils.crypto import keccak
-
-    return keccak(data).hex()
-
-
 class TestDeployment:
     def test_the_pools_bytecode_is_the_deployed_one(self):
         # The init code hashes that Uniswap's own periphery and v2 library carry to compute addresses.
-        pool, pair = (keccak(bytes.fromhex(artifact(name).code)) for name in ("UniswapV3Pool", "UniswapV2Pair"))
+        pool, pair = (keccak(bytes.fromhex(artifact(name).code)).hex() for name in ("UniswapV3Pool", "UniswapV2Pair"))
         assert pool == "e34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54"
         assert pair == "96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f"
 
@@ -178,6 +173,15 @@ class TestAave:
         liquidate = POOL.function("liquidationCall")
         local_market.chain.send(liquidator, local_market.aave.pool, liquidate, *assets, user, 1_000 * USD, False)
         assert local_market.balance("WETH", liquidator) > before
+
+    def test_a_price_sources_age(self, local_market):
+        chain, source = local_market.chain, local_market.aave.reserve("WETH").source
+        round_data = PRICE_SOURCE.function("latestRoundData")
+        assert chain.call(source, round_data)[1::2] == (2_000 * 10**8, chain.now)
+        height = chain.height
+        local_market.set_price("WETH", 0, answered=chain.now - 90_000)
+        assert chain.call(source, round_data)[1::2] == (0, chain.now - 90_000)
+        assert chain.height == height
 
     def test_debt_grows_with_the_chains_time_alone(self, local_market):
         user = local_market.users[0].address

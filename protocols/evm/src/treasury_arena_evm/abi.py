@@ -20,16 +20,11 @@ from typing import Any, Literal, cast
 import attrs
 
 from treasury_arena.errors import nearest
+from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.errors import AbiError
 from treasury_arena_evm.signatures import Parameter, Signature, parse
 
 Kind = Literal["function", "event", "error", "constructor"]
-
-
-def _keccak(data: bytes) -> bytes:
-    from eth_utils.crypto import keccak
-
-    return keccak(data)
 
 
 @attrs.frozen
@@ -55,7 +50,7 @@ class Entry:
     @property
     def topic(self) -> bytes:
         """keccak256(signature): an event's first topic."""
-        return _keccak(self.signature.encode())
+        return keccak(self.signature.encode())
 
     @property
     def json(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from treasury_arena_evm.abi import Interface
+from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.interfaces.aave import (
     ACL_MANAGER,
     CONFIGURATOR,
@@ -18,7 +19,7 @@ from treasury_arena_evm.interfaces.aave import (
 )
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.local.artifacts import artifact
-from treasury_arena_evm.local.chain import LocalChain, checksummed
+from treasury_arena_evm.local.chain import LocalChain
 from treasury_arena_evm.local.description import Aave, Reserve, TokenAt
 
 ZERO = "0x" + "00" * 20

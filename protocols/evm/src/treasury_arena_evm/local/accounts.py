@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
+
+from treasury_arena_evm.addresses import keccak
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
 
 #: Who deploys and administers everything, who provides liquidity, and who is free for tests.
 NAMES = ("owner", "maker", "alice", "bob", "carol", "dave", "erin", "frank")
@@ -15,13 +22,20 @@ class Account:
 
     name: str
     address: str
-    key: str
+    key: str = attrs.field(repr=False)
+
+    @property
+    def signer(self) -> LocalAccount:
+        """The account as a session signs with it."""
+        from treasury_arena_evm.session import signer
+
+        return signer(self.key)
 
 
 def account(name: str) -> Account:
     """The account of a name: its key is keccak256 of ``treasury-arena local <name>``."""
-    from eth_account import Account as Keys
-    from eth_utils.crypto import keccak
+    # Not by eth_account, whose import costs more than the whole chain.
+    from eth_keys.datatypes import PrivateKey
 
-    key = keccak(text=f"treasury-arena local {name}")
-    return Account(name, str(Keys.from_key(key).address), "0x" + key.hex())
+    key = keccak(f"treasury-arena local {name}".encode())
+    return Account(name, str(PrivateKey(key).public_key.to_checksum_address()), "0x" + key.hex())

@@ -46,7 +46,6 @@ PATHS = {
                 "FlashLoanLogic",
             ),
             "misc": ("AaveOracle", "AaveProtocolDataProvider"),
-            "mocks/oracle/CLAggregators": ("MockAggregator",),
             "mocks/tokens": ("MintableERC20",),
             "dependencies/weth": ("WETH9",),
         }.items()
@@ -149,25 +148,31 @@ def _compile(task: str) -> dict[str, Any]:
         raise ToolError(
             "the local chain compiles its contracts with Node.js, but node was not found in PATH; install Node.js 20 or later"
         )
-    try:
-        # A file, because the compiler reads its standard input at once and gives up on a pipe that is not full yet.
-        with tempfile.TemporaryFile("w+") as source:
-            source.write(task)
-            source.seek(0)
+    # Files, because the compiler gives up on an input pipe that is not full yet, and ends before an output pipe is empty.
+    with tempfile.TemporaryFile("w+") as source, tempfile.TemporaryFile("w+") as result:
+        source.write(task)
+        source.seek(0)
+        try:
             done = subprocess.run(
                 [node, str(node_modules() / "solc" / "solc.js"), "--standard-json"],
                 stdin=source,
-                capture_output=True,
+                stdout=result,
+                stderr=subprocess.PIPE,
                 text=True,
                 timeout=COMPILE_SECONDS_MAX,
                 check=False,
             )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"the Solidity compiler did not finish within {COMPILE_SECONDS_MAX:g} s") from error
-    start = done.stdout.find("{")
-    if done.returncode or start < 0:
-        raise ToolError(f"the Solidity compiler failed with exit code {done.returncode}: {done.stderr.strip()[-300:]}")
-    output = json.loads(done.stdout[start:])
+        except subprocess.TimeoutExpired as error:
+            raise ToolError(f"the Solidity compiler did not finish within {COMPILE_SECONDS_MAX:g} s") from error
+        result.seek(0)
+        text = result.read()
+    start = text.find("{")
+    try:
+        output = json.loads(text[max(start, 0) :])
+    except ValueError as error:
+        raise ToolError(
+            f"the Solidity compiler failed with exit code {done.returncode}: {done.stderr.strip()[-300:] or text[:300]}"
+        ) from error
     for problem in output.get("errors", []):
         if problem["severity"] == "error":
             raise ToolError(f"the Solidity compiler refused a contract: {problem['formattedMessage'].strip()}")

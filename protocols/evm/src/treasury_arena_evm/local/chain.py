@@ -8,6 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.local.anvil import CHAIN_ID, Anvil, RpcError
 from treasury_arena_evm.reverts import revert_data, revert_reason
@@ -71,7 +72,7 @@ class LocalChain:
         request = {"from": sender, "nonce": nonce, "data": "0x" + data.hex(), "gas": hex(GAS), "value": hex(value)}
         if to is not None:
             request["to"] = to
-        receipt = self.receipt(self.rpc("eth_sendTransaction", request))
+        receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", request)
         if int(receipt["status"], 16) != 1:
             trace = self.rpc("debug_traceTransaction", receipt["transactionHash"], {"tracer": "callTracer"})
             reason = revert_reason(revert_data(trace))
@@ -145,26 +146,18 @@ class LocalChain:
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """Undo all that happens inside, time included."""
-        snapshot = self.snapshot()
+        """Undo all that happens inside, time included, and what a snapshot does not hold: the pool of transactions, whether
+        blocks come by themselves, and the next base fee.
+        """
+        snapshot, fee = self.snapshot(), self.rpc("eth_feeHistory", "0x1", "latest", [])["baseFeePerGas"][-1]
         try:
             yield
         finally:
             if self.node.alive:
-                self._settle()
+                self.rpc("anvil_dropAllTransactions")
+                self.rpc("evm_setAutomine", True)
                 self.revert(snapshot)
-
-    def _settle(self) -> None:
-        """Undo what a snapshot does not hold: the pool of pending transactions and whether blocks come by themselves."""
-        self.rpc("anvil_dropAllTransactions")
-        self.rpc("evm_setAutomine", True)
-
-
-def checksummed(address: str) -> str:
-    """The address with the capitals of EIP-55."""
-    from eth_utils.address import to_checksum_address
-
-    return str(to_checksum_address(address))
+                self.rpc("anvil_setNextBlockBaseFeePerGas", fee)
 
 
 def _reverted(what: str, error: RpcError) -> RevertError | RpcError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from treasury_arena_evm.abi import Interface
+from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.interfaces.aave import PRICE_SOURCE
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626, WRAPPED_NATIVE
 from treasury_arena_evm.local.aave import deploy_aave, seed_aave
@@ -27,6 +28,16 @@ MINTABLE = Interface(
     """,
     ERC20,
 )
+#: Everything that any of the odd tokens can be told.
+QUIRKY = Interface(
+    """
+    function mint(address to, uint256 amount)
+    function rebase(uint256 index)
+    function pause(bool stop)
+    function blockAccount(address account, bool bad)
+    """,
+    ERC20,
+)
 VAULT = Interface(
     """
     constructor(address asset, string name, string symbol, uint8 offset)
@@ -44,7 +55,7 @@ def deploy_market(chain: LocalChain, options: MarketOptions) -> Description:
     tokens = _tokens(chain, owner, options)
     uniswap = deploy_uniswap(chain, owner, tokens, options)
     sources = {
-        symbol: chain.deploy(owner, artifact("MockAggregator").code, PRICE_SOURCE.constructor, PRICES_E8[symbol])
+        symbol: chain.deploy(owner, own_contracts()["PriceFeed"].code, PRICE_SOURCE.constructor, PRICES_E8[symbol])
         for symbol in tokens
     }
     aave = deploy_aave(chain, owner, tokens, sources)
@@ -67,6 +78,14 @@ def deploy_token(chain: LocalChain, sender: str, symbol: str, decimals: int) -> 
     """A plain token that anyone may mint."""
     code = artifact("MintableERC20").code
     return chain.deploy(sender, code, MINTABLE.constructor, f"{symbol} of the local chain", symbol, decimals)
+
+
+def deploy_quirky(
+    chain: LocalChain, sender: str, kind: str, symbol: str = "ODD", decimals: int = 18, *more: object
+) -> str:
+    """One of the house's odd tokens (contracts/Tokens.sol) by the contract's name; anyone may mint it."""
+    constructor = Interface(f"constructor(string symbol, uint8 decimals{', bool tells' if more else ''})").constructor
+    return chain.deploy(sender, own_contracts()[kind].code, constructor, symbol, decimals, *more)
 
 
 def _tokens(chain: LocalChain, owner: str, options: MarketOptions) -> dict[str, TokenAt]:
@@ -94,10 +113,8 @@ def _sorts(address: int, others: list[int], first: bool) -> bool:
 
 def contract_address(sender: str, nonce: int) -> str:
     """Where the sender's transaction of that nonce puts a contract: the last 20 bytes of keccak256(rlp([sender, nonce]))."""
-    from eth_utils.crypto import keccak
-
     number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
     encoded = number if len(number) == 1 and nonce < 0x80 else bytes([0x80 + len(number)]) + number
     payload = b"\x94" + bytes.fromhex(sender[2:]) + encoded
-    digest: bytes = keccak(bytes([0xC0 + len(payload)]) + payload)
+    digest = keccak(bytes([0xC0 + len(payload)]) + payload)
     return "0x" + digest[-20:].hex()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from treasury_arena.errors import nearest
+from treasury_arena_evm.chains import LOCAL_ID, ephemeral_chain
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.tokens import ERC20, WRAPPED_NATIVE
 from treasury_arena_evm.local.accounts import NAMES, USERS, Account, account
@@ -17,6 +19,10 @@ from treasury_arena_evm.local.deploy import MINTABLE, NATIVE_RAW
 from treasury_arena_evm.local.description import Aave, Description, MarketOptions, TokenAt, Uniswap
 from treasury_arena_evm.local.install import anvil_path
 from treasury_arena_evm.local.state import dumped_market
+from treasury_arena_evm.tokens import Token
+
+if TYPE_CHECKING:
+    from treasury_arena_evm.session import Session
 
 
 class LocalMarket:
@@ -36,6 +42,24 @@ class LocalMarket:
         self.accounts: Mapping[str, Account] = {name: account(name) for name in NAMES}
         self.owner, self.maker = self.accounts["owner"], self.accounts["maker"]
         self.users = tuple(self.accounts[name] for name in USERS)
+
+    @cached_property
+    def session(self) -> Session:
+        """A session with the node, for signed transactions as on any chain (`Account.signer` signs)."""
+        from treasury_arena_evm.session import connect
+
+        contracts = {
+            "uniswap_v3_factory": self.uniswap.factory,
+            "uniswap_v3_positions": self.uniswap.positions,
+            "uniswap_v3_router": self.uniswap.router02,
+            "uniswap_v3_quoter": self.uniswap.quoter,
+            "uniswap_v3_tick_lens": self.uniswap.tick_lens,
+            "uniswap_v2_factory": self.uniswap.v2_factory,
+            "uniswap_v2_router": self.uniswap.v2_router,
+            "aave_v3_provider": self.aave.provider,
+        }
+        tokens = [Token(LOCAL_ID, item.symbol, item.address, item.decimals) for item in self.tokens.values()]
+        return connect(self.url, ephemeral_chain(self.tokens["WETH"].address, contracts), tokens=tokens)
 
     @property
     def url(self) -> str:
@@ -61,10 +85,14 @@ class LocalMarket:
         else:
             self.chain.send(self.owner.address, token.address, MINTABLE.function("mint"), address, amount_raw)
 
-    def set_price(self, symbol: str, price_e8: int) -> None:
-        """Set what Aave's oracle says a whole token is worth, in US dollars with eight decimals; 0 is a broken price source."""
-        # The price source has no setter; its answer is its only storage word.
-        self.chain.set_storage(self.aave.reserve(symbol).source, 0, price_e8)
+    def set_price(self, symbol: str, price_e8: int, answered: int = 0) -> None:
+        """Set what Aave's oracle says a whole token is worth, in US dollars with eight decimals, without a block for it.
+
+        0 is a broken price source. `answered` is the time its price source gives (`latestRoundData`), 0: always the present one.
+        """
+        source = self.aave.reserve(symbol).source
+        self.chain.set_storage(source, 0, price_e8)
+        self.chain.set_storage(source, 1, answered)
 
     def approve(self, owner: str, symbol: str, spender: str, amount_raw: int = 2**256 - 1) -> dict[str, Any]:
         """Let a contract take an account's tokens."""

@@ -7,6 +7,7 @@ from math import isqrt
 from typing import NamedTuple
 
 from treasury_arena_evm.abi import Interface
+from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import (
     V2_FACTORY,
@@ -20,7 +21,7 @@ from treasury_arena_evm.interfaces.uniswap import (
     V3_TICK_LENS,
 )
 from treasury_arena_evm.local.artifacts import artifact, own_contracts
-from treasury_arena_evm.local.chain import LocalChain, checksummed
+from treasury_arena_evm.local.chain import LocalChain
 from treasury_arena_evm.local.description import MarketOptions, TokenAt, Uniswap, pair_name
 
 ZERO = "0x" + "00" * 20

@@ -1,0 +1,333 @@
+"""A session with one node of one chain: reads, simulations, signed transactions, receipts, finality.
+
+>>> session = connect("https://node.example/key", ETHEREUM)             # doctest: +SKIP
+>>> session.call(pool, V3_POOL.function("liquidity"))                   # doctest: +SKIP
+>>> receipt = session.send(signer, pool, V3_POOL.function("burn"), -60, 60, 10)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from treasury_arena.errors import ConfigError
+from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.chains import Chain, ChainTable
+from treasury_arena_evm.errors import ChainError, RevertError
+from treasury_arena_evm.fees import BLOCKS, FeePolicy, Fees, suggest
+from treasury_arena_evm.receipts import Receipt
+from treasury_arena_evm.reverts import revert_data, revert_reason
+from treasury_arena_evm.tokens import KNOWN_TOKENS, Token, TokenTable
+from treasury_arena_evm.transport import LostError, NodeError, Transport
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+#: No transaction of ours is dearer; one that seems to be is a mistake.
+GAS_MAX = 15_000_000
+#: Room above the estimate, for state that changes before the transaction is mined.
+GAS_MARGIN = (5, 4)
+TIMEOUT_SECONDS = 10.0
+POLL_SECONDS_LOCAL = 0.002
+POLL_SECONDS_MAX = 1.0
+WAIT_BLOCKS = 20
+WAIT_SECONDS_MIN = 60.0
+
+
+@attrs.frozen
+class Signed:
+    """A signed transaction, ready to be sent: keep `hash` before sending, and look for it before sending again."""
+
+    hash: str
+    raw: str
+    sender: str
+    nonce: int
+
+
+@attrs.frozen
+class Outcome:
+    """What one simulated call would do."""
+
+    success: bool
+    data: bytes
+    reason: str = ""
+
+
+def signer(key: str) -> LocalAccount:
+    """The account of a private key (hex); ConfigError, which does not show the key, when it is none."""
+    from eth_account import Account
+
+    try:
+        return Account.from_key(key)  # type: ignore[no-any-return]
+    except Exception:
+        raise ConfigError("the private key must be 32 bytes in hex, within the curve's order") from None
+
+
+def connect(
+    url: str,
+    chain: Chain,
+    *,
+    tokens: Sequence[Token] = KNOWN_TOKENS,
+    policy: FeePolicy | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> Session:
+    """A session with the node at `url`; ChainError when it serves another chain, before anything else is asked of it."""
+    transport = Transport(url, timeout_seconds)
+    found = int(transport.request("eth_chainId"), 16)
+    if found != chain.id:
+        raise ChainError(
+            f"the node at {transport.name} serves {ChainTable().name_of(found)} (id {found}), but {chain.name} (id {chain.id}) "
+            f"was asked for"
+        )
+    return Session(transport, chain, TokenTable(chain, tokens), policy or FeePolicy())
+
+
+class Session:
+    """Reads and transactions on one chain. Made by `connect`, which has checked the chain id."""
+
+    def __init__(self, transport: Transport, chain: Chain, tokens: TokenTable, policy: FeePolicy) -> None:
+        self._transport = transport
+        self.chain = chain
+        self.tokens = tokens
+        self.policy = policy
+
+    @property
+    def w3(self) -> Any:
+        """The web3.py object beneath, for what is not here."""
+        return self._transport.w3
+
+    def request(self, method: str, *params: Any) -> Any:
+        """Any JSON-RPC call: NodeError when the node refuses it, LostError when no answer comes."""
+        return self._transport.request(method, *params)
+
+    # --- reading
+
+    def call(
+        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int = "latest"
+    ) -> Any:
+        """A read at a block (number or tag): the one output, or a tuple of several. RevertError when the contract refuses."""
+        request = {"to": to, "data": "0x" + function.encode(*arguments).hex()}
+        if sender is not None:
+            request["from"] = sender
+        try:
+            data = self.request("eth_call", request, hex(block) if isinstance(block, int) else block)
+        except NodeError as error:
+            raise _reverted(function.signature, error) from error
+        outputs = function.decode(bytes.fromhex(data[2:]))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def simulate(
+        self, calls: Sequence[tuple[str, str, bytes]], later_seconds: Sequence[tuple[int, int]] = ()
+    ) -> list[Outcome]:
+        """What calls ``(sender, to, data)`` would do one after another, each seeing what the earlier ones changed.
+
+        `later_seconds` cuts them into blocks: ``(i, s)`` lets call i and those behind it happen s seconds after the latest block.
+        Nothing is signed and senders need no keys. Needs ``eth_simulateV1``, which Ethereum's usual nodes and anvil have.
+        """
+        cuts = [(0, 0), *later_seconds]
+        now = self.now if later_seconds else 0
+        blocks = []
+        for number, (start, seconds) in enumerate(cuts):
+            end = cuts[number + 1][0] if number + 1 < len(cuts) else len(calls)
+            block: dict[str, Any] = {
+                "calls": [
+                    {"from": sender, "to": to, "input": "0x" + data.hex()} for sender, to, data in calls[start:end]
+                ]
+            }
+            if seconds:
+                block["blockOverrides"] = {"time": hex(now + seconds)}
+            blocks.append(block)
+        try:
+            answer = self.request("eth_simulateV1", {"blockStateCalls": blocks, "validation": False}, "latest")
+        except NodeError as error:
+            if error.code in (-32601, -32600) or "not found" in error.text or "not supported" in error.text:
+                raise ChainError(
+                    f"the node at {self._transport.name} cannot simulate (eth_simulateV1), which is needed to look at tokens "
+                    f"before signing; use another node"
+                ) from error
+            raise
+        return [_outcome(item) for block in answer for item in block["calls"]]
+
+    @property
+    def now(self) -> int:
+        """Time of the latest block, in seconds since 1970."""
+        return int(self.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
+    @property
+    def height(self) -> int:
+        """Number of the latest block."""
+        return int(self.request("eth_blockNumber"), 16)
+
+    def native_balance(self, address: str) -> int:
+        """Wei of the native coin that an address holds."""
+        return int(self.request("eth_getBalance", address, "latest"), 16)
+
+    def has_code(self, address: str) -> bool:
+        """Whether a contract stands at an address."""
+        return len(self.request("eth_getCode", address, "latest")) > 2
+
+    def fees(self) -> Fees:
+        """Fees for the next block under the session's policy; FeeError above its cap."""
+        history = self.request("eth_feeHistory", hex(BLOCKS), "latest", [self.policy.tip_percentile])
+        return suggest(history, self.policy)
+
+    # --- writing
+
+    def send(
+        self, who: LocalAccount, to: str, function: Entry, *arguments: Any, value: int = 0, gas: int | None = None
+    ) -> Receipt:
+        """Sign, send and wait. A call that would be refused raises RevertError before anything is signed.
+
+        With `gas` given nothing is tried beforehand: a refusal then costs gas and raises RevertError from the receipt.
+        """
+        signed = self.sign(who, to, function.encode(*arguments), value=value, gas=gas, what=function.signature)
+        self.submit(signed)
+        return self.wait(signed.hash, what=function.signature)
+
+    def deploy(self, who: LocalAccount, code: str, constructor: Entry, *arguments: Any) -> str:
+        """Address of a new contract; `code` is creation code in hex."""
+        data = bytes.fromhex(code.removeprefix("0x")) + constructor.encode(*arguments)
+        signed = self.sign(who, None, data, what="a constructor")
+        self.submit(signed)
+        address = self.wait(signed.hash, what="a constructor").contract
+        assert address is not None
+        return address
+
+    def sign(
+        self,
+        who: LocalAccount,
+        to: str | None,
+        data: bytes,
+        *,
+        value: int = 0,
+        gas: int | None = None,
+        nonce: int | None = None,
+        fees: Fees | None = None,
+        what: str = "the transaction",
+    ) -> Signed:
+        """A signed EIP-1559 transaction, not sent. Raises RevertError, FeeError or ChainError (gas, funds) before signing."""
+        call: dict[str, Any] = {"from": who.address, "data": "0x" + data.hex(), "value": hex(value)}
+        if to is not None:
+            call["to"] = to
+        if gas is None:
+            gas = self._estimate(call, what)
+        if gas > GAS_MAX:
+            raise ChainError(
+                f"{what} would need {gas} gas, more than the {GAS_MAX} that any transaction of ours may have"
+            )
+        fees = fees or self.fees()
+        needed, held = value + gas * fees.cap_raw, self.native_balance(who.address)
+        if needed > held:
+            raise ChainError(
+                f"{who.address} holds {held / 1e18:.6g} {self.chain.native}, but {what} may cost {needed / 1e18:.6g} "
+                f"{self.chain.native} with its gas"
+            )
+        if nonce is None:
+            nonce = int(self.request("eth_getTransactionCount", who.address, "pending"), 16)
+        fields: dict[str, Any] = {"type": 2, "chainId": self.chain.id, "nonce": nonce, "gas": gas, "value": value}
+        fields |= {"data": "0x" + data.hex(), **fees.fields, **({} if to is None else {"to": to})}
+        signed = who.sign_transaction(fields)
+        return Signed(
+            "0x" + signed.hash.hex().removeprefix("0x"), "0x" + bytes(signed.raw_transaction).hex(), who.address, nonce
+        )
+
+    def submit(self, signed: Signed) -> None:
+        """Send a signed transaction, once or again. LostError when it is unknown whether it arrived: look for its hash."""
+        try:
+            self.request("eth_sendRawTransaction", signed.raw)
+        except NodeError as error:
+            if not self.known(signed.hash):
+                raise ChainError(
+                    f"transaction {signed.hash} (nonce {signed.nonce}) was not accepted: {error.text}"
+                ) from error
+        except LostError as error:
+            try:
+                arrived = self.known(signed.hash)
+            except ChainError:
+                arrived = False
+            if not arrived:
+                raise LostError(
+                    f"transaction {signed.hash} may or may not have reached the node at {self._transport.name}; look for it "
+                    f"before sending another with nonce {signed.nonce}"
+                ) from error
+
+    def known(self, transaction: str) -> bool:
+        """Whether the node knows a transaction, mined or waiting."""
+        return self.request("eth_getTransactionByHash", transaction) is not None
+
+    def receipt(self, transaction: str) -> Receipt | None:
+        """Receipt of a mined transaction, None while it waits (or was dropped, or its block replaced)."""
+        answer = self.request("eth_getTransactionReceipt", transaction)
+        return None if answer is None else Receipt.from_rpc(answer)
+
+    def wait(self, transaction: str, *, timeout_seconds: float | None = None, what: str = "the transaction") -> Receipt:
+        """Its receipt once mined. RevertError when it was refused there, ChainError when it is not mined in time."""
+        seconds = max(WAIT_SECONDS_MIN, WAIT_BLOCKS * self.chain.block_seconds)
+        deadline = monotonic() + (seconds if timeout_seconds is None else timeout_seconds)
+        poll = POLL_SECONDS_LOCAL if self.chain.local else min(POLL_SECONDS_MAX, self.chain.block_seconds / 4)
+        while (found := self.receipt(transaction)) is None:
+            if monotonic() >= deadline:
+                raise ChainError(
+                    f"{what} ({transaction}) is still not mined; it may be later, or be replaced with higher fees"
+                )
+            sleep(poll)
+        if not found.success:
+            reason = self._reason(transaction, found)
+            raise RevertError(f"{what} ({transaction}) was refused: {reason or 'without a reason'}", reason)
+        return found
+
+    def final(self, receipt: Receipt) -> bool:
+        """Whether a receipt can be relied on: it is still the chain's, and deep enough by the chain's rule of finality."""
+        current = self.receipt(receipt.hash)
+        if current is None or current.block_hash != receipt.block_hash:
+            return False
+        if self.chain.finality == "finalized":
+            block = self.request("eth_getBlockByNumber", "finalized", False)
+            return block is not None and int(block["number"], 16) >= receipt.block_number
+        return self.height - receipt.block_number >= self.chain.finality
+
+    def _estimate(self, call: dict[str, Any], what: str) -> int:
+        try:
+            estimate = int(self.request("eth_estimateGas", call), 16)
+        except NodeError as error:
+            raise _reverted(what, error) from error
+        above, below = GAS_MARGIN
+        return estimate * above // below
+
+    def _reason(self, transaction: str, receipt: Receipt) -> str:
+        """Why it was refused, by the same call on the block before; the reason of that moment, which may differ."""
+        sent = self.request("eth_getTransactionByHash", transaction)
+        call = {"from": sent["from"], "data": sent["input"], "value": sent["value"]} | (
+            {"to": sent["to"]} if sent.get("to") else {}
+        )
+        try:
+            self.request("eth_call", call, hex(receipt.block_number - 1))
+        except NodeError as error:
+            return _reason_of(error)
+        return "out of gas, or a state that has changed since"
+
+
+def _reason_of(error: NodeError) -> str:
+    reason = revert_reason(revert_data(error.data))
+    return reason or error.text.removeprefix("execution reverted").lstrip(": ")
+
+
+def _reverted(what: str, error: NodeError) -> ChainError:
+    if error.code != 3 and "revert" not in error.text:
+        return error
+    reason = _reason_of(error)
+    return RevertError(f"{what} was refused: {reason or 'without a reason'}", reason)
+
+
+def _outcome(item: dict[str, Any]) -> Outcome:
+    data = bytes.fromhex(item.get("returnData", "0x")[2:])
+    if int(item["status"], 16) == 1:
+        return Outcome(True, data)
+    failure = item.get("error") or {}
+    raw = data or revert_data(failure)
+    return Outcome(
+        False, raw, revert_reason(raw) or str(failure.get("message", "")).removeprefix("execution reverted: ")
+    )
