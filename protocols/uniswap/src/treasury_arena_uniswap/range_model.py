@@ -158,7 +158,12 @@ def worth_of(s: RangeState, price: float) -> float:
     root = math.sqrt(price) if price > 0.0 else 0.0
     at = s.lower if root < s.lower else (s.upper if root > s.upper else root)
     coin = (s.upper - at) / (at * s.upper)
-    return s.liquidity * (coin * price + (at - s.lower)) + (s.fees_coin * price + s.fees_base)
+    return s.liquidity * (coin * price + (at - s.lower)) + fees_worth(s, price)
+
+
+def fees_worth(s: RangeState, price: float) -> float:
+    """USD worth of the fees alone."""
+    return s.fees_coin * price + s.fees_base
 
 
 def is_inside(s: RangeState, price: float) -> float:
