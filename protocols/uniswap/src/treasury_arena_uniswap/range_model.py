@@ -251,8 +251,8 @@ def range_trade(
     if not m.price > 0.0 or not m.liquidity > 0.0:
         return s, 0.0
     width, holds = abs(c.width), s.liquidity > 0.0
-    bounds = snapped(m.price, width, p.spacing, p.decimals_apart)
     anew = width > 0.0
+    bounds = snapped(m.price, width, p.spacing, p.decimals_apart) if anew else Bounds(0.0, 0.0)
     if holds and anew:
         differs = c.width < 0.0 or width != s.width or is_inside(s, m.price) == 0.0
         middle = 0.25 * (bounds.low + bounds.high) * LOG_TICK + 0.5 * p.decimals_apart * LOG_TEN
