@@ -114,7 +114,6 @@ class ProtocolConformance:
             assert market.value(fill.state, row) <= target
         if fill is not None and move < 0:
             assert 0 <= fill.cash_raw <= -move
-        # More than the move where the trade also rebuilds what is held (a range re-centred, a loan resized).
         assert fill is None or fill.notional_raw >= abs(move)
 
     @CASES
