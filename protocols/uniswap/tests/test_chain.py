@@ -10,6 +10,7 @@ from treasury_arena.errors import ValidationError
 from treasury_arena_evm.errors import RevertError, TokenError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY
 from treasury_arena_evm.local.market import LocalMarket
+from treasury_arena_uniswap import orders
 from treasury_arena_uniswap.chain import UniswapV3
 
 USDC, WETH = 10**6, 10**18
@@ -257,3 +258,12 @@ def test_a_price_that_moved_more_than_the_slippage_is_refused(desk: Desk) -> Non
     with pytest.raises(RevertError, match="Price slippage check"):
         stale.decrease(opened.token_id, None, desk.soon, slippage_bps=1)
     assert desk.sent() == sent
+
+
+def test_an_order_that_is_refused_leaves_no_allowance(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "least_amounts", lambda *_: (10**30, 10**30))
+    with pytest.raises(RevertError, match="Price slippage check"):
+        mint(desk)
+    for symbol in ("USDC", "WETH"):
+        assert desk.uniswap._token(symbol).allowance(desk.user.address, desk.uniswap.positions) == 0
+    assert desk.uniswap.owned() == ()

@@ -14,7 +14,7 @@ import attrs
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.erc20 import Erc20
-from treasury_arena_evm.errors import ChainError
+from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_POSITIONS, V3_QUOTER, V3_ROUTER02
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_uniswap import orders
@@ -209,7 +209,8 @@ class UniswapV3:
         addresses = spent.token.address, self._token(token_out).token.address
         name = "exactInputSingle" if exact_in else "exactOutputSingle"
         order = V3_ROUTER02.function(name).encode((*addresses, fee, self.who.address, *amounts, 0))
-        receipt = self.session.send(self.who, self.router, V3_ROUTER02.function("multicall"), deadline, [order])
+        call = V3_ROUTER02.function("multicall"), deadline, [order]
+        receipt = self._sent(self.router, call, (spent,))
         event = _event(receipt, V3_POOL.event("Swap"), pool.address)
         moved = event["amount0"], event["amount1"]
         came, went = moved if spent.token == pool.token0 else moved[::-1]
@@ -264,7 +265,7 @@ class UniswapV3:
     def _added(self, pool: Pool, function: Any, order: tuple[Any, ...], amount0: int, amount1: int) -> Moved:
         offers = [(Erc20(self.session, token), n) for token, n in ((pool.token0, amount0), (pool.token1, amount1))]
         approvals = [receipt for token, n in offers for receipt in token.approve(self.who, self.positions, n)]
-        receipt = self.session.send(self.who, self.positions, function, order)
+        receipt = self._sent(self.positions, (function, order), tuple(token for token, _ in offers))
         event = _event(receipt, V3_POSITIONS.event("IncreaseLiquidity"), self.positions)
         # What the mint did not take stays ours, and so does the right to it.
         rest = [receipt for token, n in offers if n for receipt in token.approve(self.who, self.positions, 0)]
@@ -315,6 +316,15 @@ class UniswapV3:
         return self.session.send(self.who, self.positions, V3_POSITIONS.function("burn"), token_id)
 
     # ---------------------------------------------------------------- parts
+    def _sent(self, to: str, call: tuple[Any, ...], spent: tuple[Erc20, ...]) -> Receipt:
+        """Send an order that was approved; one that is refused loses its approvals, so that none is left behind."""
+        try:
+            return self.session.send(self.who, to, *call)
+        except RevertError:
+            for token in spent:
+                token.approve(self.who, to, 0)
+            raise
+
     def _token(self, symbol: str) -> Erc20:
         return Erc20(self.session, self.session.tokens.symbol(symbol))
 
