@@ -20,7 +20,6 @@ from treasury_arena_evm.local import install
 from treasury_arena_evm.local.accounts import account
 from treasury_arena_evm.local.anvil import GENESIS_TIME, Anvil, RpcError
 from treasury_arena_evm.local.artifacts import artifact
-from treasury_arena_evm.local.chain import checksummed
 from treasury_arena_evm.local.deploy import contract_address, deploy_token
 
 ALICE, BOB = account("alice").address, account("bob").address
@@ -61,18 +60,23 @@ class TestProcess:
             raise ZeroDivisionError
         assert gone(node.pid)
 
-    def test_ends_with_a_program_that_was_killed(self, anvil_path):
+    def test_ends_with_a_program_that_was_killed(self, anvil_path, tmp_path):
         code = (
             "import sys, time; from pathlib import Path; from treasury_arena_evm.local.anvil import Anvil\n"
             "node = Anvil(Path(sys.argv[1])); print(node.pid, flush=True); time.sleep(60)"
         )
-        with subprocess.Popen(
-            [sys.executable, "-c", code, str(anvil_path)], stdout=subprocess.PIPE, text=True
-        ) as program:
+        command = [sys.executable, "-c", code, str(anvil_path)]
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
             pid = int(program.stdout.readline())
             os.kill(pid, 0)
             program.send_signal(signal.SIGKILL)
         assert gone(pid)
+        for _ in range(200):
+            if not list(tmp_path.iterdir()):
+                break
+            time.sleep(0.01)
+        assert list(tmp_path.iterdir()) == []  # the node's home is gone as well
 
     def test_a_killed_node_is_known_to_be_dead(self, anvil_path):
         node = Anvil(anvil_path)
@@ -165,6 +169,20 @@ class TestTime:
             local_chain.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**12))
             fee()
         assert fee() == expected
+
+    def test_isolation_undoes_more_blocks_than_are_kept(self, local_chain):
+        height = local_chain.height
+        local_chain.set_balance(ALICE, 77)
+        with local_chain.isolated():
+            local_chain.set_balance(ALICE, 5)
+            local_chain.mine(250)
+            assert local_chain.height == height + 250
+            home = Path(local_chain.node._home)
+            assert (
+                sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) < 10_000
+            )  # nothing spills to disk
+        assert local_chain.height == height
+        assert local_chain.balance(ALICE) == 77
 
     def test_a_snapshot_serves_once(self, local_chain):
         snapshot = local_chain.snapshot()
