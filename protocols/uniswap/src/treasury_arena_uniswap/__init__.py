@@ -1,0 +1,1 @@
+"""Uniswap v2 and v3: kernel models, exact integer pools, and the deployed contracts."""

@@ -1,0 +1,343 @@
+"""Uniswap v3 on a chain: SwapRouter02, NonfungiblePositionManager and QuoterV2 through a session, as one account.
+
+Every order is looked at before anything is signed: the pool and its liquidity, amounts, ticks, the least that must come back, the
+deadline, and both tokens (paused, blocked, a fee on transfer, ...). What would be refused by the contracts raises RevertError,
+also before signing. Amounts are base units; results come from the receipts' own events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from treasury_arena.errors import ValidationError
+from treasury_arena_evm.addresses import checksummed
+from treasury_arena_evm.erc20 import Erc20
+from treasury_arena_evm.errors import ChainError, RevertError
+from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_POSITIONS, V3_QUOTER, V3_ROUTER02
+from treasury_arena_evm.receipts import Receipt
+from treasury_arena_uniswap import orders
+from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
+from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
+from treasury_arena_uniswap.orders import Pool
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from treasury_arena_evm.session import Session
+    from treasury_arena_evm.tokens import Token
+
+UINT_128_MAX = 2**128 - 1
+NOWHERE = "0x" + "00" * 20
+
+
+@attrs.frozen
+class Quote:
+    """What a swap would do now. `impact_bps`: what comes out against the pool's price before, fee included."""
+
+    amount_in: int
+    amount_out: int
+    sqrt_price_after_x96: int
+    ticks_crossed: int
+    impact_bps: float
+
+
+@attrs.frozen
+class Swapped:
+    """A swap that was mined: amounts, the pool behind it, and the receipts (approvals first, the swap last)."""
+
+    amount_in: int
+    amount_out: int
+    sqrt_price_x96: int
+    tick: int
+    receipts: tuple[Receipt, ...]
+
+
+@attrs.frozen
+class Moved:
+    """Liquidity that was mined: amounts that went in or came back, and the receipts, the last of which did it."""
+
+    token_id: int
+    liquidity: int
+    amount0: int
+    amount1: int
+    receipts: tuple[Receipt, ...]
+
+
+@attrs.frozen
+class Held:
+    """A position now: what its liquidity amounts to and what it has earned, rounded down as the contracts pay it out."""
+
+    token_id: int
+    owner: str
+    pool: Pool
+    lower: int
+    upper: int
+    liquidity: int
+    amount0: int
+    amount1: int
+    fees0: int
+    fees1: int
+
+    @property
+    def inside(self) -> bool:
+        """Whether the price is in the range."""
+        return self.lower <= self.pool.tick < self.upper
+
+    def worth(self, token: Token) -> int:
+        """Base units of one of the pool's tokens that liquidity and fees are worth at the pool's price."""
+        return self.pool.worth(self.amount0 + self.fees0, self.amount1 + self.fees1, token)
+
+
+class UniswapV3:
+    """Orders of the account `who` on the session's chain; contract addresses are the chain's pinned ones."""
+
+    def __init__(self, session: Session, who: LocalAccount) -> None:
+        self.session, self.who = session, who
+        chain = session.chain
+        self.factory, self.positions = chain.contract("uniswap_v3_factory"), chain.contract("uniswap_v3_positions")
+        self.router, self.quoter = chain.contract("uniswap_v3_router"), chain.contract("uniswap_v3_quoter")
+
+    # ---------------------------------------------------------------- reading
+    def pool(self, a: str, b: str, fee: int) -> Pool:
+        """The pool of two pinned tokens (by symbol) at a fee in millionths; ValidationError when there is none."""
+        one, other = self.session.tokens.symbol(a), self.session.tokens.symbol(b)
+        token0, token1 = sorted((one, other), key=lambda token: int(token.address, 16))
+        address = self.session.call(self.factory, V3_FACTORY.function("getPool"), token0.address, token1.address, fee)
+        if address == NOWHERE:
+            raise ValidationError(
+                f"there is no pool of {token0.symbol} and {token1.symbol} with a fee of {fee / 10_000:g}% on "
+                f"{self.session.chain.name}"
+            )
+        return self._pool_at(address, token0, token1, fee)
+
+    def _pool_at(self, address: str, token0: Token, token1: Token, fee: int) -> Pool:
+        def read(name: str) -> Any:
+            return self.session.call(address, V3_POOL.function(name))
+
+        price, tick, *_ = read("slot0")
+        return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
+
+    def quote(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool = True) -> Quote:
+        """What swapping exactly `amount` in (or, not `exact_in`, out) would do, by QuoterV2.
+
+        Raises ValidationError for an empty pool or an amount that is none, and where the pool cannot take or give it all.
+        """
+        pool = self.pool(token_in, token_out, fee)
+        orders.check_liquid(pool)
+        orders.check_amount(amount, "a swap")
+        tokens = self.session.tokens.symbol(token_in), self.session.tokens.symbol(token_out)
+        name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
+        other, price, crossed, _ = self.session.call(
+            self.quoter,
+            V3_QUOTER.function(name),
+            (tokens[0].address, tokens[1].address, amount, fee, 0),
+        )
+        came, went = (amount, other) if exact_in else (other, amount)
+        forward = tokens[0] == pool.token0
+        fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
+        if not self._within(pool, price):
+            raise ValidationError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
+        return Quote(came, went, price, crossed, max(0.0, 10_000.0 * (fair - went) / fair) if fair else 0.0)
+
+    @staticmethod
+    def _within(pool: Pool, price_after: int) -> bool:
+        """Whether a swap ended inside the liquidity: without any it runs on to the end of all prices, and is partial."""
+        return pool.sqrt_price_x96 >> 16 < price_after < pool.sqrt_price_x96 << 16
+
+    def position(self, token_id: int) -> Held:
+        """A position by its token, with the fees it could collect; RevertError when there is no such token."""
+        facts = self.session.call(self.positions, V3_POSITIONS.function("positions"), token_id)
+        _, _, address0, address1, fee, lower, upper, liquidity, *_ = facts
+        owner = checksummed(self.session.call(self.positions, V3_POSITIONS.function("ownerOf"), token_id))
+        tokens = self.session.tokens.address(address0), self.session.tokens.address(address1)
+        address = self.session.call(self.factory, V3_FACTORY.function("getPool"), address0, address1, fee)
+        pool = self._pool_at(address, *tokens, fee)
+        # Collecting is the contract's own way to bring fees up to date; asked for, not sent.
+        everything = (token_id, owner, UINT_128_MAX, UINT_128_MAX)
+        collect = V3_POSITIONS.function("collect")
+        fees0, fees1 = self.session.call(self.positions, collect, everything, sender=owner)
+        bounds = sqrt_ratio_at_tick(lower), sqrt_ratio_at_tick(upper)
+        amounts = amounts_for_liquidity(pool.sqrt_price_x96, *bounds, liquidity)
+        return Held(token_id, owner, pool, lower, upper, liquidity, *amounts, fees0, fees1)
+
+    def owned(self) -> tuple[int, ...]:
+        """Tokens of all positions of the account."""
+        count = self.session.call(self.positions, V3_POSITIONS.function("balanceOf"), self.who.address)
+        ask = V3_POSITIONS.function("tokenOfOwnerByIndex")
+        return tuple(self.session.call(self.positions, ask, self.who.address, index) for index in range(count))
+
+    # ---------------------------------------------------------------- swaps
+    def swap(self, token_in: str, token_out: str, fee: int, amount_in: int, least_out: int, deadline: int) -> Swapped:
+        """Swap exactly `amount_in` for at least `least_out` before `deadline` (seconds since 1970)."""
+        orders.check_least(least_out, "a least amount out")
+        quote = self._checked(token_in, token_out, fee, amount_in, True, deadline)
+        if quote.amount_out < least_out:
+            raise ValidationError(
+                f"the swap would give {quote.amount_out} base units of {token_out} now, fewer than {least_out}"
+            )
+        return self._swapped(token_in, token_out, fee, (amount_in, least_out), True, deadline)
+
+    def swap_for(
+        self, token_in: str, token_out: str, fee: int, amount_out: int, most_in: int, deadline: int
+    ) -> Swapped:
+        """Swap at most `most_in` for exactly `amount_out` before `deadline`."""
+        orders.check_amount(most_in, "a most amount in")
+        quote = self._checked(token_in, token_out, fee, amount_out, False, deadline)
+        if quote.amount_in > most_in:
+            raise ValidationError(
+                f"the swap would take {quote.amount_in} base units of {token_in} now, more than {most_in}"
+            )
+        return self._swapped(token_in, token_out, fee, (amount_out, most_in), False, deadline)
+
+    def _checked(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool, deadline: int) -> Quote:
+        orders.check_deadline(deadline, self.session.now)
+        quote = self.quote(token_in, token_out, fee, amount, exact_in)
+        pool = self.pool(token_in, token_out, fee)
+        self._token(token_in).check(self.who.address, pool.address, quote.amount_in)
+        if quote.amount_out:
+            self._token(token_out).check(pool.address, self.who.address, quote.amount_out)
+        return quote
+
+    def _swapped(
+        self, token_in: str, token_out: str, fee: int, amounts: tuple[int, int], exact_in: bool, deadline: int
+    ) -> Swapped:
+        spent = self._token(token_in)
+        pool = self.pool(token_in, token_out, fee)
+        approvals = spent.approve(self.who, self.router, amounts[0] if exact_in else amounts[1])
+        addresses = spent.token.address, self._token(token_out).token.address
+        name = "exactInputSingle" if exact_in else "exactOutputSingle"
+        order = V3_ROUTER02.function(name).encode((*addresses, fee, self.who.address, *amounts, 0))
+        call = V3_ROUTER02.function("multicall"), deadline, [order]
+        receipt = self._sent(self.router, call, (spent,))
+        event = _event(receipt, V3_POOL.event("Swap"), pool.address)
+        moved = event["amount0"], event["amount1"]
+        came, went = moved if spent.token == pool.token0 else moved[::-1]
+        cleared = () if exact_in else spent.approve(self.who, self.router, 0)
+        receipts = (*approvals, *cleared, receipt)
+        return Swapped(came, -went, event["sqrtPriceX96"], event["tick"], receipts)
+
+    # ---------------------------------------------------------------- liquidity
+    def mint(
+        self,
+        pool: Pool,
+        lower: int,
+        upper: int,
+        amount0: int,
+        amount1: int,
+        deadline: int,
+        slippage_bps: int = 50,
+    ) -> Moved:
+        """Open a position with at most these amounts; one of them may be 0 where the range needs only the other."""
+        orders.check_ticks(pool, lower, upper)
+        pool, least = self._offered(pool, lower, upper, amount0, amount1, deadline, slippage_bps)
+        tokens = pool.token0.address, pool.token1.address
+        order = (*tokens, pool.fee, lower, upper, amount0, amount1, *least, self.who.address, deadline)
+        return self._added(pool, V3_POSITIONS.function("mint"), order, amount0, amount1)
+
+    def increase(self, token_id: int, amount0: int, amount1: int, deadline: int, slippage_bps: int = 50) -> Moved:
+        """Add to a position of ours."""
+        held = self._ours(token_id)
+        pool, least = self._offered(held.pool, held.lower, held.upper, amount0, amount1, deadline, slippage_bps)
+        order = (token_id, amount0, amount1, *least, deadline)
+        return self._added(pool, V3_POSITIONS.function("increaseLiquidity"), order, amount0, amount1)
+
+    def _offered(
+        self, pool: Pool, lower: int, upper: int, amount0: int, amount1: int, deadline: int, slippage_bps: int
+    ) -> tuple[Pool, tuple[int, int]]:
+        """The pool as it is now, and the least amounts; everything is looked at here."""
+        orders.check_deadline(deadline, self.session.now)
+        pool = self._pool_at(pool.address, pool.token0, pool.token1, pool.fee)
+        if not pool.sqrt_price_x96:
+            raise ValidationError(f"the pool {pool.name} at {pool.address} has no price yet")
+        if amount0 == amount1 == 0:
+            raise ValidationError("a position of nothing")
+        for token, amount in ((pool.token0, amount0), (pool.token1, amount1)):
+            if amount:
+                orders.check_amount(amount, f"an offer of {token.symbol}")
+        least = orders.least_amounts(pool, lower, upper, amount0, amount1, slippage_bps)
+        for token, amount in ((pool.token0, amount0), (pool.token1, amount1)):
+            if amount:
+                Erc20(self.session, token).check(self.who.address, pool.address, amount)
+        return pool, least
+
+    def _added(self, pool: Pool, function: Any, order: tuple[Any, ...], amount0: int, amount1: int) -> Moved:
+        offers = [(Erc20(self.session, token), n) for token, n in ((pool.token0, amount0), (pool.token1, amount1))]
+        approvals = [receipt for token, n in offers for receipt in token.approve(self.who, self.positions, n)]
+        receipt = self._sent(self.positions, (function, order), tuple(token for token, _ in offers))
+        event = _event(receipt, V3_POSITIONS.event("IncreaseLiquidity"), self.positions)
+        # What the mint did not take stays ours, and so does the right to it.
+        rest = [receipt for token, n in offers if n for receipt in token.approve(self.who, self.positions, 0)]
+        return Moved(
+            event["tokenId"],
+            event["liquidity"],
+            event["amount0"],
+            event["amount1"],
+            (*approvals, *rest, receipt),
+        )
+
+    def decrease(self, token_id: int, liquidity: int | None, deadline: int, slippage_bps: int = 50) -> Moved:
+        """Take liquidity (None: all) out of a position of ours; what it was worth then waits for `collect`."""
+        held = self._ours(token_id)
+        orders.check_deadline(deadline, self.session.now)
+        amount = held.liquidity if liquidity is None else liquidity
+        orders.check_amount(amount, "a decrease")
+        if amount > held.liquidity:
+            raise ValidationError(f"position {token_id} has a liquidity of {held.liquidity}, less than {amount}")
+        least = orders.least_returned(held.pool, held.lower, held.upper, amount, slippage_bps)
+        receipt = self.session.send(
+            self.who, self.positions, V3_POSITIONS.function("decreaseLiquidity"), (token_id, amount, *least, deadline)
+        )
+        event = _event(receipt, V3_POSITIONS.event("DecreaseLiquidity"), self.positions)
+        return Moved(token_id, event["liquidity"], event["amount0"], event["amount1"], (receipt,))
+
+    def collect(self, token_id: int) -> Moved:
+        """Take everything that is owed to a position of ours: fees, and liquidity that was taken out."""
+        held = self._ours(token_id)
+        if not held.fees0 and not held.fees1:
+            raise ValidationError(f"nothing is owed to position {token_id}")
+        for token, amount in ((held.pool.token0, held.fees0), (held.pool.token1, held.fees1)):
+            if amount:
+                Erc20(self.session, token).check(held.pool.address, self.who.address, amount)
+        order = (token_id, self.who.address, UINT_128_MAX, UINT_128_MAX)
+        receipt = self.session.send(self.who, self.positions, V3_POSITIONS.function("collect"), order)
+        event = _event(receipt, V3_POOL.event("Collect"), held.pool.address)
+        return Moved(token_id, 0, event["amount0"], event["amount1"], (receipt,))
+
+    def burn(self, token_id: int) -> Receipt:
+        """Forget an empty position of ours."""
+        held = self._ours(token_id)
+        if held.liquidity or held.fees0 or held.fees1:
+            raise ValidationError(
+                f"position {token_id} still has a liquidity of {held.liquidity} and is owed {held.fees0} and {held.fees1} "
+                f"base units; decrease and collect first"
+            )
+        return self.session.send(self.who, self.positions, V3_POSITIONS.function("burn"), token_id)
+
+    # ---------------------------------------------------------------- parts
+    def _sent(self, to: str, call: tuple[Any, ...], spent: tuple[Erc20, ...]) -> Receipt:
+        """Send an order that was approved; one that is refused loses its approvals, so that none is left behind."""
+        try:
+            return self.session.send(self.who, to, *call)
+        except RevertError:
+            for token in spent:
+                token.approve(self.who, to, 0)
+            raise
+
+    def _token(self, symbol: str) -> Erc20:
+        return Erc20(self.session, self.session.tokens.symbol(symbol))
+
+    def _ours(self, token_id: int) -> Held:
+        held = self.position(token_id)
+        if held.owner.lower() != self.who.address.lower():
+            raise ValidationError(f"position {token_id} belongs to {held.owner}, not to {self.who.address}")
+        return held
+
+
+def _event(receipt: Receipt, event: Any, address: str) -> dict[str, Any]:
+    """The last such event of a contract; ChainError when the receipt lacks it."""
+    found = receipt.events(event, address)
+    if not found:
+        raise ChainError(f"the receipt of {receipt.hash} lacks the event {event.name} of {address}")
+    return found[-1]

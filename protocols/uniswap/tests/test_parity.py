@@ -1,0 +1,199 @@
+"""The integers equal the deployed bytecode to the wei; and the comparison bites when one of them is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import treasury_arena_uniswap.exact.swap_math as swap_math
+import treasury_arena_uniswap.exact.v2_pool as v2_pool
+import treasury_arena_uniswap.exact.v3_pool as v3_pool
+from treasury_arena_evm.local.market import LocalMarket
+from treasury_arena_uniswap.exact.refusal import require
+from treasury_arena_uniswap.exact.ticks import TickTable
+from treasury_arena_uniswap.parity import Parity, check_v2, check_v3
+
+V3 = {
+    *("refusal", "swap amount0", "swap amount1", "swap sqrtPriceX96", "swap tick after a swap"),
+    *("swap liquidity after a swap", "mint amount0", "mint amount1", "burn amount0", "burn amount1"),
+    *("collect amount0", "collect amount1", "sqrtPriceX96", "tick", "liquidity", "bitmap word"),
+    *("feeGrowthGlobal0X128", "feeGrowthGlobal1X128", "protocolFees0", "protocolFees1"),
+    *(f"position {name}" for name in ("liquidity", "fee growth 0", "fee growth 1", "fees owed 0", "fees owed 1")),
+    *(f"tick {name}" for name in ("gross liquidity", "net liquidity", "fee growth 0", "fee growth 1")),
+}
+V2 = {
+    *("refusal", "reserve0", "reserve1", "supply", "shares", "k_last", "add amount0", "add amount1"),
+    *("remove amount0", "remove amount1", "swap amount0In", "swap amount1In", "swap amount0Out", "swap amount1Out"),
+}
+V2_REASONS = ("K", "INSUFFICIENT_OUTPUT_AMOUNT", "INSUFFICIENT_LIQUIDITY", "INSUFFICIENT_LIQUIDITY_BURNED")
+
+
+@pytest.fixture
+def market(make_local_market: Callable[..., LocalMarket]) -> Callable[..., LocalMarket]:
+    return lambda usdc_first=True, protocol_fee=0: make_local_market(
+        usdc_first=usdc_first, protocol_fee=protocol_fee, liquid=False
+    )
+
+
+@pytest.mark.parametrize("protocol_fee", [0, 5])
+@pytest.mark.parametrize("usdc_first", [True, False])
+def test_v3_equals_the_contracts(market: Callable[..., LocalMarket], usdc_first: bool, protocol_fee: int) -> None:
+    parity = check_v3(market(usdc_first, protocol_fee), operations=600, seed=7)
+    assert parity.differences == {}
+    assert set(parity.quantities) >= V3
+    assert parity.operations == 600
+    assert parity.refused > 50
+    assert parity.crossed > 100
+    assert set(parity.reasons) >= {"", "AS", "SPL", "TLU", "LO", "LS", "NP"}
+
+
+@pytest.mark.parametrize("fee", [3_000, 10_000])
+def test_v3_equals_the_contracts_at_other_fees(market: Callable[..., LocalMarket], fee: int) -> None:
+    parity = check_v3(market(protocol_fee=5), operations=200, seed=8, fee=fee)
+    assert parity.differences == {}
+
+
+@pytest.mark.parametrize("protocol_fee", [False, True])
+@pytest.mark.parametrize("usdc_first", [True, False])
+def test_v2_equals_the_contracts(market: Callable[..., LocalMarket], usdc_first: bool, protocol_fee: bool) -> None:
+    parity = check_v2(market(usdc_first), operations=300, seed=7, protocol_fee=protocol_fee)
+    assert parity.differences == {}
+    assert set(parity.quantities) >= V2
+    assert parity.refused > 30
+    assert set(parity.reasons) >= {"ds-math-sub-underflow", *(f"UniswapV2: {reason}" for reason in V2_REASONS)}
+
+
+def _fee_rounded_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = swap_math.compute_swap_step
+
+    def mutated(current: int, target: int, liquidity: int, remaining: int, pips: int) -> tuple[int, int, int, int]:
+        reached, paid, got, fee = step(current, target, liquidity, remaining, pips)
+        return reached, paid, got, fee if remaining > 0 and reached != target else paid * pips // (10**6 - pips)
+
+    monkeypatch.setattr(v3_pool, "compute_swap_step", mutated)
+
+
+def _price_rounded_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = swap_math.next_sqrt_price_from_input
+    monkeypatch.setattr(
+        swap_math, "next_sqrt_price_from_input", lambda p, depth, x, down: move(p, depth, x, down) - down
+    )
+
+
+def _received_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    delta = swap_math.amount0_delta
+    monkeypatch.setattr(swap_math, "amount0_delta", lambda a, b, liquidity, up: delta(a, b, liquidity, True))
+
+
+def _beyond_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mutated(table: TickTable, tick: int, downwards: bool) -> tuple[int, bool]:
+        found = [one for one in table.at if (one <= tick if downwards else one > tick)]
+        if not found:
+            return (-887_272, False) if downwards else (887_272, False)
+        return (max(found) if downwards else min(found)), True
+
+    monkeypatch.setattr(TickTable, "next_within_word", mutated)
+
+
+def _word_one_tick_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    sought = TickTable.next_within_word
+
+    def mutated(table: TickTable, tick: int, downwards: bool) -> tuple[int, bool]:
+        found, initialised = sought(table, tick, downwards)
+        return (found, True) if initialised else (found - (table.spacing if downwards else -table.spacing), False)
+
+    monkeypatch.setattr(TickTable, "next_within_word", mutated)
+
+
+def _protocol_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    collect = v3_pool.V3Pool.collect_protocol
+
+    def mutated(pool: v3_pool.V3Pool, most0: int, most1: int) -> tuple[int, int]:
+        pool.protocol_fees0 += 1
+        return collect(pool, most0, most1)
+
+    monkeypatch.setattr(v3_pool.V3Pool, "collect_protocol", mutated)
+
+
+def _growth_outside_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    swap = v3_pool.V3Pool.swap
+
+    def mutated(pool: v3_pool.V3Pool, *arguments: object) -> v3_pool.SwapResult:
+        before = {tick: (entry.outside0, entry.outside1) for tick, entry in pool.ticks.at.items()}
+        result = swap(pool, *arguments)  # type: ignore[arg-type]
+        for tick, _ in result.crossed:
+            pool.ticks.at[tick].outside0 = before[tick][0]
+        return result
+
+    monkeypatch.setattr(v3_pool.V3Pool, "swap", mutated)
+
+
+def _wrong_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = TickTable.check
+
+    def mutated(table: TickTable, lower: int, upper: int) -> None:
+        require(lower < upper, "TLM", "another reason")
+        check(table, lower, upper)
+
+    monkeypatch.setattr(TickTable, "check", mutated)
+
+
+MUTATIONS = [
+    (_fee_rounded_down, "amount"),
+    (_price_rounded_the_other_way, "sqrtPriceX96"),
+    (_received_rounded_up, "amount0"),
+    (_beyond_the_word, "feeGrowth"),
+    (_word_one_tick_long, "amount"),
+    (_protocol_rounded_up, "protocol"),
+    (_growth_outside_forgotten, "tick fee growth 0"),
+    (_wrong_reason, "refusal"),
+]
+
+
+@pytest.mark.parametrize(("mutate", "quantity"), MUTATIONS, ids=lambda value: getattr(value, "__name__", value))
+def test_the_comparison_of_v3_bites(
+    market: Callable[..., LocalMarket],
+    monkeypatch: pytest.MonkeyPatch,
+    mutate: Callable[[pytest.MonkeyPatch], None],
+    quantity: str,
+) -> None:
+    mutate(monkeypatch)
+    parity = check_v3(market(protocol_fee=5), operations=400, seed=7)
+    assert [name for name in parity.differences if quantity in name], parity.differences
+
+
+@pytest.mark.parametrize("part", [996, 998])
+def test_the_comparison_of_v2_bites(
+    market: Callable[..., LocalMarket], monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    monkeypatch.setattr(v2_pool, "amount_out", lambda x, a, b: x * part * b // (a * 1_000 + x * part))
+    parity = check_v2(market(), operations=40, seed=7)
+    assert {"swap amount0Out", "refusal"} & set(parity.differences)
+
+
+def test_a_pool_with_liquidity_is_refused(make_local_market: Callable[..., LocalMarket]) -> None:
+    with pytest.raises(ValueError, match="take a market made with liquid=False"):
+        check_v3(make_local_market(), operations=1)
+    with pytest.raises(ValueError, match="take a market made with liquid=False"):
+        check_v2(make_local_market(), operations=1)
+
+
+def test_a_report_counts_and_goes_to_json() -> None:
+    parity = Parity("a setting", 1)
+    assert parity.judge("swap", None, None, "operation 0")
+    parity.compare("amount", 5, 5, "operation 0")
+    assert parity.equal
+    parity.compare("amount", 2**200, 1, "operation 1")
+    assert not parity.judge("mint", None, "LO", "operation 2")
+    assert not parity.equal
+    assert parity.reasons == {"LO": 1}
+    assert parity.differences["refusal"] == "operation 2: 'done' here, 'refused: LO' on the chain"
+    told = parity.as_json()
+    assert told["quantities"]["amount"] == {
+        "compared": 2,
+        "different": 1,
+        "largest": str(2**200 - 1),
+        "first": parity.differences["amount"],
+    }
+    assert (told["equal"], told["operations"], told["counts"]) == (False, 2, {"swap": 1, "mint": 1})

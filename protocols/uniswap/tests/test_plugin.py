@@ -1,0 +1,89 @@
+"""What the plugin registers, and what it refuses to be bound to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import numpy as np
+import pytest
+
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
+from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.errors import ConfigError, DataError, ValidationError
+from treasury_arena_uniswap import plugin
+from treasury_arena_uniswap.protocol import UniswapProtocol
+
+ASSETS = AssetTable(KNOWN_ASSETS)
+COLUMNS = {field: field for field in ("price", "liquidity", "volume", "gas")}
+
+
+def test_the_entry_point_leads_to_the_hooks():
+    (point,) = (one for one in entry_points(group="treasury_arena") if one.name == "uniswap")
+    assert point.load() is plugin
+    (protocol,) = plugin.arena_protocols()
+    assert {model.name: model.kind for model in protocol.models} == {
+        "uniswap.spot": "spot",
+        "uniswap.spot_tvl": "spot",
+        "uniswap.range": "range",
+        "uniswap.range_tvl": "range",
+    }
+
+
+def test_the_plugin_is_light():
+    code = "import sys, treasury_arena_uniswap.protocol; sys.exit('web3' in sys.modules or 'numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("model", UniswapProtocol().models, ids=lambda model: model.name)
+def test_models_declare_floats_with_defaults(model):
+    assert all(type(value) is float for value in (*model.state(), *model.params()))
+
+
+def make(values=None, **changes):
+    facts = {"name": "lp", "model": "uniswap.range", "kind": "range", "asset": "WETH", "columns": COLUMNS}
+    cells = {"price": 2000.0, "liquidity": 1e7, "volume": 1e6, "gas": 1.0, **(values or {})}
+    frame = MarketFrame(0, 3600, {name: np.array([1.0 if name == "price" else 0.0, cells[name]]) for name in cells})
+    return UniswapProtocol().exact(MarketSpec(**{**facts, **changes}), frame, ASSETS, ASSETS["USDC"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model": "uniswap.rang"}, ConfigError, "no model 'uniswap.rang'; did you mean 'uniswap.range"),
+        ({"asset": "WETJ"}, ValidationError, "unknown asset 'WETJ': did you mean 'WETH'"),
+        ({"asset": "USDC"}, ConfigError, "trades USDC against itself"),
+        ({"asset": "WBTC"}, ConfigError, "decimals_apart = 12, but WBTC has 8 decimals and USDC 6: write 2"),
+        ({"columns": {"price": "price"}}, ConfigError, r"needs columns\.liquidity"),
+        ({"columns": {**COLUMNS, "tvl": "gas"}}, ConfigError, "no market field 'tvl'"),
+        ({"params": {"fees": 0.1}}, ConfigError, "no parameter 'fees'; did you mean 'fee'"),
+        ({"params": {"fee": 0.00050005}}, ConfigError, "fee = 0.00050005 must be a whole number of millionths"),
+        ({"params": {"fee": 1.0}}, ConfigError, "from 0 to 999999"),
+        ({"params": {"spacing": 0.0}}, ConfigError, "spacing = 0 must be a whole number of ticks from 1 to 16383"),
+        ({"params": {"fee_protocol": 3.0}}, ConfigError, "one part in 4 to 10, or 0"),
+        ({"params": {"coin_is_token0": 2.0}}, ConfigError, "coin_is_token0 = 2 must be"),
+        ({"params": {"dust": -1.0}}, ConfigError, "dust = -1.0 must be a finite number"),
+        ({"values": {"price": 0.0}}, DataError, "column 'price' is 0.0 at row 1"),
+        ({"values": {"volume": -1.0}}, DataError, "column 'volume' is -1.0 at row 1"),
+    ],
+)
+def test_markets_that_cannot_be_served(changes, error, message):
+    with pytest.raises(error, match=message):
+        make(**changes)
+
+
+def test_an_empty_pool_is_refused_with_its_time():
+    with pytest.raises(ValidationError, match="the pool has no liquidity at 1970-01-01 01:00"):
+        make({"liquidity": 0.0}).trade(make().open(), 10**9, 1, (0.1,))
+
+
+def test_a_price_outside_the_range_of_ticks_is_refused():
+    with pytest.raises(ValidationError, match="outside the range of ticks"):
+        make({"price": 1e60}).trade(make().open(), 10**9, 1, (0.1,))
+
+
+def test_rows_outside_the_frame_are_refused():
+    with pytest.raises(ValidationError, match="from row 1 to row 2 of 2"):
+        make().accrue(make().open(), 1, 2)

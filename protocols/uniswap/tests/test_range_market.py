@@ -1,0 +1,136 @@
+"""What a range does: earns inside, waits outside, loses what it must, is kept, resized and re-centred as the control says."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+USDC = 10**6
+FLAT = {"liquidity": 1e7, "volume": 4e7, "gas": 0.5}
+
+
+def market_of(make_market, prices, params=None, **changes):
+    fields = {"price": prices, **{name: [value] * len(prices) for name, value in {**FLAT, **changes}.items()}}
+    return make_market("uniswap.range", fields, params)
+
+
+def bought(market, usd=100_000, width=0.2, row=0):
+    fill = market.trade(market.open(), usd * USDC, row, (width,))
+    assert fill is not None
+    return fill
+
+
+@pytest.mark.parametrize("token0", [0.0, 1.0])
+def test_a_range_opens_around_the_price_for_what_it_is_given(make_market, token0):
+    market = market_of(make_market, [2000.0], {"coin_is_token0": token0})
+    fill = bought(market)
+    assert fill.cash_raw == -100_000 * USDC
+    # Half of it is swapped, at 5 basis points and into a virtual reserve of L sqrt(P); gas for a swap and a mint.
+    expected = 1.0 + 50_000 * 0.0005 + 50_000**2 / (1e7 * math.sqrt(2000.0))
+    assert fill.cost_raw / USDC == pytest.approx(expected, rel=0.01)
+    assert market.views(fill.state, 0)["inside"] == 1.0
+    assert abs(market.views(fill.state, 0)["offset"]) < 0.01
+    held = market.holdings(fill.state)
+    assert held["WETH"] / 1e18 * 2000.0 == pytest.approx(50_000, rel=0.01)
+    low, high = (fill.state[1], fill.state[2]) if token0 else (-fill.state[2], -fill.state[1])
+    assert (1.0001**high * 1e12, 1.0001**low * 1e12) == pytest.approx((2400.0, 2000.0 / 1.2), rel=1e-3)
+    assert low % 10 == high % 10 == 0
+
+
+@pytest.mark.parametrize("token0", [0.0, 1.0])
+def test_holding_it_loses_what_the_price_takes_and_earns_in_range_only(make_market, token0):
+    prices = [2000.0, 2100.0, 2600.0, 2600.0, 1500.0]
+    market = market_of(make_market, prices, {"coin_is_token0": token0})
+    state = bought(market).state
+    hodl = market.holdings(state)
+    seen = []
+    for row in range(1, 5):
+        before = market.holdings(state)
+        state, legs = market.accrue(state, row - 1, row)
+        moved = {asset: market.holdings(state)[asset] - before[asset] for asset in before}
+        assert {leg.asset: leg.amount for leg in legs if leg.account == "position"} == {
+            k: v for k, v in moved.items() if v
+        }
+        kept = (hodl["WETH"] / 1e18 * prices[row] + hodl["USDC"] / 1e6) * 1e6
+        seen.append((market.views(state, row)["inside"], market.value(state, row) / kept, market.holdings(state)))
+    assert [inside for inside, _, _ in seen] == [1.0, 0.0, 0.0, 0.0]
+    own = state[0] / 1e12
+    income = 4e7 * 0.0005 * own / (1e7 + own)
+    assert seen[0][1] > 0.995
+    assert seen[1][2]["WETH"] / 1e18 * 2100.0 == pytest.approx(income / 2, rel=1e-9)
+    assert seen[1][2] == seen[2][2]
+    assert seen[3][2]["USDC"] / 1e6 == pytest.approx(income / 2, rel=1e-6)
+    # The loss against holding, from the formula of a range that was left at its upper end.
+    root, up = math.sqrt(2000.0), math.sqrt(2000.0 * 1.2)
+    assert seen[1][1] == pytest.approx(
+        (up - root / math.sqrt(1.2)) * own / (hodl["WETH"] / 1e18 * 2600.0 + hodl["USDC"] / 1e6), rel=2e-3
+    )
+
+
+def test_a_range_is_kept_while_the_price_is_inside_and_the_width_is_the_same(make_market):
+    market = market_of(make_market, [2000.0, 2100.0, 2600.0])
+    state, _ = market.accrue(bought(market).state, 0, 1)
+    value = market.value(state, 1)
+    assert market.trade(state, value, 1, (0.2,)) is None
+    assert market.trade(state, value, 1, (0.0,)) is None
+    assert market.trade(state, value, 1) is None
+    more = market.trade(state, value + 10_000 * USDC, 1, (0.2,))
+    assert more.state[1:3] == state[1:3]
+    assert more.state[0] > state[0]
+    less = market.trade(state, value // 2, 1, (0.2,))
+    assert less.state[1:3] == state[1:3]
+    assert market.value(less.state, 1) == pytest.approx(value / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("width", "row"), [(0.1, 1), (-0.2, 1), (0.2, 2), (-0.1, 2)])
+def test_another_width_a_wish_or_leaving_it_re_centre_the_range(make_market, width, row):
+    market = market_of(make_market, [2000.0, 2100.0, 2600.0])
+    state, _ = market.accrue(bought(market).state, 0, row)
+    value = market.value(state, row)
+    fill = market.trade(state, value, row, (width,))
+    assert fill.cash_raw == 0
+    assert abs(market.views(fill.state, row)["offset"]) < 0.02
+    assert market.value(fill.state, row) == value - fill.cost_raw
+    assert fill.notional_raw > fill.cost_raw > 3 * USDC // 2
+    assert fill.state[5] < 10**12
+    assert market.trade(fill.state, market.value(fill.state, row), row, (width,)) is None
+
+
+def test_out_of_range_it_can_be_left_alone_and_sold(make_market):
+    market = market_of(make_market, [2000.0, 2600.0])
+    state, _ = market.accrue(bought(market).state, 0, 1)
+    value = market.value(state, 1)
+    assert market.trade(state, value, 1, (0.0,)) is None
+    half = market.trade(state, value // 2, 1, (0.0,))
+    assert half.state[1:3] == state[1:3]
+    gone = market.trade(half.state, 0, 1, (0.0,))
+    assert gone.state == market.open()
+    assert gone.cash_raw == pytest.approx(value / 2, rel=1e-4)
+
+
+def test_nothing_opens_without_a_width(make_market):
+    market = market_of(make_market, [2000.0])
+    assert market.trade(market.open(), 1000 * USDC, 0, (0.0,)) is None
+    assert market.trade(market.open(), 1000 * USDC, 0) is None
+
+
+def test_the_protocols_part_is_not_earned(make_market):
+    earned = []
+    for part in (0.0, 4.0):
+        market = market_of(make_market, [2000.0, 2000.0], {"fee_protocol": part})
+        state = bought(market).state
+        earned.append(market.value(market.accrue(state, 0, 1)[0], 1) - market.value(state, 1))
+    assert earned[1] / earned[0] == pytest.approx(0.75, rel=1e-6)
+
+
+def test_fees_are_invested_with_a_purchase_and_paid_out_with_a_sale(make_market):
+    market = market_of(make_market, [2000.0, 2000.0])
+    state, _ = market.accrue(bought(market).state, 0, 1)
+    assert state[3] > 0 < state[4]
+    more = market.trade(state, market.value(state, 1) + 1000 * USDC, 1, (0.2,))
+    assert more.state[3:5] == (0, 0)
+    assert max(more.state[5] * 2000.0 / 1e12, more.state[6]) < 10
+    sold = market.trade(state, 0, 1, (0.2,))
+    assert sold.state == market.open()
+    assert sold.cash_raw + sold.cost_raw == market.value(state, 1)
