@@ -12,10 +12,19 @@ from hypothesis import strategies as st
 
 from treasury_arena.contracts.genes import REAL
 from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.protocol import Protocol
 from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.simulation.kernel import Kernel, prepare
+from treasury_arena.testing.conformance import StrategyCase
+from treasury_arena.testing.journal import MemoryJournal
 from treasury_arena.testing.reference import ReferenceProtocol
+from treasury_arena.trading.account import Account
+from treasury_arena.trading.engine import TradingEngine
+from treasury_arena.trading.guard import Watchdog
+from treasury_arena.trading.limits import Limits
+from treasury_arena.trading.runner import LiveRunner, StrategyDesk
 
 HOURS_PER_YEAR = 8760.0
 ASSETS = {"eth": "WETH", "btc": "WBTC", "usdc_lending": "USDC", "usdt_lending": "USDT", "dai_lending": "DAI"}
@@ -143,6 +152,57 @@ def _declared(strategy: Strategy) -> dict[str, tuple[str, tuple[float, ...], flo
 def gene_tables() -> Callable[[Strategy, Path], tuple[Any, Any]]:
     """The genes as a README documents them, and as the strategy declares them."""
     return lambda strategy, readme: (_documented(strategy, readme), _declared(strategy))
+
+
+def _live(case: StrategyCase, protocols: Sequence[Protocol], genome: Any, cash: float) -> tuple[Account, float]:
+    """One agent through the whole frame in exact integers, by the trading engine without limits; also its equity, USD.
+
+    Ledger lines are checked by the journal as they are posted.
+    """
+    frame, strategy, assets = case.frame, case.strategy, AssetTable(KNOWN_ASSETS)
+    base = assets["USDC"]
+    owners = {model.name: protocol for protocol in protocols for model in protocol.models}
+    markets = {spec.name: owners[spec.model].exact(spec, frame, assets, base) for spec in case.specs.values()}
+    free = Limits(
+        position_share_max=None, trade_share_max=None, trade_raw_min=None, daily_trades_max=None, slippage_bps_max=None
+    )
+    journal = MemoryJournal()
+    kernel = case.kernel()
+    tables = kernel.tables(frame)
+    desk = StrategyDesk(
+        strategy,
+        {role: spec.name for role, spec in case.specs.items()},
+        case.models,
+        lambda genome, row: tuple(kernel.features(tables, genome, row)),
+        frozenset(role for role, spec in case.specs.items() if spec.coin),
+    )
+    engine = TradingEngine("arena", markets, journal, free)
+    runner = LiveRunner(engine, {strategy.name: desk}, frame.start, frame.step_seconds, Watchdog(1.0))
+    raw = base.to_raw(cash)
+    account = Account(
+        agent_id="a-0001",
+        strategy=strategy.name,
+        stage="proving",
+        genome=tuple(genome.tolist()),
+        limits=dict.fromkeys(strategy.roles, 1.0),
+        coin_limit=1.0,
+        row=-1,
+        first_row=0,
+        cash_raw=raw,
+        base_raw=raw,
+    )
+    journal.endow(account.agent_id, base.symbol, raw)
+    for row in range(frame.rows):
+        runner.step(account, row)
+    held = {role: markets[spec.name] for role, spec in case.specs.items()}
+    values = runner.values(account, held, frame.rows - 1)
+    return account, (account.cash_raw + sum(values.values())) / base.unit
+
+
+@pytest.fixture(scope="session")
+def live() -> Callable[..., tuple[Account, float]]:
+    """``live(case, protocols, genome, cash) -> (account, equity)``."""
+    return _live
 
 
 @pytest.fixture(scope="session")

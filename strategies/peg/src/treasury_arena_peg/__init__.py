@@ -1,0 +1,1 @@
+"""Peg reverter: buys a stablecoin below its peg, sells it when it recovers."""

@@ -1,0 +1,10 @@
+"""Makes the tests' small markets importable by name, as kernels need them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+SUPPORT = str(Path(__file__).parent / "support")
+if SUPPORT not in sys.path:
+    sys.path.insert(0, SUPPORT)

@@ -1,0 +1,52 @@
+"""The strategy in the search kernel: it lints clean, and compiled code and plain Python agree bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from range_markets import RANGE as SMALL
+from range_markets import RANGE_TVL as SMALL_TVL
+from range_markets import lending_spec, make_frame, range_spec
+
+from treasury_arena.contracts.position import PositionModel
+from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.simulation.interpret import interpret
+from treasury_arena.simulation.kernel import prepare
+from treasury_arena.simulation.lint import advise
+from treasury_arena.testing.reference import LENDING
+from treasury_arena_range.strategy import RANGE, RANGE_TVL, choose, decide, decide_tvl, plan
+
+ROWS = 1_500
+NAMES = ("curve", "final", "max_drawdown", "trades", "costs", "mean_share", "max_share", "failed_row")
+
+
+@pytest.mark.parametrize(("strategy", "model"), [(RANGE, SMALL), (RANGE_TVL, SMALL_TVL)], ids=["liquidity", "tvl"])
+def test_compiled_and_plain_results_are_the_same_bits(strategy: Strategy, model: PositionModel) -> None:
+    specs = {
+        "usd": lending_spec("usdc_lending", "USDC"),
+        "low": range_spec("eth_range", "low", model, 0.0005),
+        "high": range_spec("eth_range_high", "high", model, 0.003),
+    }
+    made = prepare(strategy, {"usd": LENDING, "low": model, "high": model}, specs)
+    tables = made.tables(make_frame(ROWS, 11))
+    space = strategy.space
+    genomes = np.vstack([space.default, space.low, space.high, space.sample(61, np.random.default_rng(4))])
+    span: dict[str, Any] = {"low": 100, "high": ROWS, "cash": 50_000.0, "sample": 24}
+    blocked = made.run(tables, genomes, kind="blocked", **span)
+    scalar = made.run(tables, genomes, kind="scalar", **span)
+    for name in NAMES:
+        np.testing.assert_array_equal(getattr(blocked, name), getattr(scalar, name), err_msg=name)
+    for row in range(0, len(genomes), 8):
+        plain = interpret(made, tables, genomes[row], **span)
+        for name in NAMES:
+            np.testing.assert_array_equal(getattr(plain, name)[0], getattr(blocked, name)[row], err_msg=f"{name} {row}")
+    assert not blocked.failed.any()
+    assert (blocked.trades > 0.0).all()
+    assert (blocked.max_share[:, 1:].max(axis=1) > 0.04).mean() > 0.3
+    assert (blocked.trades < ROWS / 4).all()
+
+
+def test_it_uses_no_slow_function() -> None:
+    assert [advise(function) for function in (decide, decide_tvl, choose, plan)] == [[]] * 4
