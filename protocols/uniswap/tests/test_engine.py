@@ -75,7 +75,7 @@ def test_the_ledger_holds_what_the_positions_hold(token0: float) -> None:
         for name, market in over.items():
             if name not in account.positions:
                 continue
-            waiting = {asset: amount for (one, asset), amount in account.interest.items() if one == name}
+            waiting = {asset: amount for (one, _, asset), amount in account.interest.items() if one == name}
             for asset, amount in market.holdings(account.positions[name]).items():
                 booked = journal.ledger.balance(accounts.agent_position(AGENT, name), asset)
                 assert booked + waiting.get(asset, 0) == amount
