@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
+from treasury_arena_evm.abi import Interface
 from treasury_arena_evm.errors import ToolError
 from treasury_arena_evm.local import artifacts, state
-from treasury_arena_evm.local.artifacts import Artifact, artifact, own_contracts
+from treasury_arena_evm.local.accounts import account
+from treasury_arena_evm.local.artifacts import Artifact, artifact, compiled, own_contracts
 
 pytestmark = pytest.mark.usefixtures("anvil_path")
 
@@ -57,6 +60,42 @@ def test_our_own_contracts_are_all_compiled():
 def test_our_sources_say_their_licence():
     for item in (files("treasury_arena_evm.local") / "contracts").iterdir():
         assert item.read_text().startswith("// SPDX-License-Identifier: Apache-2.0\n"), item.name
+
+
+BOX = """// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.24;
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import "./parts/Half.sol";
+contract Box {
+    function half(uint256 x) external pure returns (uint256) { return Math.max(Half.down(x), 1); }
+}
+"""
+HALF = """// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.24;
+library Half { function down(uint256 x) internal pure returns (uint256) { return x / 2; } }
+"""
+
+
+def test_anybodys_contract_is_compiled_and_deployed(local_chain, tmp_path: Path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "Half.sol").write_text(HALF)
+    (tmp_path / "Box.sol").write_text(BOX)
+    found = compiled(tmp_path)
+    assert list(found) == ["Box"]
+    box = Interface("function half(uint256 x) returns (uint256)")
+    address = local_chain.deploy(account("owner").address, found["Box"].code, box.constructor)
+    assert [local_chain.call(address, box.function("half"), x) for x in (0, 7)] == [1, 3]
+
+
+def test_a_folder_without_a_contract_is_said(tmp_path: Path):
+    with pytest.raises(ToolError, match="there is no Solidity file in"):
+        compiled(tmp_path)
+
+
+def test_an_import_that_is_nowhere_is_said(tmp_path: Path):
+    (tmp_path / "A.sol").write_text('import "./B.sol";')
+    with pytest.raises(ToolError, match=r"A\.sol imports 'B\.sol', which is neither beside it nor in a package"):
+        compiled(tmp_path)
 
 
 def task(source: str) -> str:

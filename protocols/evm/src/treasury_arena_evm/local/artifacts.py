@@ -1,4 +1,4 @@
-"""Compiled contracts: those in the installed npm packages, and the house's own, compiled with npm's Solidity compiler."""
+"""Compiled contracts: those in the installed npm packages, and one's own, compiled with npm's Solidity compiler."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -106,27 +107,42 @@ def artifact(name: str) -> Artifact:
     )
 
 
-def _sources() -> dict[str, str]:
-    """The house's contracts and everything they import, by the names their imports use."""
-    folder = files("treasury_arena_evm.local") / "contracts"
+def _sources(folder: Traversable) -> dict[str, str]:
+    """The folder's contracts and everything they import, by the names their imports use."""
     found = {item.name: item.read_text() for item in folder.iterdir() if item.name.endswith(".sol")}
+    if not found:
+        raise ToolError(f"there is no Solidity file in {folder}; expected at least one that ends in .sol")
     pending = sorted(found)
     while pending:
         name = pending.pop()
         for wanted in _IMPORT.findall(found[name]):
             target = os.path.normpath(os.path.join(os.path.dirname(name), wanted)) if wanted.startswith(".") else wanted
             if target not in found:
-                found[target] = (node_modules() / target).read_text()
+                found[target] = _imported(folder, target, name)
                 pending.append(target)
     return dict(sorted(found.items()))
 
 
-@lru_cache(maxsize=1)
-def own_contracts() -> dict[str, Artifact]:
-    """The house's own contracts by name, compiled on first use (about 4 s) and kept in the cache folder."""
+def _imported(folder: Traversable, target: str, name: str) -> str:
+    near = folder / target
+    if near.is_file():
+        return near.read_text()
+    path = node_modules() / target
+    if not path.is_file():
+        raise ToolError(f"{name} imports {target!r}, which is neither beside it nor in a package of the local chain")
+    return path.read_text()
+
+
+def compiled(folder: Traversable) -> Mapping[str, Artifact]:
+    """The contracts of a folder's Solidity files by name, compiled on first use (about 4 s) and kept in the cache folder.
+
+    For anybody's contracts: ``compiled(files("your_package"))["YourContract"].code`` is what `LocalChain.deploy` takes. The
+    compiler is solc 0.8.24 from npm; imports are found beside the file, and ``@openzeppelin/contracts`` 4.9 in npm's packages.
+    Raises ToolError for a folder without a Solidity file and for what the compiler refuses, in its own words.
+    """
     task = {
         "language": "Solidity",
-        "sources": {name: {"content": content} for name, content in _sources().items()},
+        "sources": {name: {"content": content} for name, content in _sources(folder).items()},
         "settings": {
             "optimizer": {"enabled": True, "runs": 200},
             "evmVersion": "paris",
@@ -134,12 +150,21 @@ def own_contracts() -> dict[str, Artifact]:
             "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}},
         },
     }
-    text = json.dumps(task, sort_keys=True)
+    return _kept(json.dumps(task, sort_keys=True))
+
+
+@cache
+def _kept(text: str) -> Mapping[str, Artifact]:
     kept = cache_folder() / f"solc-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     if not kept.is_file():
         write_whole(kept, json.dumps(_compile(text)))
     content = json.loads(kept.read_text())
     return {name: Artifact(name, item["code"], item["abi"]) for name, item in content.items()}
+
+
+def own_contracts() -> Mapping[str, Artifact]:
+    """The house's own contracts by name."""
+    return compiled(files("treasury_arena_evm.local") / "contracts")
 
 
 def _compile(task: str) -> dict[str, Any]:
