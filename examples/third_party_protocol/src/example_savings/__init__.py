@@ -1,0 +1,1 @@
+"""A savings account for Treasury Arena: model, exact integers, chain."""
