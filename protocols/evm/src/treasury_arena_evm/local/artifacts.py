@@ -171,7 +171,7 @@ def _compile(task: str) -> dict[str, Any]:
     node = shutil.which("node")
     if node is None:
         raise ToolError(
-            "the local chain compiles its contracts with Node.js, but node was not found in PATH; install Node.js 20 or later"
+            "the local chain compiles its contracts with Node.js, but node was not found in PATH; install Node.js 18 or later"
         )
     # Files, because the compiler gives up on an input pipe that is not full yet, and ends before an output pipe is empty.
     with tempfile.TemporaryFile("w+") as source, tempfile.TemporaryFile("w+") as result:

@@ -6,6 +6,7 @@ By hand: ``python -m treasury_arena_evm.local.install``. Fixtures do it by thems
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -62,7 +63,7 @@ def _install(home: Path, wanted: bytes) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise ToolError(
-            "the local chain needs npm, which was not found in PATH; install Node.js 20 or later, which brings it"
+            "the local chain needs npm, which was not found in PATH; install Node.js 18 or later, which brings it"
         )
     home.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".node-", dir=home.parent))
@@ -70,7 +71,7 @@ def _install(home: Path, wanted: bytes) -> None:
         (scratch / "package.json").write_bytes(wanted)
         try:
             done = subprocess.run(
-                [npm, "install", *OPTIONS],
+                [npm, "install", *OPTIONS, *_asked_by_name(wanted)],
                 cwd=scratch,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -94,21 +95,38 @@ def _install(home: Path, wanted: bytes) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _machine() -> tuple[str, str] | None:
+    """This machine as anvil's packages are named, None where there is none for it."""
+    system, machine = _SYSTEMS.get(platform.system()), _MACHINES.get(platform.machine().lower())
+    return None if system is None or machine is None else (system, machine)
+
+
+def _asked_by_name(wanted: bytes) -> tuple[str, ...]:
+    """anvil's program for this machine: as an optional part of its package it would be left out below Node.js 18, which it
+    asks for and does not use.
+    """
+    machine = _machine()
+    if machine is None:
+        return ()
+    version = json.loads(wanted)["dependencies"]["@foundry-rs/anvil"]
+    return "--no-save", f"@foundry-rs/anvil-{'-'.join(machine)}@{version}"
+
+
 def anvil_path() -> Path:
     """The anvil program of the installed packages; TREASURY_ARENA_ANVIL names another. Raises ToolError when there is none."""
     given = os.environ.get("TREASURY_ARENA_ANVIL")
     if given:
         return checked_anvil(Path(given))
-    system, machine = _SYSTEMS.get(platform.system()), _MACHINES.get(platform.machine().lower())
-    if system is None or machine is None:
+    machine = _machine()
+    if machine is None:
         raise ToolError(
             f"no anvil is packaged for {platform.system()} on {platform.machine()}; set TREASURY_ARENA_ANVIL to one of your own"
         )
-    path = node_modules() / "@foundry-rs" / f"anvil-{system}-{machine}" / "bin" / "anvil"
+    name = f"anvil-{'-'.join(machine)}"
+    path = node_modules() / "@foundry-rs" / name / "bin" / "anvil"
     if not path.is_file():
         raise ToolError(
-            f"npm left out anvil's optional package for {system}-{machine}; remove {node_modules().parent} and install again "
-            f"without omitting optional dependencies"
+            f"npm did not install the package @foundry-rs/{name}; remove {node_modules().parent} to install it again"
         )
     return path
 
