@@ -18,6 +18,7 @@ from treasury_arena.cli.main import arena, execute
 from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import bound_strategies, market_specs
 from treasury_arena.config.settings import Settings
+from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.events import catalog
 from treasury_arena.registry.loader import load_registry
 
@@ -26,6 +27,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)(?P<target>[^)#\s]+)")
 FIRST = "runs/first"
+SAVINGS = ROOT / "examples" / "third_party_protocol"
 
 
 def name_of(page: Path) -> str:
@@ -144,6 +146,37 @@ def test_the_strategy_on_the_page_is_that_of_the_example() -> None:
     assert not [name_of(page) for page in PAGES if "--8<--" in page.read_text()]
 
 
+def test_the_protocol_on_the_page_is_that_of_the_example() -> None:
+    page = ROOT / "docs/how-to/write-a-protocol.md"
+    names = [f"src/example_savings/{name}.py" for name in ("exact", "model", "market", "chain", "parity", "plugin")]
+    assert blocks(page, "python") == [(SAVINGS / name).read_text() for name in (*names, "tests/test_suites.py")]
+    assert blocks(page, "solidity") == [(SAVINGS / "src/example_savings/Savings.sol").read_text()]
+
+
+def checks() -> list[ParityCheck | GapCheck]:
+    return [check for protocol in load_registry().protocols.values() for check in protocol.parity()]
+
+
+def test_the_output_of_parity_on_the_page_has_every_check() -> None:
+    """When a check is new: run `COLUMNS=132 arena parity` again and put what it printed on the page."""
+    page = (ROOT / "docs/how-to/check-the-arithmetic.md").read_text()
+    (shown,) = re.findall(r"<!-- parity-output -->\n```text\n(.*?)```", page, re.DOTALL)
+    words = set(shown.replace(",", "").split())
+    for check in checks():
+        if not check.name.lower().startswith("savings"):
+            assert set(check.name.replace(",", "").split()) <= words, f"{check.name} is not in the output on the page"
+    assert "no difference" in shown
+
+
+def test_published_bounds_are_those_that_are_asserted() -> None:
+    page = (ROOT / "docs/explanation/three-fidelities.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for check in checks():
+        if isinstance(check, GapCheck) and not check.name.startswith("savings"):
+            (row,) = [row for row in rows if f"`{check.name}`" in row]
+            assert row.split("|")[-2].split()[0].rstrip(",") == f"{check.bound:.0e}".replace("e-0", "e-"), check.name
+
+
 def test_how_to_see_the_documentation_is_said_with_what_it_needs() -> None:
     needed = re.findall(r"^    (mkdocs\S*)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
     assert len(needed) == 3
@@ -209,6 +242,7 @@ def test_commands_on_the_page_run(
 )
 def test_python_on_the_page_runs(page: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
+    monkeypatch.syspath_prepend(SAVINGS / "src")  # modules of a page may import each other
     for block in blocks(page, "python"):
         module = ModuleType("page")
         monkeypatch.setitem(sys.modules, "page", module)
