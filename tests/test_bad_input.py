@@ -333,7 +333,7 @@ CONFIG_FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("markets.eth.columns.gas", "'WETH.price' is no gas"),
     ),
     "a coin at par": (
-        {"markets.usdc_lending.asset": "WETH"},
+        {"markets.usdc_lending.asset": "WETH", "capital.idle_market": "none"},
         ("'usdc_lending'", "WETH one for one as USDC", "stablecoin"),
     ),
     "a fee beyond everything": ({"markets.eth.params": {"fee": 2}}, ("params.fee = 2", "expected less than 1")),

@@ -52,7 +52,7 @@ def test_missing_events_are_noticed_by_every_command(house: Any, copy_of_interru
     before = damage(folder, EVENTS[case])
     for command in (["status"], ["agents"], ["events"], ["events", "--type", "AgentKilled"], ["events", "--tail", "3"]):
         refused(house.arena(command[0], folder, *command[1:]), "is missing in store")
-    refused(house.arena("resume", folder, "--quiet"), "nothing is built on it")
+    refused(house.arena("resume", folder, "--quiet"), "is missing in store")
     assert content(folder) == before
     assert house.arena("audit", folder).code == 1
 
