@@ -251,13 +251,13 @@ def range_trade(
     if not m.price > 0.0 or not m.liquidity > 0.0:
         return s, 0.0
     width, holds = abs(c.width), s.liquidity > 0.0
-    anew = width > 0.0
+    keeps = holds and c.width > 0.0 and width == s.width and is_inside(s, m.price) > 0.0
+    anew = width > 0.0 and not keeps
     bounds = snapped(m.price, width, p.spacing, p.decimals_apart) if anew else Bounds(0.0, 0.0)
     if holds and anew:
-        differs = c.width < 0.0 or width != s.width or is_inside(s, m.price) == 0.0
         middle = 0.25 * (bounds.low + bounds.high) * LOG_TICK + 0.5 * p.decimals_apart * LOG_TEN
         length = 0.25 * (bounds.high - bounds.low) * LOG_TICK
-        anew = differs and (middle != s.centre or length != s.half or width != s.width)
+        anew = middle != s.centre or length != s.half or width != s.width
     if not holds and not anew:
         return s, 0.0
     worth = worth_of(s, m.price)
