@@ -16,12 +16,13 @@ import attrs
 from treasury_arena.errors import ValidationError, nearest
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import AccountData, Result
+from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_0
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.mirror import PoolAt, ReserveAt, read_pool
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import AbiError, ChainError, RevertError
-from treasury_arena_evm.interfaces.aave import ORACLE, POOL, PRICE_SOURCE, PROVIDER
+from treasury_arena_evm.interfaces.aave import ORACLE, POOL, PRICE_SOURCE, PROVIDER, SCALED_TOKEN
 from treasury_arena_evm.receipts import Receipt
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class AaveMarket:
             raise ValidationError(f"health_min = {health_min} must be at least 1: below it an account is liquidated")
         self.session, self.version = session, V3_0
         self.health_min, self.price_age_seconds_max, self._mined = health_min, price_age_seconds_max, mined
+        self._curves: dict[str, RateStrategy] = {}
         provider = session.chain.contract("aave_v3_provider")
         pool = str(session.call(provider, PROVIDER.function("getPool")))
         revision = int(session.call(pool, POOL.function("POOL_REVISION")))
@@ -146,7 +148,9 @@ class AaveMarket:
         Raises ValidationError when the oracle has no price for a reserve.
         """
         try:
-            pool = read_pool(self.session, self.at, {USER: address}, self.session.now, self.version)
+            pool = read_pool(
+                self.session, self.at, {USER: address}, self.session.now, self.version, curves=self._curves
+            )
         except RevertError as error:
             self._refuse_prices()
             raise ChainError(f"the Aave market of {self.session.chain.name} cannot be read: {error}") from error
@@ -282,7 +286,10 @@ class AaveMarket:
         return self._done(who, quote, symbol, tuple(receipts), int(events[0]["amount"]))
 
     def _done(self, who: LocalAccount, quote: Quote, symbol: str, receipts: tuple[Receipt, ...], amount: int) -> Done:
-        pool = self.pool(who.address)
+        def holds(token: str) -> int:
+            return int(self.session.call(token, SCALED_TOKEN.function("balanceOf"), who.address))
+
+        at = self.reserve(symbol) if symbol else None
         return Done(
             self.version.name,
             quote.result.operation,
@@ -291,9 +298,9 @@ class AaveMarket:
             quote,
             receipts,
             sum(receipt.fee_raw for receipt in receipts),
-            pool.balance_of(symbol, USER) if symbol else 0,
-            pool.debt_of(symbol, USER) if symbol else 0,
-            pool.account(USER),
+            holds(at.a_token) if at else 0,
+            holds(at.debt_token) if at else 0,
+            self.account(who.address),
         )
 
     # Prices.
