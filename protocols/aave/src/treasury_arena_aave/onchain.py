@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 class AaveOnChain(OnChainMarket):
     """What both markets share.
 
+    A position is worth what the books last saw of it (`accrue` looks, and so does every fill): between two orders of one row
+    blocks pass, and a purchase must not ask for more than the row's value says because a debt has grown by some units.
+
     One account has one supply and one debt of an asset on Aave: markets that touch the same side of the same reserve need
     accounts of their own. What the account holds of it counts as the position's, gifts of aTokens too.
     """
@@ -121,7 +124,7 @@ class SupplyOnChain(AaveOnChain):
         return (0, 0)
 
     def value(self, state: ExactState, row: int) -> int:
-        return self._supply(state[0])
+        return state[1]
 
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         return {self.base.symbol: state[1]}
@@ -133,11 +136,10 @@ class SupplyOnChain(AaveOnChain):
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         self._only_ours(state)
         symbol, me = self.base.symbol, self.who.address
-        pool = self.aave.pool(me)
-        worth = pool.balance_of(symbol, USER) if any(state) else 0
-        move = target_raw - worth
-        if abs(move) < max(1, self.dust) and not (target_raw == 0 and worth):
+        move = target_raw - state[1]
+        if abs(move) < max(1, self.dust) and not (target_raw == 0 and state[1]):
             return None
+        pool = self.aave.pool(me)
         self.aave.check_prices(pool, symbol)
         token = self.token(self.base)
         if move > 0:
@@ -238,18 +240,17 @@ class AccountOnChain(AaveOnChain):
     def value(self, state: ExactState, row: int) -> int:
         if not any(state):
             return 0
-        return self._value_of(self._supply(state[0]) + state[4]) - self._debt(state[2])
+        return self._value_of(state[1] + state[4]) - state[3]
 
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         return {self.asset.symbol: state[1] + state[4], self.base.symbol: -state[3]}
 
     def views(self, state: ExactState, row: int) -> Mapping[str, float]:
-        owed = self._debt(state[2])
-        if not owed:
+        if not state[3]:
             return {"health": NO_DEBT_HEALTH, "ltv": 0.0}
-        held = self._value_of(self._supply(state[0]) + state[4])
+        held = self._value_of(state[1] + state[4])
         health = self.aave.account(self.who.address).health / WAD
-        return {"health": min(NO_DEBT_HEALTH, health), "ltv": owed / held if held else 0.0}
+        return {"health": min(NO_DEBT_HEALTH, health), "ltv": state[3] / held if held else 0.0}
 
     def found(self, state: ExactState) -> ExactState:
         scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
@@ -267,7 +268,7 @@ class AccountOnChain(AaveOnChain):
         prices = (pool.price(coin), pool.price(base))
         hands = Rehearsal(self.asset, self.base, prices, self._terms(pool), state[4], pool, self.exchange)
         held, owed = hands.held, hands.owed
-        move = target_raw - (held - owed)
+        move = target_raw - (hands.worth(state[1] + state[4]) - state[3])
         kept = owed * ONE // held if held else 0
         ltv = self._aimed(hands.terms, kept, control)
         changed = bool(control) and held > 0 and abs(owed * ONE - ltv * held) > self._slack * held
