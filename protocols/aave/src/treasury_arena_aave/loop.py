@@ -24,6 +24,8 @@ MARGIN = 1_000_000
 SPARE = 1_000
 """One part in so many more is sold to pay a debt off whole; what is left over is the holder's."""
 ROUNDS_MAX = 60
+LOSS_PERCENT_MAX = 10
+"""An exchange that is further below the oracle's price is not looped over."""
 
 
 @attrs.frozen
@@ -117,6 +119,11 @@ class Hands(ABC):
             return secured
         return secured - self.terms.secured(owed, self.terms.least(secured, owed)) - secured // MARGIN
 
+    @property
+    def pays_all(self) -> bool:
+        """Whether the cash in hand pays all of the debt, what it grows until that is mined included."""
+        return self.cash > self.owed + self.owed // (2 * SPARE)
+
     # --- what can be done
 
     @abstractmethod
@@ -137,7 +144,13 @@ class Hands(ABC):
         if amount <= 0:
             return 0
         out = self.peek(buys, amount)
-        return ONE - (self.worth(out) if buys else out) * ONE // worth
+        back = self.worth(out) if buys else out
+        if back * 100 < worth * (100 - LOSS_PERCENT_MAX):
+            raise ValidationError(
+                f"swapping {self.base.to_text(worth)} {self.base.symbol}'s worth would give {self.base.to_text(back)}, more than "
+                f"{LOSS_PERCENT_MAX} % below Aave's price of {self.coin.symbol}"
+            )
+        return ONE - back * ONE // worth
 
     def lend(self) -> None:
         """Supply all of the coin in hand."""
@@ -185,8 +198,9 @@ def place(hands: Hands, ltv: int) -> None:
     """
     surplus = hands.owed - max(0, hands.held + hands.cash - hands.owed) * ltv // (ONE - ltv)
     if hands.cash and surplus > hands.terms.dust:
-        hands.repay(None if hands.cash > hands.owed and not ltv else min(hands.cash, surplus))
+        hands.repay(None if not ltv and hands.pays_all else min(hands.cash, surplus))
     if hands.cash:
+        hands.cost(True, hands.cash)
         hands.buy(hands.cash)
     hands.lend()
     for _ in range(ROUNDS_MAX):
@@ -225,7 +239,7 @@ def lower(hands: Hands, goal: int, ltv: int) -> None:
         hands.withdraw(free)
     if hands.idle:
         hands.sell(hands.idle)
-    if goal == 0 and hands.cash > hands.owed:
+    if goal == 0 and hands.pays_all:
         hands.repay(None)
     else:
         hands.repay(min(hands.cash, hands.owed - goal))
