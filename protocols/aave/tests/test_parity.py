@@ -8,36 +8,39 @@ import pytest
 from treasury_arena_aave.exact.interest import SECONDS_PER_YEAR
 from treasury_arena_aave.exact.versions import V3_0, V3_4, V3_5, Version
 from treasury_arena_aave.exact.wad_ray import ray_mul, ray_mul_floor
+from treasury_arena_aave.gap import AccountGap, SupplyGap
 from treasury_arena_aave.mirror import PoolAt, read_pool
 from treasury_arena_aave.origin import ORIGIN
-from treasury_arena_aave.parity import run_parity
+from treasury_arena_aave.parity import compare
+from treasury_arena_aave.parity_operations import KINDS
+from treasury_arena_aave.protocol import AaveProtocol
 
 
 @pytest.mark.parametrize(("operations", "seed"), [(1_000, 1), (200, 2), (200, 3)])
 def test_random_operations_differ_in_nothing(local_market, operations, seed):
-    report = run_parity(local_market, operations, seed)
-    assert report.told == []
-    assert report.equal
-    assert report.differences == {}
-    assert (report.version, report.operations) == ("3.0", operations)
-    assert "1.19.3" in report.checked
+    course = compare(local_market, operations, seed)
+    tally = course.tally
+    assert tally.first == ""
+    assert tally.differences == {}
+    assert (course.version, course.operations) == ("3.0", operations)
+    assert tally.refused == sum(course.refused.values()) > 0
     # Rich enough to mean something: everything happens and is refused, reserves run dry, months pass.
     if operations == 1_000:
-        assert all(report.done[kind] >= 10 for kind in report.counts)
-        assert len(report.refused) >= 14
-        assert report.usage_max > 0.95
-        assert report.days > 365
-    assert min(report.compared[name] for name in ("liquidity_index", "borrow_rate", "accrued", "health")) >= operations
-    assert {"owed", "supply", "flags", "amount", "amount1", "refusal"} <= report.compared.keys()
+        assert all(course.done[kind] >= 10 for kind in KINDS)
+        assert len(course.refused) >= 14
+        assert course.usage_max > 0.95
+        assert course.days > 365
+    assert min(tally.compared[name] for name in ("liquidity_index", "borrow_rate", "accrued", "health")) >= operations
+    assert {"owed", "supply", "flags", "amount", "amount1", "refusal"} <= tally.compared.keys()
 
 
 def test_version_3_5_differs_in_nothing_from_3_6_0_compiled(local_market):
-    report = run_parity(local_market, 400, 1, target=ORIGIN)
-    assert report.told == []
-    assert report.version == "3.5"
-    assert "3.6.0" in report.checked
-    assert report.done["liquidate"] >= 3
-    assert len(report.refused) >= 8
+    course = compare(local_market, 400, 1, target=ORIGIN)
+    assert course.tally.first == ""
+    assert course.tally.differences == {}
+    assert course.version == "3.5"
+    assert course.done["liquidate"] >= 3
+    assert len(course.refused) >= 8
 
 
 @pytest.mark.parametrize("version", [V3_0, V3_4], ids=["3.0", "3.4"])
@@ -46,8 +49,8 @@ def test_other_versions_do_differ_from_it(local_market, version):
         pool.version = version
         return pool
 
-    report = run_parity(local_market, 400, 1, target=ORIGIN, change=change, stop_at_first=True)
-    assert not report.equal
+    course = compare(local_market, 400, 1, target=ORIGIN, change=change, stop_at_first=True)
+    assert course.tally.differences
 
 
 @attrs.frozen
@@ -100,11 +103,11 @@ def test_the_check_bites(local_market, mutant, quantity):
         pool.version = mutant
         return pool
 
-    report = run_parity(local_market, 600, 1, change=change, stop_at_first=True)
-    assert not report.equal
-    assert report.differences
+    tally = compare(local_market, 600, 1, change=change, stop_at_first=True).tally
+    assert tally.differences
+    assert "the contract has" in tally.first
     if quantity is not None:
-        assert quantity in report.differences
+        assert quantity in tally.differences
 
 
 def test_a_pool_read_from_the_chain_knows_the_account(local_market):
@@ -115,3 +118,21 @@ def test_a_pool_read_from_the_chain_knows_the_account(local_market):
     assert pool.account("maker").collateral == pytest.approx(40_000_000 * 10**8, rel=1e-4)
     assert pool.categories[1].threshold == 9_500
     assert list(at.reserves) == ["USDC", "WETH", "DAI"]
+
+
+def test_the_protocol_offers_its_checks():
+    checks = AaveProtocol().parity()
+    assert [check.name for check in checks] == ["Aave 3.0", "Aave 3.5", "aave.supply", "aave.account"]
+    seen = []
+    result = checks[0].run(30, 4, None, lambda done, of: seen.append((done, of)))
+    assert result.ok, result
+    assert (result.against, result.operations) == ("@aave/core-v3 1.19.3", 30)
+    assert seen == [(number, 30) for number in range(1, 31)]
+
+
+@pytest.mark.parametrize("check", [SupplyGap(), AccountGap()], ids=lambda check: check.name)
+def test_the_models_keep_their_bounds(check):
+    result = check.run(200, 5, lambda done, of: None)
+    assert result.ok, result
+    assert result.cases == 200
+    assert result.median <= result.high <= result.largest

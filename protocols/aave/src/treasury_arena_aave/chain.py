@@ -8,6 +8,7 @@ the transaction sent, and its receipt read. Every result names the version.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,12 +16,13 @@ import attrs
 from treasury_arena.errors import ValidationError, nearest
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import AccountData, Result
+from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_0
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.mirror import PoolAt, ReserveAt, read_pool
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import AbiError, ChainError, RevertError
-from treasury_arena_evm.interfaces.aave import ORACLE, POOL, PRICE_SOURCE, PROVIDER
+from treasury_arena_evm.interfaces.aave import ORACLE, POOL, PRICE_SOURCE, PROVIDER, SCALED_TOKEN
 from treasury_arena_evm.receipts import Receipt
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ class AaveMarket:
         session: of the chain; its pinned tokens are the reserves that may be touched.
         health_min: health factor below which no operation may bring an account.
         price_age_seconds_max: oldest price that is traded on; None to take prices whose age nobody tells.
+        mined: is told every receipt as soon as it is there, also of an operation that fails later.
 
     Raises ChainError for a market of another version.
     """
@@ -112,11 +115,13 @@ class AaveMarket:
         *,
         health_min: float = HEALTH_MIN,
         price_age_seconds_max: int | None = PRICE_AGE_SECONDS_MAX,
+        mined: Callable[[Receipt], None] = lambda receipt: None,
     ) -> None:
         if not health_min >= 1.0:
             raise ValidationError(f"health_min = {health_min} must be at least 1: below it an account is liquidated")
         self.session, self.version = session, V3_0
-        self.health_min, self.price_age_seconds_max = health_min, price_age_seconds_max
+        self.health_min, self.price_age_seconds_max, self._mined = health_min, price_age_seconds_max, mined
+        self._curves: dict[str, RateStrategy] = {}
         provider = session.chain.contract("aave_v3_provider")
         pool = str(session.call(provider, PROVIDER.function("getPool")))
         revision = int(session.call(pool, POOL.function("POOL_REVISION")))
@@ -143,7 +148,9 @@ class AaveMarket:
         Raises ValidationError when the oracle has no price for a reserve.
         """
         try:
-            pool = read_pool(self.session, self.at, {USER: address}, self.session.now, self.version)
+            pool = read_pool(
+                self.session, self.at, {USER: address}, self.session.now, self.version, curves=self._curves
+            )
         except RevertError as error:
             self._refuse_prices()
             raise ChainError(f"the Aave market of {self.session.chain.name} cannot be read: {error}") from error
@@ -166,12 +173,15 @@ class AaveMarket:
         self.reserve(symbol)
         return self.pool(address).debt_of(symbol, USER)
 
-    def quote(self, operation: str, symbol: str, address: str, amount_raw: int | bool) -> Quote:
+    def quote(
+        self, operation: str, symbol: str, address: str, amount_raw: int | bool, health_min: float | None = None
+    ) -> Quote:
         """What an operation would do now; nothing is signed.
 
         Args:
             operation: supply, withdraw, borrow, repay (base units, `MAX_UINT256` for everything), use_as_collateral (a bool),
                 or set_emode (a category; no symbol).
+            health_min: another floor than the market's.
 
         Raises RefusalError (the contract's number and name), ValidationError or ChainError; see the module.
         """
@@ -184,7 +194,7 @@ class AaveMarket:
         if operation in ("supply", "borrow") and int(amount_raw) >= 2**128:
             raise ValidationError(f"{operation} needs an amount of {symbol}; 'everything' is for withdraw and repay")
         pool = self.pool(address)
-        self._refuse_old_prices(pool, symbol)
+        self.check_prices(pool, *([symbol] if symbol else []))
         before = pool.account(USER)
         if operation == "set_emode":
             result = pool.set_emode(USER, int(amount_raw))
@@ -193,9 +203,10 @@ class AaveMarket:
         else:
             result = getattr(pool, operation)(symbol, USER, int(amount_raw))
         quote = _quoted(pool, result, symbol)
-        if operation in RISKY and quote.health < self.health_min and quote.account.health < before.health:
+        floor = self.health_min if health_min is None else health_min
+        if operation in RISKY and quote.health < floor and quote.account.health < before.health:
             raise ValidationError(
-                f"{operation} {symbol}: the health factor would be {quote.health:.4f}, below the floor of {self.health_min:g}"
+                f"{operation} {symbol}: the health factor would be {quote.health:.4f}, below the floor of {floor:g}"
             )
         return quote
 
@@ -205,9 +216,9 @@ class AaveMarket:
         """Lend."""
         return self._do(who, "supply", symbol, amount_raw, (amount_raw, who.address, 0))
 
-    def withdraw(self, who: LocalAccount, symbol: str, amount_raw: int) -> Done:
-        """Take back; `MAX_UINT256` for everything."""
-        return self._do(who, "withdraw", symbol, amount_raw, (amount_raw, who.address))
+    def withdraw(self, who: LocalAccount, symbol: str, amount_raw: int, health_min: float | None = None) -> Done:
+        """Take back; `MAX_UINT256` for everything. `health_min`: another floor than the market's."""
+        return self._do(who, "withdraw", symbol, amount_raw, (amount_raw, who.address), health_min)
 
     def borrow(self, who: LocalAccount, symbol: str, amount_raw: int) -> Done:
         """Borrow at the variable rate."""
@@ -222,30 +233,51 @@ class AaveMarket:
         quote = self.quote("use_as_collateral", symbol, who.address, use)
         function = POOL.function("setUserUseReserveAsCollateral")
         receipt = self.session.send(who, self.at.pool, function, self.reserve(symbol).asset, use)
+        self._mined(receipt)
         return self._done(who, quote, symbol, (receipt,), 0)
 
     def set_emode(self, who: LocalAccount, category: int) -> Done:
         """Enter an e-mode category, or leave with 0."""
         quote = self.quote("set_emode", "", who.address, category)
         receipt = self.session.send(who, self.at.pool, POOL.function("setUserEMode"), category)
+        self._mined(receipt)
         return self._done(who, quote, "", (receipt,), 0)
 
-    def _do(self, who: LocalAccount, operation: str, symbol: str, amount_raw: int, arguments: tuple[Any, ...]) -> Done:
-        quote = self.quote(operation, symbol, who.address, amount_raw)
+    def _do(
+        self,
+        who: LocalAccount,
+        operation: str,
+        symbol: str,
+        amount_raw: int,
+        arguments: tuple[Any, ...],
+        health_min: float | None = None,
+    ) -> Done:
+        quote = self.quote(operation, symbol, who.address, amount_raw, health_min)
         reserve, receipts = self.reserve(symbol), list[Receipt]()
+
+        def mined(*more: Receipt) -> None:
+            for receipt in more:
+                receipts.append(receipt)
+                self._mined(receipt)
+
         token = Erc20(self.session, self.session.tokens.symbol(symbol))
         if operation in CASH_IN:
             needed = quote.result.amount
             if operation == "repay" and amount_raw == MAX_UINT256:
                 needed = self.pool(who.address, MINED_WITHIN_SECONDS).debt_of(symbol, USER)
             token.check(who.address, reserve.a_token, needed)
-            receipts += token.approve(who, self.at.pool, needed)
+            mined(*token.approve(who, self.at.pool, needed))
         else:
             token.check(reserve.a_token, who.address, quote.result.amount)
-        receipt = self.session.send(who, self.at.pool, POOL.function(operation), reserve.asset, *arguments)
-        receipts.append(receipt)
+        try:
+            receipt = self.session.send(who, self.at.pool, POOL.function(operation), reserve.asset, *arguments)
+        except RevertError:
+            if operation in CASH_IN:  # nobody keeps an allowance for what was refused
+                mined(*token.approve(who, self.at.pool, 0))
+            raise
+        mined(receipt)
         if operation == "repay" and token.allowance(who.address, self.at.pool):
-            receipts += token.approve(who, self.at.pool, 0)
+            mined(*token.approve(who, self.at.pool, 0))
         events = receipt.events(POOL.event(EVENTS[operation]), self.at.pool)
         if len(events) != 1:
             raise ChainError(
@@ -254,7 +286,10 @@ class AaveMarket:
         return self._done(who, quote, symbol, tuple(receipts), int(events[0]["amount"]))
 
     def _done(self, who: LocalAccount, quote: Quote, symbol: str, receipts: tuple[Receipt, ...], amount: int) -> Done:
-        pool = self.pool(who.address)
+        def holds(token: str) -> int:
+            return int(self.session.call(token, SCALED_TOKEN.function("balanceOf"), who.address))
+
+        at = self.reserve(symbol) if symbol else None
         return Done(
             self.version.name,
             quote.result.operation,
@@ -263,9 +298,9 @@ class AaveMarket:
             quote,
             receipts,
             sum(receipt.fee_raw for receipt in receipts),
-            pool.balance_of(symbol, USER) if symbol else 0,
-            pool.debt_of(symbol, USER) if symbol else 0,
-            pool.account(USER),
+            holds(at.a_token) if at else 0,
+            holds(at.debt_token) if at else 0,
+            self.account(who.address),
         )
 
     # Prices.
@@ -277,11 +312,11 @@ class AaveMarket:
             except RevertError as error:
                 raise ValidationError(f"Aave's oracle has no price for {symbol}") from error
 
-    def _refuse_old_prices(self, pool: Pool, symbol: str) -> None:
-        """Every price that the account's health depends on must be young enough."""
+    def check_prices(self, pool: Pool, *symbols: str) -> None:
+        """Every price that is asked for or that the account's health depends on must be young enough; else ValidationError."""
         if self.price_age_seconds_max is None:
             return
-        touched = {symbol} if symbol else set()
+        touched = set(symbols)
         for asset in pool.configs:
             if pool.supplies.get((asset, USER)) or pool.debts.get((asset, USER)):
                 touched.add(asset)

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 
 import attrs
 
+from treasury_arena.contracts.bound import ONE, ceil_div, fixed, legs
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import ConfigError, ValidationError
-from treasury_arena_aave.bound import ONE, BoundMarket, Holding, ceil_div, fixed, legs_of
+from treasury_arena_aave.bound import Holding, VersionedMarket
 from treasury_arena_aave.exact.interest import linear
 from treasury_arena_aave.exact.liquidation import SMALL_VALUE, Side, closable, liquidation_amounts
 from treasury_arena_aave.exact.strategy import RateStrategy
@@ -27,7 +28,7 @@ ORACLE = 10**8
 """The oracle's prices have 8 decimals."""
 
 
-class SupplyExact(BoundMarket):
+class SupplyExact(VersionedMarket):
     """An asset lent to a reserve; the state is ``(scaled units, liquidity index in ray)``.
 
     The reserve is the one observed plus our own deposit: the rate is the observed one times what the reserve's curve pays
@@ -78,7 +79,7 @@ class SupplyExact(BoundMarket):
             index = ray_mul(linear(self.rate((scaled, index), row), self._step), index)
         interest = self._balance(Holding(scaled, index)) - self._balance(Holding(*state))
         symbol = self.asset.symbol
-        return (scaled, index), legs_of(("position", symbol, interest), ("world", symbol, -interest))
+        return (scaled, index), legs(("position", symbol, interest), ("world", symbol, -interest))
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         self._check_target(target_raw)
@@ -106,7 +107,7 @@ class SupplyExact(BoundMarket):
             cash, world = size - cost, -size
         gained = self._balance(after) - tokens
         base, symbol = self.base.symbol, self.asset.symbol
-        legs = legs_of(
+        postings = legs(
             ("cash", base, cash),
             ("fee", base, fee),
             ("gas", base, gas),
@@ -115,7 +116,7 @@ class SupplyExact(BoundMarket):
             ("world", symbol, -gained),
         )
         final = (after.scaled, after.index) if after.scaled else self.open()
-        return Fill(final, legs, size, cost, 10_000.0 * fee / size)
+        return Fill(final, postings, size, cost, 10_000.0 * fee / size)
 
 
 @attrs.frozen
@@ -129,7 +130,7 @@ class Plan:
     cash: int
 
 
-class AccountExact(BoundMarket):
+class AccountExact(VersionedMarket):
     """Collateral and a debt in the base asset; the state is two holdings, ``(scaled, index)`` each: collateral, debt.
 
     `holdings` shows the debt as a negative amount of the base asset, and the postings have it on the account ``debt``. `trade`
@@ -239,7 +240,7 @@ class AccountExact(BoundMarket):
         was, now = self.holdings(before), self.holdings(after)
         accounts = {self.asset.symbol: "position", self.base.symbol: "debt"}
         entries = [(accounts[symbol], symbol, now[symbol] - was[symbol]) for symbol in now]
-        return legs_of(*entries, *(("world", symbol, -amount) for _, symbol, amount in entries))
+        return legs(*entries, *(("world", symbol, -amount) for _, symbol, amount in entries))
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         self._check_target(target_raw)
@@ -264,8 +265,8 @@ class AccountExact(BoundMarket):
         # The base asset: what leaves cash and what is borrowed pays the swap, its fee and gas; the rest is the world's.
         world = -(plan.cash + plan.fee + plan.gas - (owed_now - owed))
         tokens_moved = tuple(leg for leg in moved if leg.asset != base)
-        legs = (
-            *legs_of(
+        postings = (
+            *legs(
                 ("cash", base, plan.cash),
                 ("fee", base, plan.fee),
                 ("gas", base, plan.gas),
@@ -275,7 +276,7 @@ class AccountExact(BoundMarket):
             *tokens_moved,
         )
         size = max(abs(target_raw - held + owed), swapped)
-        return Fill(after, legs, size, plan.fee + plan.gas, 10_000.0 * plan.fee / size if size else 0.0)
+        return Fill(after, postings, size, plan.fee + plan.gas, 10_000.0 * plan.fee / size if size else 0.0)
 
     def _plan(self, held: int, owed: int, target: int, ltv: int, gas: int) -> Plan | None:
         """The same decisions as the model's `account_trade`, in integers."""

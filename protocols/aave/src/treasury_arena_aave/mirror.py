@@ -71,15 +71,22 @@ def _place(listed: list[str], asset: str) -> int:
 
 
 def read_pool(
-    reader: Reader, at: PoolAt, users: Mapping[str, str], now: int, version: Version = V3_0, categories: int = 3
+    reader: Reader,
+    at: PoolAt,
+    users: Mapping[str, str],
+    now: int,
+    version: Version = V3_0,
+    categories: int = 3,
+    curves: dict[str, RateStrategy] | None = None,
 ) -> Pool:
     """The pool as of `now`, the time of the block that is read.
 
     Args:
         users: name -> address of everybody whose balances are wanted; totals count everybody anyway.
         categories: e-mode categories 1 to this are looked for.
+        curves: rate curves by their contract's address, which never change; kept here between reads.
     """
-    pool = Pool(version, now)
+    pool, curves = Pool(version, now), {} if curves is None else curves
     names = {found.asset.lower(): name for name, found in at.reserves.items()}
     for number in range(1, categories + 1):
         ltv, threshold, bonus, source, _ = reader.call(at.pool, POOL.function("getEModeCategoryData"), number)
@@ -90,7 +97,7 @@ def read_pool(
             if name is not None:
                 pool.set_price(name, _price(reader, at, str(source)))
     for name, found in at.reserves.items():
-        config, state = _reserve(reader, at, found)
+        config, state = _reserve(reader, at, found, curves)
         pool.configs[name], pool.reserves[name] = config, state
         pool.prices[name] = _price(reader, at, found.asset)
     for user, address in users.items():
@@ -119,7 +126,9 @@ def _one(value: Any) -> int:
     return int(value[0]) if isinstance(value, tuple | list) else int(value)
 
 
-def _reserve(reader: Reader, at: PoolAt, found: ReserveAt) -> tuple[ReserveConfig, ReserveState]:
+def _reserve(
+    reader: Reader, at: PoolAt, found: ReserveAt, curves: dict[str, RateStrategy]
+) -> tuple[ReserveConfig, ReserveState]:
     asset, data = found.asset, at.data_provider
     facts = reader.call(data, DATA_PROVIDER.function("getReserveConfigurationData"), asset)
     decimals, ltv, threshold, bonus, factor, _, borrowing, _, active, frozen = facts
@@ -140,12 +149,13 @@ def _reserve(reader: Reader, at: PoolAt, found: ReserveAt) -> tuple[ReserveConfi
         borrowing,
     )
     curve = str(reader.call(data, DATA_PROVIDER.function("getInterestRateStrategyAddress"), asset))
-    names = ("OPTIMAL_USAGE_RATIO", "getBaseVariableBorrowRate", "getVariableRateSlope1", "getVariableRateSlope2")
-    strategy = RateStrategy(*(int(reader.call(curve, RATE_STRATEGY.function(name))) for name in names))
+    if curve not in curves:
+        names = ("OPTIMAL_USAGE_RATIO", "getBaseVariableBorrowRate", "getVariableRateSlope1", "getVariableRateSlope2")
+        curves[curve] = RateStrategy(*(int(reader.call(curve, RATE_STRATEGY.function(name))) for name in names))
     state = reader.call(at.pool, POOL.function("getReserveData"), asset)
     state = state[0] if len(state) == 1 else state
     return config, ReserveState(
-        strategy,
+        curves[curve],
         liquidity_index=state[1],
         borrow_index=state[3],
         liquidity_rate=state[2],

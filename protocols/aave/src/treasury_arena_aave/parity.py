@@ -8,12 +8,14 @@ version 3.0; `treasury_arena_aave.origin.ORIGIN` are those of 3.6.0 instead, com
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from pathlib import Path
 
 import attrs
 
+from treasury_arena.clock import Stopwatch
+from treasury_arena.contracts.parity import GapCheck, ParityCheck, ParityResult, Tally, Told
 from treasury_arena_aave.exact.book import TREASURY
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import RAY
@@ -21,74 +23,35 @@ from treasury_arena_aave.mirror import PoolAt, read_pool
 from treasury_arena_aave.parity_operations import FIELDS, KINDS, Chooser, Operation
 from treasury_arena_aave.parity_sides import Contracts, on_pool, pool_holdings
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR
-from treasury_arena_evm.local.market import LocalMarket
+from treasury_arena_evm.local.market import LocalMarket, local_market
 
 LIQUIDATOR = "keeper"
 EVERYBODY_EVERY = 25
-TOLD_MAX = 20
 FUNDS_TOKENS = 10**9
 DAY = 86_400
 
 
-@attrs.frozen
-class Difference:
-    """A quantity that was not the same: the operation's number, what it was, and both values."""
-
-    number: int
-    operation: str
-    quantity: str
-    exact: str
-    contracts: str
-
-
 @attrs.define
-class ParityReport:
-    """What a parity run found; `attrs.asdict` is JSON.
+class Course:
+    """What happened in a run, to tell how much it means; what was compared is in the tally.
 
     Attributes:
         version: whose arithmetic the exact pool used.
-        checked: the contracts.
-        counts: operations by kind.
-        done: those of them that were not refused.
-        refused: refusals by code, the same on both sides.
-        compared: comparisons by quantity.
-        differences: largest difference in units of the last digit by quantity; only those above zero.
-        told: the first differences in full.
-        seconds: wall time.
+        tally: comparisons, and what differed.
+        operations: so many were executed.
+        done: those that were not refused, by kind.
+        refused: those that both sides refused, by code.
         days: simulated time.
         usage_max: highest usage ratio of any reserve.
     """
 
     version: str
-    checked: str
-    seed: int
+    tally: Tally = attrs.field(factory=Tally)
     operations: int = 0
-    counts: dict[str, int] = attrs.field(factory=dict)
     done: dict[str, int] = attrs.field(factory=dict)
     refused: dict[str, int] = attrs.field(factory=dict)
-    compared: dict[str, int] = attrs.field(factory=dict)
-    differences: dict[str, int] = attrs.field(factory=dict)
-    told: list[Difference] = attrs.field(factory=list)
-    seconds: float = 0.0
     days: float = 0.0
     usage_max: float = 0.0
-
-    @property
-    def equal(self) -> bool:
-        """Whether nothing differed."""
-        return not self.told
-
-    def note(self, number: int, operation: str, quantity: str, exact: int | str, contracts: int | str) -> None:
-        """Record one comparison."""
-        kind = quantity.rsplit(" ", 1)[-1]
-        self.compared[kind] = self.compared.get(kind, 0) + 1
-        if exact == contracts:
-            return
-        numbers = isinstance(exact, int) and isinstance(contracts, int)
-        size = abs(int(exact) - int(contracts)) if numbers else 1
-        self.differences[kind] = max(self.differences.get(kind, 0), size)
-        if len(self.told) < TOLD_MAX:
-            self.told.append(Difference(number, operation, quantity, str(exact), str(contracts)))
 
 
 @attrs.frozen
@@ -105,7 +68,7 @@ class Target:
     """Contracts to compare with.
 
     Attributes:
-        checked: what they are, for the report.
+        checked: what they are, for the result.
         prepare: funds the users and reads, or deploys, the contracts.
         code: turns a revert reason into the exact pool's code.
         kinds: operations with their weights.
@@ -147,59 +110,61 @@ def code_of(reason: str) -> str:
     return reason if reason.isdigit() else "transfer"
 
 
-CORE = Target("bytecode of @aave/core-v3 1.19.3 on a local chain", prepare, code_of)
+CORE = Target("@aave/core-v3 1.19.3", prepare, code_of)
 
 
 def _tokens(market: LocalMarket) -> Mapping[str, str]:
     return {symbol: token.address for symbol, token in market.tokens.items()}
 
 
-def run_parity(
+def compare(
     market: LocalMarket,
-    operations: int = 1_000,
-    seed: int = 1,
+    operations: int,
+    seed: int,
+    told: Told = lambda done, of: None,
     *,
     target: Target = CORE,
     change: Callable[[Pool], Pool] | None = None,
     stop_at_first: bool = False,
-) -> ParityReport:
+) -> Course:
     """Run random operations on both sides and compare.
 
     Args:
         market: a local market; it is changed, so isolate it or throw it away.
         operations: how many.
         seed: of the operations.
+        told: is told how far it is.
         target: the contracts.
         change: replaces the exact pool before the first operation; for tests of this check.
         stop_at_first: end at the first difference.
     """
-    began = time.perf_counter()
     ready = target.prepare(market)
     pool, start = ready.pool if change is None else change(ready.pool), market.chain.now
-    report = ParityReport(pool.version.name, target.checked, seed)
+    course = Course(pool.version.name)
     with closing(Contracts(market, ready.at, ready.users, LIQUIDATOR, target.code)) as contracts:
-        run = _Run(pool, contracts, ready.at, ready.users, report)
+        run = _Run(pool, contracts, ready.at, ready.users, course)
         chooser = Chooser(pool, run.actors, seed, target.kinds, target.fields)
         now = start
         for number in range(1, operations + 1):
             step = chooser.draw(now)
             now = step.at
             run.step(number, step, everybody=number == operations or number % EVERYBODY_EVERY == 0)
-            if stop_at_first and not report.equal:
+            told(number, operations)
+            if stop_at_first and course.tally.first:
                 break
-    report.days, report.seconds = (now - start) / DAY, time.perf_counter() - began
-    return report
+    course.days = (now - start) / DAY
+    return course
 
 
 @attrs.frozen(eq=False)
 class _Run:
-    """Both sides and the report they are compared in."""
+    """Both sides and the course they are compared in."""
 
     pool: Pool
     contracts: Contracts
     at: PoolAt
     users: Mapping[str, str]
-    report: ParityReport
+    course: Course
 
     @property
     def actors(self) -> tuple[str, ...]:
@@ -208,26 +173,53 @@ class _Run:
 
     def step(self, number: int, step: Operation, *, everybody: bool) -> None:
         """One operation on both sides, and all comparisons after it."""
-        pool, report = self.pool, self.report
+        pool, course = self.pool, self.course
         config = pool.configs.get(step.asset)
         ours, theirs = on_pool(pool, step, LIQUIDATOR), self.contracts.execute(step, config)
-        report.operations = number
-        _count(report.counts, step.kind)
-        _count(report.refused if theirs.code else report.done, theirs.code or step.kind)
-        told = " ".join(part for part in (step.kind, step.asset, step.other, step.user) if part)
-        report.note(number, told, "refusal", ours.code, theirs.code)
-        report.note(number, told, "quantities", len(ours.amounts), len(theirs.amounts))
+        course.operations = number
+        if not theirs.code:
+            course.done[step.kind] = course.done.get(step.kind, 0) + 1
+        elif ours.code == theirs.code:
+            course.refused[theirs.code] = course.refused.get(theirs.code, 0) + 1
+            course.tally.refused += 1
+        what = " ".join(part for part in (step.kind, step.asset, step.other, step.user) if part)
+
+        def note(quantity: str, a: int | str, b: int | str) -> None:
+            # Whose quantity it is belongs to the sentence, not to the table: "user1 USDC owed" is one of many "owed".
+            *whose, name = quantity.split(" ")
+            course.tally.note(number, f"{what}: {' '.join(whose)}" if whose else what, name, a, b)
+
+        note("refusal", ours.code, theirs.code)
+        note("quantities", len(ours.amounts), len(theirs.amounts))
         for place, (a, b) in enumerate(zip(ours.amounts, theirs.amounts, strict=False)):
-            report.note(number, told, f"amount{place or ''}", a, b)
+            note(f"amount{place or ''}", a, b)
         changed = None if everybody else {step.user, LIQUIDATOR, TREASURY}
         exact, found = pool_holdings(pool, self.at, self.users, changed), self.contracts.holdings(changed)
-        report.note(number, told, "quantities", len(exact), len(found))
+        note("quantities", len(exact), len(found))
         for quantity, value in found.items():
-            report.note(number, told, quantity, exact.get(quantity, -1), value)
+            note(quantity, exact.get(quantity, -1), value)
         for reserve in pool.reserves.values():
             owed = reserve.debt_scaled * reserve.borrow_index // RAY
-            report.usage_max = max(report.usage_max, owed / max(1, owed + reserve.cash))
+            course.usage_max = max(course.usage_max, owed / max(1, owed + reserve.cash))
 
 
-def _count(table: dict[str, int], key: str) -> None:
-    table[key] = table.get(key, 0) + 1
+@attrs.frozen
+class PoolParity(ParityCheck):
+    """The exact pool of a version against contracts, on a local market of its own."""
+
+    name: str = "Aave 3.0"
+    target: Target = CORE
+
+    def run(self, operations: int, seed: int, anvil: Path | None, told: Told) -> ParityResult:
+        watch = Stopwatch()
+        with local_market(anvil=anvil) as market:
+            course = compare(market, operations, seed, told, target=self.target)
+        return course.tally.result(self.name, self.target.checked, operations, watch.seconds())
+
+
+def checks() -> tuple[ParityCheck | GapCheck, ...]:
+    """What the protocol offers to `arena parity`."""
+    from treasury_arena_aave.gap import AccountGap, SupplyGap
+    from treasury_arena_aave.origin import ORIGIN
+
+    return PoolParity(), PoolParity("Aave 3.5", ORIGIN), SupplyGap(), AccountGap()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, Protocol
 from treasury_arena.domain.assets import Asset, AssetTable
@@ -30,3 +33,8 @@ class AaveProtocol(Protocol):
                 f"market {spec.name!r}: the aave protocol has no model {spec.model!r}; {nearest(spec.model, models)}"
             )
         return MARKETS[spec.model](spec, models[spec.model], frame, assets[spec.asset], base)
+
+    def parity(self) -> Sequence[ParityCheck | GapCheck]:
+        from treasury_arena_aave.parity import checks
+
+        return checks()

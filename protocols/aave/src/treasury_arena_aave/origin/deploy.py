@@ -146,7 +146,7 @@ def _selectors() -> dict[str, str]:
 
 #: E-mode by bitmaps, and freezing with its loan-to-value of zero, work otherwise there and are left out.
 ORIGIN = Target(
-    "bytecode of @aave-dao/aave-v3-origin 3.6.0, compiled with solc 0.8.27, on a local chain",
+    "@aave-dao/aave-v3-origin 3.6.0, compiled with solc 0.8.27",
     prepare,
     code_of,
     {kind: weight for kind, weight in KINDS.items() if kind != "emode"},

@@ -1,0 +1,136 @@
+"""The hands that loop: a rehearsal on the mirrored pool, and transactions; and the exchange that both swap over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from treasury_arena.domain.assets import Asset
+from treasury_arena_aave.chain import USER, Done
+from treasury_arena_aave.exact.pool import Pool
+from treasury_arena_aave.exact.wad_ray import MAX_UINT256
+from treasury_arena_aave.loop import Hands, Terms
+
+if TYPE_CHECKING:
+    from treasury_arena_aave.onchain import AccountOnChain
+    from treasury_arena_evm.receipts import Receipt
+
+
+class Deal(Protocol):
+    """A swap that was mined: what came out in base units, and its receipts (approvals too)."""
+
+    @property
+    def amount_out(self) -> int: ...
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]: ...
+
+
+class Exchange(Protocol):
+    """Changes the base asset into the coin and back, for the account that signs.
+
+    A quote is for the latest block and of the whole amount, in base units; it raises ValidationError for what cannot be
+    swapped. A swap must itself refuse a price that is far from its quote.
+    """
+
+    def quote_buy(self, base_raw: int) -> int:
+        """Coin for so much of the base asset."""
+
+    def quote_sell(self, coin_raw: int) -> int:
+        """Base asset for so much of the coin."""
+
+    def buy(self, base_raw: int) -> Deal:
+        """Swap exactly so much of the base asset."""
+
+    def sell(self, coin_raw: int) -> Deal:
+        """Swap exactly so much of the coin."""
+
+
+class Rehearsal(Hands):
+    """Steps on an exact pool that was read from the chain; swaps as the exchange quotes them, one behind the other."""
+
+    def __init__(
+        self,
+        coin: Asset,
+        base: Asset,
+        prices: tuple[int, int],
+        terms: Terms,
+        idle: int,
+        pool: Pool,
+        exchange: Exchange,
+    ) -> None:
+        super().__init__(coin, base, prices, terms, idle)
+        self._pool, self._exchange = pool, exchange
+        self._before = {True: (0, 0), False: (0, 0)}
+
+    @property
+    def tokens(self) -> int:
+        return self._pool.balance_of(self.coin.symbol, USER)
+
+    @property
+    def owed(self) -> int:
+        return self._pool.debt_of(self.base.symbol, USER)
+
+    def act(self, operation: str, amount: int | None) -> int:
+        asset = self.coin if operation in ("supply", "withdraw") else self.base
+        done = getattr(self._pool, operation)(asset.symbol, USER, MAX_UINT256 if amount is None else amount)
+        return int(done.amount)
+
+    def _whole(self, buys: bool, amount: int) -> tuple[int, int]:
+        """In and out of all swaps of one direction so far and one more, as one swap: in a pool the path does not matter."""
+        total = self._before[buys][0] + amount
+        return total, self._exchange.quote_buy(total) if buys else self._exchange.quote_sell(total)
+
+    def peek(self, buys: bool, amount: int) -> int:
+        return self._whole(buys, amount)[1] - self._before[buys][1]
+
+    def swap(self, buys: bool, amount: int) -> int:
+        whole = self._whole(buys, amount)
+        out, self._before[buys] = whole[1] - self._before[buys][1], whole
+        return out
+
+
+class Transactions(Hands):
+    """Steps by transactions of a market's account. `steps` counts those that were mined."""
+
+    def __init__(
+        self,
+        coin: Asset,
+        base: Asset,
+        prices: tuple[int, int],
+        terms: Terms,
+        idle: int,
+        market: AccountOnChain,
+    ) -> None:
+        super().__init__(coin, base, prices, terms, idle)
+        self._market, self.steps = market, 0
+
+    @property
+    def tokens(self) -> int:
+        return self._market.supplied
+
+    @property
+    def owed(self) -> int:
+        return self._market.owed
+
+    def act(self, operation: str, amount: int | None) -> int:
+        aave, who = self._market.aave, self._market.who
+        asset = self.coin if operation in ("supply", "withdraw") else self.base
+        raw = MAX_UINT256 if amount is None else amount
+        done: Done
+        if operation == "withdraw":
+            done = aave.withdraw(who, asset.symbol, raw, self.terms.least(self.worth(self.tokens), self.owed))
+        else:
+            done = getattr(aave, operation)(who, asset.symbol, raw)
+        self.steps += 1
+        return done.amount_raw
+
+    def peek(self, buys: bool, amount: int) -> int:
+        exchange = self._market.exchange
+        return exchange.quote_buy(amount) if buys else exchange.quote_sell(amount)
+
+    def swap(self, buys: bool, amount: int) -> int:
+        exchange = self._market.exchange
+        deal = exchange.buy(amount) if buys else exchange.sell(amount)
+        self._market.sent(*deal.receipts)
+        self.steps += 1
+        return deal.amount_out

@@ -1,0 +1,292 @@
+"""Looping and delevering, step by step, with whatever hands do the steps: on a mirrored pool to quote, on the chain to act.
+
+A step that adds risk (a loan, a withdrawal) is at most what leaves the health factor at the floor, so the floor holds
+between any two steps. An account that is below it already may still delever: each withdrawal then goes at most half the
+way from its health factor to one, and every repayment raises it again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NoReturn
+
+import attrs
+
+from treasury_arena.contracts.bound import ONE, ceil_div, fixed
+from treasury_arena.domain.assets import Asset
+from treasury_arena.errors import ValidationError
+from treasury_arena_aave.exact.wad_ray import PERCENT
+
+GRAIN = ONE // 1_000
+"""How near to the loan-to-value asked for a loop ends."""
+MARGIN = 1_000_000
+"""One part in so many of the collateral is left alone at each limit: for roundings, and interest until a step is mined."""
+SPARE = 1_000
+"""One part in so many more is sold to pay a debt off whole; what is left over is the holder's."""
+ROUNDS_MAX = 60
+LOSS_PERCENT_MAX = 10
+"""An exchange that is further below the oracle's price is not looped over."""
+
+
+@attrs.frozen
+class Terms:
+    """What bounds a loop.
+
+    Attributes:
+        ltv_bps, threshold_bps: of the collateral on Aave.
+        floor: health factor that no step goes below.
+        dust: base units of the base asset not worth a step of their own.
+    """
+
+    ltv_bps: int
+    threshold_bps: int
+    floor: float
+    dust: int
+
+    @property
+    def ltv_most(self) -> int:
+        """Largest loan-to-value that Aave lends at and the floor allows, as a share of `ONE`."""
+        return min(self.ltv_bps * ONE // PERCENT, self._at(self.floor))
+
+    def _at(self, health: float) -> int:
+        return self.threshold_bps * ONE * ONE // (PERCENT * fixed(health, ONE))
+
+    def health(self, held: int, owed: int) -> float:
+        """Health factor of collateral worth `held`."""
+        return held * self.threshold_bps / (PERCENT * owed) if owed else float("inf")
+
+    def least(self, held: int, owed: int) -> float:
+        """Health factor that the next step must leave."""
+        health = self.health(held, owed)
+        return self.floor if health >= self.floor else (1.0 + health) / 2.0
+
+    def secured(self, owed: int, health: float) -> int:
+        """Collateral that a debt needs at a health factor, base units of the base asset."""
+        return ceil_div(owed * ONE, self._at(health))
+
+
+class Hands(ABC):
+    """Does the steps of one order, and knows what it has.
+
+    Attributes:
+        terms: see `Terms`.
+        cash: base units of the base asset that the order has in hand.
+        idle: base units of the coin in hand.
+        swapped, lost: base units of the base asset that went through swaps, and how much less came out by the oracle's price.
+    """
+
+    def __init__(self, coin: Asset, base: Asset, prices: tuple[int, int], terms: Terms, idle: int) -> None:
+        self.coin, self.base, self.terms = coin, base, terms
+        self._prices = prices
+        self.cash, self.idle, self.swapped, self.lost = 0, idle, 0, 0
+
+    # --- what there is
+
+    @property
+    @abstractmethod
+    def tokens(self) -> int:
+        """Base units of the coin that secure the debt."""
+
+    @property
+    @abstractmethod
+    def owed(self) -> int:
+        """Base units of the base asset."""
+
+    def worth(self, coin: int) -> int:
+        """Base units of the base asset by the oracle's prices, rounded down."""
+        return coin * self._prices[0] * self.base.unit // (self._prices[1] * self.coin.unit)
+
+    def coin_for(self, worth: int) -> int:
+        """Base units of the coin, rounded up."""
+        return ceil_div(worth * self._prices[1] * self.coin.unit, self._prices[0] * self.base.unit)
+
+    @property
+    def held(self) -> int:
+        """Worth of all of the coin."""
+        return self.worth(self.tokens + self.idle)
+
+    @property
+    def room(self) -> int:
+        """Loan that may be added now."""
+        secured = self.worth(self.tokens)
+        return secured * self.terms.ltv_most // ONE - secured // MARGIN - self.owed
+
+    @property
+    def free(self) -> int:
+        """Worth of collateral that may be withdrawn now."""
+        secured, owed = self.worth(self.tokens), self.owed
+        if not owed:
+            return secured
+        return secured - self.terms.secured(owed, self.terms.least(secured, owed)) - secured // MARGIN
+
+    @property
+    def pays_all(self) -> bool:
+        """Whether the cash in hand pays all of the debt, what it grows until that is mined included."""
+        return self.cash > self.owed + self.owed // (2 * SPARE)
+
+    # --- what can be done
+
+    @abstractmethod
+    def act(self, operation: str, amount: int | None) -> int:
+        """Supply or withdraw the coin, borrow or repay the base asset; None: everything. The amount that moved."""
+
+    @abstractmethod
+    def peek(self, buys: bool, amount: int) -> int:
+        """What swapping so much would give now."""
+
+    @abstractmethod
+    def swap(self, buys: bool, amount: int) -> int:
+        """Swap base units of the base asset for the coin, or of the coin back; what came out."""
+
+    def cost(self, buys: bool, worth: int) -> int:
+        """Share of `worth` that swapping it loses against the oracle's price, of `ONE`; negative for a gain."""
+        amount = worth if buys else self.coin_for(worth)
+        if amount <= 0:
+            return 0
+        out = self.peek(buys, amount)
+        back = self.worth(out) if buys else out
+        if back * 100 < worth * (100 - LOSS_PERCENT_MAX):
+            raise ValidationError(
+                f"swapping {self.base.to_text(worth)} {self.base.symbol}'s worth would give {self.base.to_text(back)}, more than "
+                f"{LOSS_PERCENT_MAX} % below Aave's price of {self.coin.symbol}"
+            )
+        return ONE - back * ONE // worth
+
+    def lend(self) -> None:
+        """Supply all of the coin in hand."""
+        if self.idle:
+            self.idle -= self.act("supply", self.idle)
+
+    def withdraw(self, worth: int | None) -> None:
+        """Take collateral of so much worth in hand, or all of it."""
+        amount = None if worth is None else min(self.coin_for(worth), self.tokens)
+        if amount != 0 and self.tokens:
+            self.idle += self.act("withdraw", amount)
+
+    def borrow(self, amount: int) -> None:
+        """Take a loan in hand."""
+        self.cash += self.act("borrow", amount)
+
+    def repay(self, amount: int | None) -> None:
+        """Pay back from what is in hand."""
+        self.cash -= self.act("repay", amount)
+
+    def buy(self, amount: int) -> None:
+        """Change so much of the cash in hand into the coin, and supply all there is of it."""
+        got = self.swap(True, amount)
+        self.cash -= amount
+        self.idle += got
+        self._swapped(amount, self.worth(got))
+        self.lend()
+
+    def sell(self, amount: int) -> None:
+        """Change so much of the coin in hand into the base asset."""
+        got = self.swap(False, amount)
+        self.idle -= amount
+        self.cash += got
+        self._swapped(self.worth(amount), got)
+
+    def _swapped(self, before: int, after: int) -> None:
+        self.swapped += before
+        self.lost += before - after
+
+
+def place(hands: Hands, ltv: int) -> None:
+    """Put the cash in hand into the position, and bring its debt to `ltv` (of `ONE`) of its collateral.
+
+    Raises ValidationError when that is not reached in `ROUNDS_MAX` rounds.
+    """
+    surplus = hands.owed - max(0, hands.held + hands.cash - hands.owed) * ltv // (ONE - ltv)
+    if hands.cash and surplus > hands.terms.dust:
+        hands.repay(None if not ltv and hands.pays_all else min(hands.cash, surplus))
+    if hands.cash:
+        hands.cost(True, hands.cash)
+        hands.buy(hands.cash)
+    hands.lend()
+    for _ in range(ROUNDS_MAX):
+        held, owed = hands.held, hands.owed
+        lacking = ltv * held - owed * ONE
+        if abs(lacking) <= GRAIN * held and (ltv or not owed):
+            break
+        if lacking > 0:
+            rough = lacking // (ONE - ltv)
+            kept = ONE - hands.cost(True, rough)
+            loan = min(lacking // (ONE - ltv * kept // ONE), hands.room)
+            if loan <= 0:
+                _not_reached(hands, ltv)
+            hands.borrow(loan)
+            hands.buy(hands.cash)
+        else:
+            rough = -lacking // (ONE - ltv)
+            kept = ONE - hands.cost(False, rough)
+            sold = -lacking // (kept - ltv) if kept > ltv else owed
+            lower(hands, max(0, owed - sold * kept // ONE) if ltv else 0, ltv)
+    else:
+        _not_reached(hands, ltv)
+    if hands.cash > hands.terms.dust:
+        hands.buy(hands.cash)
+
+
+def lower(hands: Hands, goal: int, ltv: int) -> None:
+    """One round of bringing the debt down to `goal`: withdraw what the floor allows, sell it, pay back."""
+    need = hands.owed - goal - hands.cash - hands.worth(hands.idle)
+    if need > 0:
+        kept = ONE - hands.cost(False, need)
+        wanted = need * ONE // kept + (need // SPARE + 1 if goal == 0 else 0)
+        free = min(wanted, hands.free)
+        if free <= 0:
+            _not_reached(hands, ltv)
+        hands.withdraw(free)
+    if hands.idle:
+        hands.sell(hands.idle)
+    if goal == 0 and hands.pays_all:
+        hands.repay(None)
+    else:
+        hands.repay(min(hands.cash, hands.owed - goal))
+
+
+def release(hands: Hands, target: int, ltv: int) -> None:
+    """Take out of the position until it is worth `target`, with a debt of `ltv` (of `ONE`) of its collateral, into cash in hand.
+
+    Raises ValidationError when that is not reached in `ROUNDS_MAX` rounds.
+    """
+    goal = target * ltv // (ONE - ltv)
+    for _ in range(ROUNDS_MAX):
+        surplus = hands.owed - goal
+        if abs(surplus) <= hands.terms.dust and (goal or not hands.owed):
+            break
+        if surplus > 0:
+            lower(hands, goal, ltv)
+        else:
+            _lift(hands, target, goal, ltv)
+    else:
+        _not_reached(hands, ltv)
+    if target == 0 and not hands.owed:
+        hands.withdraw(None)
+        if hands.idle:
+            hands.sell(hands.idle)
+        return
+    surplus = hands.held - (target + hands.owed)
+    if surplus > 0:
+        hands.withdraw(max(0, surplus - hands.worth(hands.idle)))
+        hands.sell(min(hands.idle, hands.coin_for(surplus)))
+
+
+def _lift(hands: Hands, target: int, goal: int, ltv: int) -> None:
+    """One round of bringing the debt up to `goal` while the position's worth goes to `target`."""
+    loan = min(goal - hands.owed, hands.room)
+    if loan <= 0:
+        _not_reached(hands, ltv)
+    hands.borrow(loan)
+    lacking = target + goal - hands.held
+    if lacking > hands.terms.dust:
+        kept = ONE - hands.cost(True, lacking)
+        hands.buy(min(hands.cash, lacking * ONE // kept))
+
+
+def _not_reached(hands: Hands, ltv: int) -> NoReturn:
+    health = hands.terms.health(hands.worth(hands.tokens), hands.owed)
+    raise ValidationError(
+        f"the loan-to-value {ltv / ONE:.4f} cannot be reached: {hands.base.to_text(hands.owed)} {hands.base.symbol} are owed "
+        f"at a health factor of {health:.4f}, and no step leaves it at {hands.terms.floor:g}"
+    )

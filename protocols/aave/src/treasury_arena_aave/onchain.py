@@ -1,0 +1,366 @@
+"""Aave on a chain as markets of the books: quoted on the exact pool as the chain has it, settled by transactions.
+
+`SupplyOnChain` lends the base asset. `AccountOnChain` is a coin as collateral and a debt in the base asset, looped and delevered
+step by step (`treasury_arena_aave.loop`) over an exchange that it is given. What the contracts, the tokens or the floor would
+refuse in any step is refused while quoting, before anything is signed.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from treasury_arena.contracts.bound import ONE, fixed
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.protocol import ExactState, Fill, Leg
+from treasury_arena.domain.assets import Asset
+from treasury_arena.errors import ConfigError, ExecutionError, TreasuryArenaError, ValidationError
+from treasury_arena_aave.chain import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER, AaveMarket
+from treasury_arena_aave.exact.pool import Pool
+from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
+from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions
+from treasury_arena_aave.loop import Hands, Terms, place, release
+from treasury_arena_aave.model import NO_DEBT_HEALTH
+from treasury_arena_evm.interfaces.aave import ORACLE, POOL, SCALED_TOKEN
+from treasury_arena_evm.onchain import OnChainMarket
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from treasury_arena_evm.receipts import Receipt
+    from treasury_arena_evm.session import Session
+
+
+class AaveOnChain(OnChainMarket):
+    """What both markets share.
+
+    A position is worth what the books last saw of it (`accrue` looks, and so does every fill): between two orders of one row
+    blocks pass, and a purchase must not ask for more than the row's value says because a debt has grown by some units.
+
+    One account has one supply and one debt of an asset on Aave: markets that touch the same side of the same reserve need
+    accounts of their own. What the account holds of it counts as the position's, gifts of aTokens too.
+    """
+
+    def __init__(
+        self,
+        spec: MarketSpec,
+        session: Session,
+        who: LocalAccount,
+        asset: Asset,
+        base: Asset,
+        *,
+        health_min: float = HEALTH_MIN,
+        price_age_seconds_max: int | None = PRICE_AGE_SECONDS_MAX,
+        **more: Any,
+    ) -> None:
+        super().__init__(spec, session, who, asset, base, **more)
+        self.aave = AaveMarket(
+            session, health_min=health_min, price_age_seconds_max=price_age_seconds_max, mined=self.sent
+        )
+        self._supplied, self._borrowed = self.aave.reserve(asset.symbol), self.aave.reserve(base.symbol)
+
+    def _index(self, asset: str, *, debt: bool = False) -> int:
+        name = "getReserveNormalizedVariableDebt" if debt else "getReserveNormalizedIncome"
+        return int(self.session.call(self.aave.at.pool, POOL.function(name), asset))
+
+    def _scaled(self, token: str) -> int:
+        return int(self.session.call(token, SCALED_TOKEN.function("scaledBalanceOf"), self.who.address))
+
+    def _supply(self, scaled: int) -> int:
+        return self.aave.version.balance(scaled, self._index(self._supplied.asset)) if scaled else 0
+
+    def _debt(self, scaled: int) -> int:
+        return self.aave.version.debt(scaled, self._index(self._borrowed.asset, debt=True)) if scaled else 0
+
+    @property
+    def supplied(self) -> int:
+        """Base units of the asset that the account has on Aave now."""
+        return self._supply(self._scaled(self._supplied.a_token))
+
+    @property
+    def owed(self) -> int:
+        """Base units of the base asset that the account owes now."""
+        return self._debt(self._scaled(self._borrowed.debt_token))
+
+    @abstractmethod
+    def found(self, state: ExactState) -> ExactState:
+        """The state that the chain shows now; what the books alone know is taken from `state`."""
+
+    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
+        after = self.found(state)
+        return after, self.grown(self.holdings(state), self.holdings(after))
+
+    def _only_ours(self, state: ExactState) -> None:
+        """An empty position must be empty on the chain too, but for dust that anybody can send."""
+        if any(state):
+            return
+        there = self.supplied
+        if self._value_of(there) > max(1, self.dust):
+            raise ValidationError(
+                f"market {self.spec.name!r}: {self.who.address} already has {self.asset.to_text(there)} {self.asset.symbol} "
+                f"on Aave that this position does not know of; use an account of its own"
+            )
+
+    def _value_of(self, tokens: int) -> int:
+        return tokens
+
+
+class SupplyOnChain(AaveOnChain):
+    """The base asset lent on Aave. The state is ``(scaled units, base units when the books last looked)``.
+
+    It never secures a loan: Aave makes a first supply collateral by itself, which is switched off again, so that a debt of
+    the same account cannot be paid out of it.
+
+    Args: as `OnChainMarket` without `asset`, and `health_min`, `price_age_seconds_max` as `AaveMarket`.
+    """
+
+    def __init__(self, spec: MarketSpec, session: Session, who: LocalAccount, base: Asset, **more: Any) -> None:
+        super().__init__(spec, session, who, base, base, **more)
+
+    def open(self) -> ExactState:
+        return (0, 0)
+
+    def value(self, state: ExactState, row: int) -> int:
+        return state[1]
+
+    def holdings(self, state: ExactState) -> Mapping[str, int]:
+        return {self.base.symbol: state[1]}
+
+    def found(self, state: ExactState) -> ExactState:
+        scaled = self._scaled(self._supplied.a_token)
+        return (scaled, self._supply(scaled))
+
+    def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
+        self._only_ours(state)
+        symbol, me = self.base.symbol, self.who.address
+        move = target_raw - state[1]
+        if abs(move) < max(1, self.dust) and not (target_raw == 0 and state[1]):
+            return None
+        pool = self.aave.pool(me)
+        self.aave.check_prices(pool, symbol)
+        token = self.token(self.base)
+        if move > 0:
+            pool.supply(symbol, USER, move)
+            if pool.collaterals.get((symbol, USER)):
+                pool.use_as_collateral(symbol, USER, False)
+            token.check(me, self._supplied.a_token, move)
+        else:
+            pool.withdraw(symbol, USER, MAX_UINT256 if target_raw == 0 else -move)
+            token.check(self._supplied.a_token, me, -move)
+        after = (pool.supplies[symbol, USER], pool.balance_of(symbol, USER))
+        return self._filled(state, after, -move)
+
+    def _filled(self, before: ExactState, after: ExactState, cash: int) -> Fill:
+        symbol = self.base.symbol
+        entries = [("cash", symbol, cash), ("position", symbol, after[1] - before[1])]
+        return self.fill(after, entries, abs(cash), 0, 0.0)
+
+    def execute(self, state: ExactState, fill: Fill) -> Fill:
+        symbol, cash = self.base.symbol, fill.cash_raw
+        if cash < 0:
+            done = self.aave.supply(self.who, symbol, -cash)
+            if self.aave.pool(self.who.address).collaterals.get((symbol, USER)):
+                self.aave.use_as_collateral(self.who, symbol, False)
+        else:
+            done = self.aave.withdraw(self.who, symbol, cash if fill.state[0] else MAX_UINT256)
+        moved = _wallet(done.receipts, self.who.address, self.token(self.base).token.address)
+        if abs(moved) != done.amount_raw or (moved < 0) is not (cash < 0):
+            raise ExecutionError(
+                f"the pool says {done.amount_raw} base units moved, the token's own events say {moved} "
+                f"({done.receipts[-1].hash})"
+            )
+        return self._filled(state, self.found(state), moved)
+
+
+@attrs.frozen(kw_only=True)
+class Planned(Fill):
+    """A quote of an account, with where it leads: worth and loan-to-value (of `ONE`), and cash to put in."""
+
+    target_raw: int
+    ltv: int
+    budget_raw: int
+    releases: bool
+    terms: Terms
+
+
+class AccountOnChain(AaveOnChain):
+    """A coin as collateral on Aave, and a debt in the base asset; the control is ``(ltv,)``.
+
+    The state is ``(scaled units, tokens, scaled debt, debt, idle tokens)``: tokens and debt as the books last saw them, and coin
+    that an order which could not be finished left in the wallet. An order of which a later step fails is settled as far as it
+    came, and `unfinished` says why; one whose first step fails raises ExecutionError.
+
+    Args: as `OnChainMarket`, and
+        exchange: swaps between the base asset and the coin for the same account.
+        ltv_max: controls are cut to it (None: they are not, and one beyond what Aave lends or the floor allows is refused).
+        slack: how far the loan-to-value may be from the control before a move below `dust` is made for it.
+        health_min, price_age_seconds_max: as `AaveMarket`.
+
+    Raises ConfigError when the coin is the base asset.
+    """
+
+    def __init__(
+        self,
+        spec: MarketSpec,
+        session: Session,
+        who: LocalAccount,
+        asset: Asset,
+        base: Asset,
+        exchange: Exchange,
+        *,
+        ltv_max: float | None = None,
+        slack: float = 0.02,
+        **more: Any,
+    ) -> None:
+        super().__init__(spec, session, who, asset, base, **more)
+        if asset == base:
+            raise ConfigError(f"market {spec.name!r} borrows {base.symbol} against itself; take another collateral")
+        self.exchange, self.unfinished = exchange, ""
+        self._ltv_max = None if ltv_max is None else fixed(ltv_max, ONE)
+        self._slack = fixed(slack, ONE)
+
+    def open(self) -> ExactState:
+        return (0, 0, 0, 0, 0)
+
+    def _prices(self) -> tuple[int, int]:
+        """The oracle's prices of coin and base asset, 8 decimals."""
+        ask = ORACLE.function("getAssetPrice")
+        coin, base = (
+            int(self.session.call(self.aave.at.oracle, ask, one.asset)) for one in (self._supplied, self._borrowed)
+        )
+        return coin, base
+
+    def _value_of(self, tokens: int) -> int:
+        coin, base = self._prices()
+        return tokens * coin * self.base.unit // (base * self.asset.unit)
+
+    def value(self, state: ExactState, row: int) -> int:
+        if not any(state):
+            return 0
+        return self._value_of(state[1] + state[4]) - state[3]
+
+    def holdings(self, state: ExactState) -> Mapping[str, int]:
+        return {self.asset.symbol: state[1] + state[4], self.base.symbol: -state[3]}
+
+    def views(self, state: ExactState, row: int) -> Mapping[str, float]:
+        if not state[3]:
+            return {"health": NO_DEBT_HEALTH, "ltv": 0.0}
+        held = self._value_of(state[1] + state[4])
+        health = self.aave.account(self.who.address).health / WAD
+        return {"health": min(NO_DEBT_HEALTH, health), "ltv": state[3] / held if held else 0.0}
+
+    def found(self, state: ExactState) -> ExactState:
+        scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
+        return (scaled, self._supply(scaled), owing, self._debt(owing), state[4])
+
+    def _terms(self, pool: Pool) -> Terms:
+        config, category = pool.config(self.asset.symbol), pool.emodes.get(USER, 0)
+        emode = pool.categories.get(category)
+        inside = emode if emode is not None and config.emode == category else config
+        return Terms(inside.ltv, inside.threshold, self.aave.health_min, max(1, self.dust))
+
+    def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
+        self._only_ours(state)
+        pool, coin, base = self.aave.pool(self.who.address), self.asset.symbol, self.base.symbol
+        prices = (pool.price(coin), pool.price(base))
+        hands = Rehearsal(self.asset, self.base, prices, self._terms(pool), state[4], pool, self.exchange)
+        held, owed = hands.held, hands.owed
+        move = target_raw - (hands.worth(state[1] + state[4]) - state[3])
+        kept = owed * ONE // held if held else 0
+        ltv = self._aimed(hands.terms, kept, control)
+        changed = bool(control) and held > 0 and abs(owed * ONE - ltv * held) > self._slack * held
+        small = abs(move) < max(1, self.dust) and not (target_raw == 0 and held)
+        if small and not changed:
+            return None
+        self.aave.check_prices(pool, coin, base)
+        self._check_tokens(pool, 0 if small else move)
+        releases = move < 0 and not small
+        budget = 0 if small else max(0, move)
+        if releases:
+            release(hands, target_raw, ltv)
+            if hands.lost >= -move and not changed:
+                return None
+        else:
+            hands.cash = budget
+            place(hands, ltv)
+            if hands.lost >= move and not changed:
+                return None
+        after = (
+            pool.supplies.get((coin, USER), 0),
+            hands.tokens,
+            pool.debts.get((base, USER), 0),
+            hands.owed,
+            hands.idle,
+        )
+        fill = self._filled(state, after, hands, hands.cash - budget)
+        return Planned(
+            **{field.name: getattr(fill, field.name) for field in attrs.fields(Fill)},
+            target_raw=target_raw,
+            ltv=ltv,
+            budget_raw=budget,
+            releases=releases,
+            terms=hands.terms,
+        )
+
+    def _aimed(self, terms: Terms, kept: int, control: tuple[float, ...]) -> int:
+        """The loan-to-value to go to, of `ONE`."""
+        if not control:
+            return min(kept, terms.ltv_most)
+        wanted = max(0, fixed(control[0], ONE))
+        if self._ltv_max is not None:
+            wanted = min(wanted, self._ltv_max)
+        if wanted > terms.ltv_most:
+            raise ValidationError(
+                f"market {self.spec.name!r}: a loan-to-value of {wanted / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, "
+                f"the most that Aave lends against {self.asset.symbol} above the health floor of {terms.floor:g}"
+            )
+        return wanted
+
+    def _check_tokens(self, pool: Pool, move: int) -> None:
+        """Both tokens do what they say; the wallet has what is to be paid."""
+        me, coin, base = self.who.address, self.token(self.asset), self.token(self.base)
+        if move > 0:
+            base.check(me, self._borrowed.a_token, move)
+        elif pool.reserves[self.base.symbol].cash:
+            base.check(self._borrowed.a_token, me, 1)
+        if pool.reserves[self.asset.symbol].cash:
+            coin.check(self._supplied.a_token, me, 1)
+
+    def _filled(self, before: ExactState, after: ExactState, hands: Hands, cash: int) -> Fill:
+        coin, base = self.asset.symbol, self.base.symbol
+        entries = [
+            ("cash", base, cash),
+            ("position", coin, after[1] + after[4] - before[1] - before[4]),
+            ("debt", base, before[3] - after[3]),
+        ]
+        lost = max(0, hands.lost)
+        slippage = 10_000.0 * lost / hands.swapped if hands.swapped else 0.0
+        return self.fill(after, entries, max(abs(cash), hands.swapped), lost, slippage)
+
+    def execute(self, state: ExactState, fill: Fill) -> Fill:
+        if not isinstance(fill, Planned):
+            raise ExecutionError("the fill is not one that this market quoted")
+        self.unfinished = ""
+        hands = Transactions(self.asset, self.base, self._prices(), fill.terms, state[4], self)
+        try:
+            if fill.releases:
+                release(hands, fill.target_raw, fill.ltv)
+            else:
+                hands.cash = fill.budget_raw
+                place(hands, fill.ltv)
+        except TreasuryArenaError as error:
+            if not hands.steps:
+                raise
+            self.unfinished = str(error)
+        me = self.who.address
+        cash, coin = (_wallet(self._spent, me, self.token(asset).token.address) for asset in (self.base, self.asset))
+        after = self.found((0, 0, 0, 0, state[4] + coin))
+        return self._filled(state, after, hands, cash)
+
+
+def _wallet(receipts: tuple[Receipt, ...] | list[Receipt], owner: str, token: str) -> int:
+    """Base units of a token that the receipts gave an owner (negative: took)."""
+    return sum(receipt.deltas(owner).get(token, 0) for receipt in receipts)

@@ -1,0 +1,330 @@
+"""Orders on a real node through the trading engine: the ledger equals the chain, and what must not be signed is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aave_bench import DAY, ETH, LENDING, LOAN, USD, USDC, WETH, Bench
+from router_exchange import RouterExchange
+
+from treasury_arena.domain.assets import Asset
+from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
+from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
+from treasury_arena.ledger import accounts
+from treasury_arena_aave.onchain import AccountOnChain, SupplyOnChain
+from treasury_arena_evm.errors import TokenError
+from treasury_arena_evm.interfaces.aave import POOL
+from treasury_arena_evm.interfaces.tokens import ERC20
+
+
+@pytest.fixture
+def bench(local_market: Any) -> Bench:
+    return Bench(local_market)
+
+
+@pytest.fixture
+def make_bench(local_market: Any) -> Callable[..., Bench]:
+    return lambda **more: Bench(local_market, **more)
+
+
+class Breaking(RouterExchange):
+    """An exchange that does its first so many swaps and then no more."""
+
+    left = 0
+
+    def _swap(self, spent: Any, got: Any, amount: int) -> Any:
+        if not self.left:
+            raise ExecutionError("the exchange is closed")
+        self.left -= 1
+        return super()._swap(spent, got, amount)
+
+
+# --- what happens
+
+
+def test_lending_and_a_loop_of_one_account_leave_the_ledger_equal_to_the_chain(bench: Bench) -> None:
+    for role, target, control in (
+        ("usd", 8_000, ()),
+        ("account", 6_000, (0.6,)),
+        ("usd", 11_000.123456, ()),
+        ("account", 4_000, (0.6,)),
+        ("account", 8_000, (0.3,)),
+        ("account", 5_000, (0.7,)),
+        ("usd", 500, ()),
+        ("account", 0, (0.7,)),
+        ("usd", 0, ()),
+    ):
+        fill = bench.trade(role, target, *control)
+        assert fill is not None, bench.journal.posted[-1]
+        assert fill.cost_raw > 0  # gas, told in USD
+        assert bench.loan.unfinished == ""
+        bench.books_equal_the_chain()
+        if role == "account" and target:
+            assert bench.value("account") == pytest.approx(target, rel=0.003)
+            assert bench.views()["ltv"] == pytest.approx(control[0], abs=0.0015)
+        bench.chain.advance(DAY)
+        bench.books_equal_the_chain()
+    assert bench.account.positions == {"usd": (0, 0), "account": (0, 0, 0, 0, 0)}
+    assert 19_900 * USD < bench.account.cash_raw < 20_010 * USD
+    assert len(bench.journal.payloads(OrderSettled)) == 9
+
+
+def test_interest_is_posted_on_position_and_debt(bench: Bench) -> None:
+    bench.trade("usd", 10_000)
+    bench.trade("account", 5_000, 0.5)
+    bench.books_equal_the_chain()
+    before = {role: bench.markets[role].holdings(state) for role, state in bench.account.positions.items()}
+    bench.account.interest.clear()
+    bench.chain.advance(30 * DAY)
+    bench.row += 2
+    bench.equity()
+    interest = bench.account.interest
+    after = {role: bench.markets[role].holdings(state) for role, state in bench.account.positions.items()}
+    assert interest["usd", "position", "USDC"] == after["usd"]["USDC"] - before["usd"]["USDC"] > USD
+    assert interest["account", "position", "WETH"] == after["account"]["WETH"] - before["account"]["WETH"] > 0
+    assert interest["account", "debt", "USDC"] == after["account"]["USDC"] - before["account"]["USDC"] < -USD
+
+
+@pytest.mark.parametrize(("floor", "ltv"), [(1.05, 0.76), (1.3, 0.6)])
+def test_no_step_goes_below_the_floor(make_bench: Callable[..., Bench], floor: float, ltv: float) -> None:
+    bench = make_bench(health_min=floor)
+    seen: list[float] = []
+    mined = bench.loan.sent
+
+    def watch(*receipts: Any) -> None:
+        mined(*receipts)
+        seen.append(bench.loan.aave.account(bench.who.address).health / 1e18)
+
+    bench.loan.sent = bench.loan.aave._mined = watch  # type: ignore[method-assign]
+    for target, control in ((5_000, ltv), (5_000, 0.2), (0, ltv)):
+        assert bench.trade("account", target, control) is not None, bench.journal.posted[-1]
+        assert bench.loan.unfinished == ""
+    bench.books_equal_the_chain()
+    assert len(seen) > 40
+    assert min(seen) >= floor
+
+
+def test_an_account_below_the_floor_may_still_delever(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(health_min=1.1)
+    bench.trade("account", 5_000, 0.7)
+    bench.move_price(1_800)
+    bench.row += 2
+    assert 1.0 < bench.views()["health"] < 1.1
+    worth = bench.value("account")
+    assert bench.trade("account", worth, 0.4) is not None
+    assert bench.views()["health"] > 2.0
+    assert bench.value("account") == pytest.approx(worth, rel=0.003)
+    bench.books_equal_the_chain()
+
+
+def test_a_sale_at_a_higher_loan_to_value_borrows_what_it_pays_out(bench: Bench) -> None:
+    bench.trade("account", 8_000, 0.2)
+    fill = bench.trade("account", 6_000, 0.65)
+    assert fill is not None
+    assert fill.cash_raw == pytest.approx(2_000 * USD, rel=0.01)
+    assert bench.views()["ltv"] == pytest.approx(0.65, abs=0.0015)
+    assert bench.value("account") == pytest.approx(6_000, abs=2)
+    bench.books_equal_the_chain()
+
+
+def test_without_a_control_the_shape_is_kept(bench: Bench) -> None:
+    bench.trade("account", 8_000, 0.5)
+    assert bench.trade("account", 3_000) is not None
+    assert bench.views()["ltv"] == pytest.approx(0.5, abs=0.0015)
+    assert bench.trade("account", 0) is not None
+    assert bench.account.positions["account"] == bench.loan.open()
+    bench.books_equal_the_chain()
+
+
+def test_a_liquidation_while_it_is_held_is_booked_as_the_chain_did_it(bench: Bench) -> None:
+    bench.trade("usd", 6_000)
+    bench.trade("account", 8_000, 0.75)
+    bench.books_equal_the_chain()
+    lent = bench.account.positions["usd"][0]
+    held, owed = bench.account.positions["account"][1], bench.account.positions["account"][3]
+    bench.move_price(1_800)
+    bench.liquidate()
+    bench.row += 2
+    equity = bench.equity()
+    state = bench.account.positions["account"]
+    assert state[3] == pytest.approx(owed / 2, rel=1e-3)
+    assert (held - state[1]) * 1_800 / ETH == pytest.approx((owed - state[3]) / USD * 1.05, rel=1e-3)
+    assert bench.account.interest["account", "position", "WETH"] < 0 < bench.account.interest["account", "debt", "USDC"]
+    assert bench.account.positions["usd"][0] == lent  # what is lent secures no loan
+    assert equity < 17_500 * USD
+    bench.books_equal_the_chain()
+    assert bench.trade("account", 0, 0.5) is not None
+    bench.books_equal_the_chain()
+    assert bench.account.positions["account"] == bench.loan.open()
+
+
+# --- what fails
+
+
+def test_an_order_that_fails_at_its_first_step_gives_everything_back(bench: Bench) -> None:
+    for role, control in (("usd", ()), ("account", (0.5,))):
+        intent_id = bench.submit(role, 5_000, *control)
+        moved = bench.send_away("USDC")
+        with pytest.raises(ExecutionError, match=r"market '(lending|loan)'"):
+            bench.engine.execute_trade(str(intent_id))
+        failed = bench.journal.payloads(OrderFailed)[-1]
+        assert "\n" not in failed.reason
+        token, maker = bench.local.token("USDC").address, bench.local.maker.address
+        bench.chain.send(maker, token, ERC20.function("transfer"), bench.who.address, moved)
+        # The transfer that took the money away was the owner's own transaction, with gas of its own.
+        bench.native = bench.chain.balance(bench.who.address) + bench.journal.ledger.balance(accounts.GAS, "ETH")
+        bench.books_equal_the_chain()
+        assert bench.trade(role, 5_000, *control) is not None
+        bench.books_equal_the_chain()
+
+
+def test_an_order_that_fails_later_is_settled_as_far_as_it_came(local_market: Any) -> None:
+    exchange = Breaking(local_market.session, local_market.users[0].signer, "WETH", "USDC")
+    bench = Bench(local_market, exchange=exchange)
+    exchange.left = 2
+    fill = bench.trade("account", 6_000, 0.7)
+    assert fill is not None
+    assert bench.loan.unfinished == "the exchange is closed"
+    assert fill.cash_raw > -6_000 * USD  # what was borrowed and not swapped is cash
+    bench.books_equal_the_chain()
+    exchange.left = 100
+    bench.chain.advance(DAY)
+    assert bench.trade("account", 0, 0.7) is not None
+    bench.books_equal_the_chain()
+    assert bench.account.positions["account"] == bench.loan.open()
+
+
+def test_a_coin_that_could_not_be_supplied_stays_in_the_position(bench: Bench) -> None:
+    intent_id = bench.submit("account", 6_000, 0.5)
+    bench.configure("setReserveFreeze", "WETH", True)
+    fill = bench.engine.execute_trade(str(intent_id))
+    assert fill.cash_raw == -6_000 * USD
+    assert "frozen" in bench.loan.unfinished
+    assert bench.account.positions["account"][4] > 2 * ETH
+    bench.books_equal_the_chain()
+    assert bench.value("account") == pytest.approx(6_000, rel=0.002)
+    bench.configure("setReserveFreeze", "WETH", False)
+    assert bench.trade("account", 7_000, 0.5) is not None
+    assert bench.account.positions["account"][4] == 0
+    assert bench.views()["ltv"] == pytest.approx(0.5, abs=0.0015)
+    bench.books_equal_the_chain()
+    assert bench.trade("account", 0) is not None
+    bench.books_equal_the_chain()
+
+
+# --- what is refused before signing
+
+
+def refused(bench: Bench, role: str, target: float, *control: float) -> str:
+    nonce, orders = bench.nonce, len(bench.journal.payloads(OrderRejected))
+    assert bench.trade(role, target, *control) is None
+    assert bench.nonce == nonce
+    reasons = [payload.reason for payload in bench.journal.payloads(OrderRejected)][orders:]
+    assert len(reasons) == 1
+    assert len(reasons[0]) > 20
+    assert "\n" not in reasons[0]
+    bench.books_equal_the_chain()
+    return reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "said"),
+    [
+        ("usd", ("setReservePause", "USDC", True), "USDC: the reserve is paused"),
+        ("usd", ("setReserveFreeze", "USDC", True), "USDC: the reserve is frozen"),
+        ("usd", ("setSupplyCap", "USDC", 10_000_001), "supply cap would be exceeded"),
+        ("account", ("setReservePause", "WETH", True), "WETH: the reserve is paused"),
+        ("account", ("setReserveFreeze", "WETH", True), "WETH: the reserve is frozen"),
+        ("account", ("setReserveFreeze", "USDC", True), "USDC: the reserve is frozen"),
+        ("account", ("setReserveBorrowing", "USDC", False), "cannot be borrowed"),
+        ("account", ("setBorrowCap", "USDC", 6_000_001), "borrow cap would be exceeded"),
+        ("account", ("setSupplyCap", "WETH", 10_001), "supply cap would be exceeded"),
+    ],
+)
+def test_what_the_contracts_would_refuse(bench: Bench, role: str, change: tuple[Any, ...], said: str) -> None:
+    bench.configure(*change)
+    assert said in refused(bench, role, 5_000, *((0.5,) if role == "account" else ()))
+
+
+def test_a_reserve_without_cash(bench: Bench) -> None:
+    bench.trade("usd", 5_000)
+    bench.trade("account", 5_000, 0.3)
+    local, maker = bench.local, bench.local.maker.address
+    local.fund("WETH", maker, 50_000 * ETH)
+    local.approve(maker, "WETH", local.aave.pool)
+    pool, weth, usdc = local.aave.pool, local.token("WETH").address, local.token("USDC").address
+    bench.chain.send(maker, pool, POOL.function("supply"), weth, 50_000 * ETH, maker, 0)
+    there = local.balance("USDC", local.aave.reserve("USDC").a_token)
+    bench.chain.send(maker, pool, POOL.function("borrow"), usdc, there - 100 * USD, 2, 0, maker)
+    assert "not that much cash" in refused(bench, "usd", 0)
+    assert "not that much cash" in refused(bench, "account", bench.value("account"), 0.6)
+    assert bench.trade("usd", bench.value("usd") - 50) is not None
+
+
+def test_the_health_floor_and_the_most_that_aave_lends(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(health_min=1.5)
+    assert "more than 0.5500, the most that Aave lends against WETH above the health floor of 1.5" in refused(
+        bench, "account", 5_000, 0.6
+    )
+    assert bench.trade("account", 5_000, 0.54) is not None
+    assert bench.views()["health"] >= 1.5
+    bench.loan._ltv_max = 4 * 10**17
+    assert bench.trade("account", bench.value("account"), 0.9) is not None
+    assert bench.views()["ltv"] == pytest.approx(0.4, abs=0.0015)  # cut, as the model does
+
+
+def test_old_prices(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(price_age_seconds_max=DAY)
+    bench.local.set_price("WETH", 2_000 * 10**8, answered=bench.chain.now)
+    bench.local.set_price("USDC", 10**8, answered=bench.chain.now)
+    assert bench.trade("account", 5_000, 0.5) is not None
+    bench.chain.advance(DAY)
+    for role, target, control in (("usd", 1_000, ()), ("account", 6_000, (0.5,)), ("account", 0, (0.5,))):
+        assert "s old; at most 86400 s are accepted" in refused(bench, role, target, *control)
+
+
+def test_nothing_and_everything(bench: Bench) -> None:
+    nonce = bench.nonce
+    for role in ("usd", "account"):
+        market = bench.markets[role]
+        for target in (0, USD - 1):  # below dust
+            assert market.trade(market.open(), target, 0) is None
+        with pytest.raises(ValidationError, match="is negative"):
+            market.trade(market.open(), -1, 0)
+        for most in (10**24, 2**128, 2**256 - 1):
+            with pytest.raises(ValidationError) as caught:
+                market.trade(market.open(), most, 0, (0.5,) if role == "account" else ())
+            assert "\n" not in str(caught.value)
+    assert "fewer than" in refused(bench, "usd", 10**12)
+    assert bench.nonce == nonce + 0
+
+
+def test_what_is_on_the_account_already_is_nobodys(bench: Bench) -> None:
+    bench.trade("usd", 5_000)
+    other = SupplyOnChain(LENDING, bench.local.session, bench.who, USDC, price_age_seconds_max=None)
+    with pytest.raises(ValidationError, match=r"already has 5000\.0\d+ USDC on Aave .* use an account of its own"):
+        other.trade(other.open(), 1_000 * USD, 0)
+
+
+def test_a_pool_that_cannot_swap(local_market: Any) -> None:
+    bench = Bench(
+        local_market, exchange=RouterExchange(local_market.session, local_market.users[0].signer, "WETH", "USDC", 123)
+    )
+    assert "cannot be swapped" in refused(bench, "account", 5_000, 0.5)
+
+
+def test_markets_that_cannot_be(local_market: Any) -> None:
+    session, who = local_market.session, local_market.users[0].signer
+    exchange = RouterExchange(session, who, "WETH", "USDC")
+    with pytest.raises(ConfigError, match="USDC has 18 decimals in the ledger and 6 on local"):
+        SupplyOnChain(LENDING, session, who, Asset("USDC", 18, stable=True))
+    with pytest.raises(ConfigError, match="WETH has 8 decimals in the ledger and 18 on local"):
+        AccountOnChain(LOAN, session, who, Asset("WETH", 8), USDC, exchange)
+    with pytest.raises(TokenError, match="unknown token 'USDT' on local; did you mean 'USDC'"):
+        SupplyOnChain(LENDING, session, who, Asset("USDT", 6, stable=True))
+    with pytest.raises(ConfigError, match="against itself"):
+        AccountOnChain(LOAN, session, who, USDC, USDC, exchange)
+    with pytest.raises(ValidationError, match="at least 1"):
+        AccountOnChain(LOAN, session, who, WETH, USDC, exchange, health_min=0.9)
