@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import attrs
 import numpy as np
 
+from treasury_arena.contracts.parity import GapCheck, GapResult, Told
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.domain.assets import Asset, AssetTable
 from treasury_arena.domain.frame import MarketFrame
@@ -18,6 +20,31 @@ TIERS = ((0.0001, 1.0), (0.0005, 10.0), (0.003, 60.0), (0.01, 200.0))
 COINS = {"WETH": (18, 2_000.0), "WBTC": (8, 60_000.0), "SOL": (9, 120.0)}
 USDC = Asset("USDC", 6, stable=True)
 ASSETS = AssetTable((USDC, *(Asset(symbol, decimals) for symbol, (decimals, _) in COINS.items())))
+
+#: What `arena parity` draws from, coin and smallest position in USD, and the bound that the documentation promises of them.
+PROMISED = (("WETH", 1.0), ("SOL", 1.0), ("WBTC", 10_000.0))
+BOUND = 5e-6
+
+
+@attrs.frozen
+class ModelGap(GapCheck):
+    """A model against its exact market: positions from 1 USD of coins of 18 and 9 decimals, from 10,000 USD of WBTC (8)."""
+
+    name: str
+    bound: float = BOUND
+
+    def run(self, cases: int, seed: int, told: Told) -> GapResult:
+        protocol, draw = UniswapProtocol(), random.Random(seed)
+        model = {known.name: known for known in protocol.models}[self.name]
+        errors: list[float] = []
+        for case in range(cases):
+            coin, least = PROMISED[case % len(PROMISED)]
+            errors += _case(protocol, model, draw, least, coin)
+            told(case + 1, cases)
+        if not errors:
+            return GapResult(self.name, 0, 0.0, 0.0, 0.0, self.bound)
+        median, high, largest = (float(part) for part in np.quantile(errors, [0.5, 0.99, 1.0]))
+        return GapResult(self.name, len(errors), median, high, largest, self.bound)
 
 
 def gaps(model: str, cases: int, seed: int, *, least_usd: float = 1.0, coin: str = "WETH") -> list[float]:
