@@ -1,4 +1,4 @@
-"""What the protocol offers to `arena parity`: the pools in both token orders with and without the protocol's fee, and the models."""
+"""What the protocol offers to `arena parity`: pools in both token orders, with and without the protocol's fee, and the models."""
 
 from __future__ import annotations
 
