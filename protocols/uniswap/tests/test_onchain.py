@@ -18,8 +18,8 @@ from treasury_arena_evm.errors import TokenError
 from treasury_arena_evm.local.market import LocalMarket
 from treasury_arena_evm.session import connect
 from treasury_arena_evm.tokens import Token
+from treasury_arena_uniswap.hands import HeldOnChain
 from treasury_arena_uniswap.protocol import UniswapProtocol
-from treasury_arena_uniswap.range_onchain import HeldOnChain
 
 FRAME = synthetic_frame(
     5, step_seconds=3600, gas=0.4, columns={"WETH.liquidity": 1.9e6, "WETH.tvl": 1.0e8, "WETH.volume": 7.0e6}

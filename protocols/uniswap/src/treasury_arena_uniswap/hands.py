@@ -1,19 +1,53 @@
-"""What does the parts of a range order: on a copy of the pool (`TrialHands`), or on the chain (`ChainHands`)."""
+"""A range position on a chain, and what does the parts of its orders: on a copy of the pool, or by transactions."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from treasury_arena_uniswap.bench import ME, Bench
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
-
-if TYPE_CHECKING:
-    from treasury_arena_uniswap.range_onchain import HeldOnChain, Look, RangeOnChain
+from treasury_arena_uniswap.onchain import PoolOnChain
+from treasury_arena_uniswap.orders import Pool
 
 Pair = tuple[int, int]
 """Base units of the coin and of the base asset."""
+
+
+class HeldOnChain(NamedTuple):
+    """The state of a range on a chain, all integers.
+
+    Attributes:
+        token_id: the position's token, 0 while there is none.
+        liquidity, lower, upper: as the position manager has them.
+        width: what the range was asked for, times 10**18.
+        idle_coin, idle_base: base units in the account that belong to the position.
+        coin, base: base units that could be taken out of the range when the books last looked, fees included.
+    """
+
+    token_id: int = 0
+    liquidity: int = 0
+    lower: int = 0
+    upper: int = 0
+    width: int = 0
+    idle_coin: int = 0
+    idle_base: int = 0
+    coin: int = 0
+    base: int = 0
+
+
+class Look(NamedTuple):
+    """A position at the latest block: coins and base units of its liquidity and of its fees, and the pool."""
+
+    pool: Pool
+    held: HeldOnChain
+    fees_coin: int = 0
+    fees_base: int = 0
+
+    @property
+    def inside(self) -> bool:
+        return self.held.lower <= self.pool.tick < self.held.upper
 
 
 class Hands(ABC):
@@ -99,7 +133,7 @@ class TrialHands(Hands):
 class ChainHands(Hands):
     """By transactions of the market's account. `acted` once one of them has moved tokens, `swapped` the worth of swaps."""
 
-    def __init__(self, market: RangeOnChain, look: Look) -> None:
+    def __init__(self, market: PoolOnChain, look: Look) -> None:
         self._market, self._look = market, look
         self.acted, self.swapped = False, 0
         self.hold(look.held)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import attrs
 
@@ -19,45 +18,10 @@ from treasury_arena.errors import TreasuryArenaError, ValidationError
 from treasury_arena_uniswap.bench import Bench
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
-from treasury_arena_uniswap.hands import ChainHands, Hands, TrialHands
+from treasury_arena_uniswap.hands import ChainHands, Hands, HeldOnChain, Look, TrialHands
 from treasury_arena_uniswap.onchain import PoolOnChain
 from treasury_arena_uniswap.orders import Pool, check_amount, check_liquid
 from treasury_arena_uniswap.range_model import LOG_TEN, LOG_TICK, snapped
-
-
-class HeldOnChain(NamedTuple):
-    """The state of a range on a chain, all integers.
-
-    Attributes:
-        token_id: the position's token, 0 while there is none.
-        liquidity, lower, upper: as the position manager has them.
-        width: what the range was asked for, times 10**18.
-        idle_coin, idle_base: base units in the account that belong to the position.
-        coin, base: base units that could be taken out of the range when the books last looked, fees included.
-    """
-
-    token_id: int = 0
-    liquidity: int = 0
-    lower: int = 0
-    upper: int = 0
-    width: int = 0
-    idle_coin: int = 0
-    idle_base: int = 0
-    coin: int = 0
-    base: int = 0
-
-
-class Look(NamedTuple):
-    """A position at the latest block: coins and base units of its liquidity and of its fees, and the pool."""
-
-    pool: Pool
-    held: HeldOnChain
-    fees_coin: int = 0
-    fees_base: int = 0
-
-    @property
-    def inside(self) -> bool:
-        return self.held.lower <= self.pool.tick < self.held.upper
 
 
 @attrs.frozen

@@ -16,9 +16,10 @@ from treasury_arena.trading.limits import Limits
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
 from treasury_arena_evm.local.market import LocalMarket
 from treasury_arena_uniswap.exact.tick_math import MAX_SQRT_RATIO, MIN_SQRT_RATIO
+from treasury_arena_uniswap.hands import HeldOnChain
 from treasury_arena_uniswap.onchain import SpotOnChain
 from treasury_arena_uniswap.parity.v3 import CALLER
-from treasury_arena_uniswap.range_onchain import HeldOnChain, RangeOnChain
+from treasury_arena_uniswap.range_onchain import RangeOnChain
 
 ASSETS = AssetTable(KNOWN_ASSETS)
 USDC, WETH = ASSETS["USDC"], ASSETS["WETH"]

@@ -8,7 +8,7 @@ import attrs
 
 from treasury_arena.clock import Stopwatch
 from treasury_arena.contracts.parity import GapCheck, ParityCheck, ParityResult, Told
-from treasury_arena_uniswap.gap import ModelGap
+from treasury_arena_uniswap.gap import MODELS, ModelGap
 from treasury_arena_uniswap.parity.report import Counts
 
 AGAINST_V3 = "@uniswap/v3-core 1.0.1"
@@ -72,5 +72,4 @@ class V2Parity(ParityCheck):
 def checks() -> tuple[ParityCheck | GapCheck, ...]:
     """Every check, the bytecode's first."""
     pools = [V3Parity(first, fee) for first in (True, False) for fee in (0, PROTOCOL_FEE)]
-    models = ("uniswap.spot", "uniswap.spot_tvl", "uniswap.range", "uniswap.range_tvl")
-    return *pools, V2Parity(), *(ModelGap(name) for name in models)
+    return *pools, V2Parity(), *(ModelGap(name) for name in MODELS)
