@@ -15,9 +15,11 @@ from treasury_arena.testing.conformance import FidelityConformance, Holder, Mark
 from treasury_arena.testing.frames import synthetic_frame
 from treasury_arena_evm.chains import LOCAL_ID
 from treasury_arena_evm.errors import TokenError
+from treasury_arena_evm.interfaces.uniswap import V3_FACTORY
 from treasury_arena_evm.local.market import LocalMarket
 from treasury_arena_evm.session import connect
 from treasury_arena_evm.tokens import Token
+from treasury_arena_uniswap.chain import UniswapV3
 from treasury_arena_uniswap.hands import HeldOnChain
 from treasury_arena_uniswap.protocol import UniswapProtocol
 
@@ -134,6 +136,40 @@ def test_an_empty_pool(empty: Street, kind: str) -> None:
     market = empty.open(kind)
     message = r"the pool USDC/WETH 0\.05% at 0x\w+ is empty at its price"
     refused(empty, lambda: market.trade(market.open(), 1_000 * USD, 0, CONTROLS[kind]), message)
+
+
+@pytest.mark.parametrize("kind", ["spot", "range"])
+def test_a_pool_without_a_price(street: Street, kind: str) -> None:
+    market = street.market
+    couple = market.token("DAI").address, market.token("WETH").address
+    market.chain.send(market.owner.address, market.uniswap.factory, V3_FACTORY.function("createPool"), *couple, 500)
+    dai = ASSETS["DAI"]
+    for asset, base in ((WETH, dai), (dai, WETH)):
+        made = CHAIN[kind](spec(f"uniswap.{kind}"), market.session, street.user.signer, asset, base)
+        trade = lambda made=made: made.trade(made.open(), 10**18, 0, CONTROLS[kind])  # noqa: E731
+        refused(street, trade, r"the pool .* at 0x\w+ has no price yet")
+
+
+@pytest.mark.parametrize("share", [0.2, -0.2], ids=["all of it the base asset", "all of it coins"])
+def test_a_range_in_a_pool_that_is_empty_at_its_price(empty: Street, share: float) -> None:
+    """It is left where nothing needs to be swapped for that, and refused in one sentence where something does."""
+    market, maker = empty.open("range"), UniswapV3(empty.market.session, empty.market.maker.signer)
+    pool = market.pool()
+    middle = pool.tick // 10 * 10
+    amounts = market.sided(100 * ETH, 200_000 * USD)
+    maker.mint(pool, middle - 200, middle + 200, *amounts, empty.market.chain.now + 600)
+    state = market.settle("x", market.open(), market.trade(market.open(), 1_000 * USD, 0, (0.05,)), 0).state
+    empty.move_by(share)
+    assert market.pool().liquidity == 0
+    held = HeldOnChain(*market.accrue(state, 0, 1)[0])
+    if share > 0.0:
+        fill = market.trade(tuple(held), 0, 1, (0.0,))
+        before = empty.balance("USDC")
+        done = market.settle("y", tuple(held), fill, 1)
+        assert done.cash_raw == empty.balance("USDC") - before == held.base + held.idle_base
+        assert done.state[:3] == (0, 0, 0)
+    else:
+        refused(empty, lambda: market.trade(tuple(held), 0, 1, (0.0,)), "is empty at its price")
 
 
 @pytest.mark.parametrize("kind", ["spot", "range"])

@@ -19,7 +19,7 @@ from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.onchain import OnChainMarket
 from treasury_arena_uniswap.bench import Bench, bench
 from treasury_arena_uniswap.chain import UniswapV3
-from treasury_arena_uniswap.orders import BPS, Pool, check_amount, check_liquid, check_slippage
+from treasury_arena_uniswap.orders import BPS, Pool, check_amount, check_liquid, check_priced, check_slippage
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -89,7 +89,8 @@ class PoolOnChain(OnChainMarket):
         return (first, second) if self._coin_is_token0 else (second, first)
 
     def worth(self, pool: Pool, coin: int, base: int = 0) -> int:
-        """Base units of the base asset at the pool's price, rounded down."""
+        """Base units of the base asset at the pool's price, rounded down; ValidationError for a pool without one."""
+        check_priced(pool)
         token = pool.token1 if self._coin_is_token0 else pool.token0
         return pool.worth(*self.sided(coin, base), token)
 

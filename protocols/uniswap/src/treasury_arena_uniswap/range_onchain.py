@@ -110,8 +110,8 @@ class RangeOnChain(PoolOnChain):
         order = self._order(look, target_raw, control)
         if order is None:
             return None
-        check_liquid(look.pool)
         if order.more:
+            check_liquid(look.pool)
             check_amount(order.more, "an order")
             self.check_tokens(look.pool, {self.base: order.more}, {})
         hands = TrialHands(look, self._bench(look), self._coin_is_token0)
@@ -132,7 +132,7 @@ class RangeOnChain(PoolOnChain):
         value = self._worth(look.pool, held)
         move = target - value
         small = abs(move) < max(1, self.dust) and not (target == 0 and value)
-        bounds = self._wanted(look, width) if look.pool.sqrt_price_x96 else None
+        bounds = self._wanted(look, width)
         if small and not (bounds is not None and (held.token_id or value >= max(1, self.dust))):
             return None
         if move > 0 and not held.token_id and bounds is None:
