@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from treasury_arena_uniswap.gap import gaps
+from treasury_arena_uniswap.gap import ModelGap, gaps
 from treasury_arena_uniswap.protocol import UniswapProtocol
 
 NAMES = [model.name for model in UniswapProtocol().models]
@@ -32,3 +32,14 @@ def test_the_published_bound_holds(name: str, coin: str, least: float, bound: fl
 
 def test_the_same_seed_gives_the_same_distances() -> None:
     assert gaps("uniswap.range", 20, seed=1) == gaps("uniswap.range", 20, seed=1) != gaps("uniswap.range", 20, seed=2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_arena_parity_says_of_the_models(name: str) -> None:
+    told: list[int] = []
+    result = ModelGap(name).run(90, 4, lambda done, of: told.append(done))
+    assert result.ok, result
+    assert result.name == name
+    assert result.cases > 150
+    assert 0.0 < result.median <= result.high <= result.largest <= result.bound
+    assert told == list(range(1, 91))

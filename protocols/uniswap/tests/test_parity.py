@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,9 @@ import treasury_arena_uniswap.exact.v3_pool as v3_pool
 from treasury_arena_evm.local.market import LocalMarket
 from treasury_arena_uniswap.exact.refusal import require
 from treasury_arena_uniswap.exact.ticks import TickTable
-from treasury_arena_uniswap.parity import Parity, check_v2, check_v3
+from treasury_arena_uniswap.parity import Counts, check_v2, check_v3
+from treasury_arena_uniswap.parity.checks import V2Parity, V3Parity, checks
+from treasury_arena_uniswap.protocol import UniswapProtocol
 
 V3 = {
     *("refusal", "swap amount0", "swap amount1", "swap sqrtPriceX96", "swap tick after a swap"),
@@ -41,7 +44,7 @@ def market(make_local_market: Callable[..., LocalMarket]) -> Callable[..., Local
 def test_v3_equals_the_contracts(market: Callable[..., LocalMarket], usdc_first: bool, protocol_fee: int) -> None:
     parity = check_v3(market(usdc_first, protocol_fee), operations=600, seed=7)
     assert parity.differences == {}
-    assert set(parity.quantities) >= V3
+    assert set(parity.compared) >= V3
     assert parity.operations == 600
     assert parity.refused > 50
     assert parity.crossed > 100
@@ -59,7 +62,7 @@ def test_v3_equals_the_contracts_at_other_fees(market: Callable[..., LocalMarket
 def test_v2_equals_the_contracts(market: Callable[..., LocalMarket], usdc_first: bool, protocol_fee: bool) -> None:
     parity = check_v2(market(usdc_first), operations=300, seed=7, protocol_fee=protocol_fee)
     assert parity.differences == {}
-    assert set(parity.quantities) >= V2
+    assert set(parity.compared) >= V2
     assert parity.refused > 30
     assert set(parity.reasons) >= {"ds-math-sub-underflow", *(f"UniswapV2: {reason}" for reason in V2_REASONS)}
 
@@ -179,21 +182,29 @@ def test_a_pool_with_liquidity_is_refused(make_local_market: Callable[..., Local
         check_v2(make_local_market(), operations=1)
 
 
-def test_a_report_counts_and_goes_to_json() -> None:
-    parity = Parity("a setting", 1)
-    assert parity.judge("swap", None, None, "operation 0")
-    parity.compare("amount", 5, 5, "operation 0")
-    assert parity.equal
-    parity.compare("amount", 2**200, 1, "operation 1")
-    assert not parity.judge("mint", None, "LO", "operation 2")
-    assert not parity.equal
-    assert parity.reasons == {"LO": 1}
-    assert parity.differences["refusal"] == "operation 2: 'done' here, 'refused: LO' on the chain"
-    told = parity.as_json()
-    assert told["quantities"]["amount"] == {
-        "compared": 2,
-        "different": 1,
-        "largest": str(2**200 - 1),
-        "first": parity.differences["amount"],
-    }
-    assert (told["equal"], told["operations"], told["counts"]) == (False, 2, {"swap": 1, "mint": 1})
+def test_a_tally_counts_what_was_refused_and_why() -> None:
+    counts = Counts()
+    assert counts.judge("swap", None, None, "a swap")
+    counts.note(1, "a swap", "amount", 5, 5)
+    assert not counts.judge("mint", "LO", "LO", "a mint")
+    assert (counts.refused, counts.reasons, counts.kinds) == (1, {"LO": 1}, {"swap": 1, "mint": 1})
+    assert counts.result("name", "against", 2, 0.1).ok
+    assert not counts.judge("mint", None, "LO", "a mint")
+    assert counts.first == "operation 3, a mint: refusal is done, the contract has refused: LO"
+    assert (counts.operations, counts.refused, counts.differences) == (3, 1, {"refusal": 1})
+
+
+def test_what_arena_parity_runs(anvil_path: Path) -> None:
+    offered = UniswapProtocol().parity()
+    assert [check.name for check in offered] == [check.name for check in checks()]
+    assert len({check.name for check in offered}) == 9
+    told: list[tuple[int, int]] = []
+    for check in (V3Parity(False, 5), V2Parity()):
+        told.clear()
+        result = check.run(121, 2, anvil_path, lambda done, of: told.append((done, of)))
+        assert result.ok, result
+        assert "-core 1.0.1" in result.against
+        assert told == sorted(told)
+        assert (result.operations, told[-1]) == (121, (121, 121))
+    assert V3Parity(False, 5).name == "Uniswap v3, USDC token1, protocol fee 1/5"
+    assert V3Parity(True, 0).name == "Uniswap v3, USDC token0, protocol fee off"

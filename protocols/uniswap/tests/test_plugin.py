@@ -60,7 +60,7 @@ def make(values=None, **changes):
         ({"columns": {**COLUMNS, "tvl": "gas"}}, ConfigError, "no market field 'tvl'"),
         ({"params": {"fees": 0.1}}, ConfigError, "no parameter 'fees'; did you mean 'fee'"),
         ({"params": {"fee": 0.00050005}}, ConfigError, "fee = 0.00050005 must be a whole number of millionths"),
-        ({"params": {"fee": 1.0}}, ConfigError, "from 0 to 999999"),
+        ({"params": {"fee": 1.0}}, ConfigError, "fee = 1 is a share of the trade; expected less than 1"),
         ({"params": {"spacing": 0.0}}, ConfigError, "spacing = 0 must be a whole number of ticks from 1 to 16383"),
         ({"params": {"fee_protocol": 3.0}}, ConfigError, "one part in 4 to 10, or 0"),
         ({"params": {"coin_is_token0": 2.0}}, ConfigError, "coin_is_token0 = 2 must be"),

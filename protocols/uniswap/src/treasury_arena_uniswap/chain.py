@@ -249,8 +249,7 @@ class UniswapV3:
         """The pool as it is now, and the least amounts; everything is looked at here."""
         orders.check_deadline(deadline, self.session.now)
         pool = self._pool_at(pool.address, pool.token0, pool.token1, pool.fee)
-        if not pool.sqrt_price_x96:
-            raise ValidationError(f"the pool {pool.name} at {pool.address} has no price yet")
+        orders.check_priced(pool)
         if amount0 == amount1 == 0:
             raise ValidationError("a position of nothing")
         for token, amount in ((pool.token0, amount0), (pool.token1, amount1)):

@@ -5,19 +5,49 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import attrs
 import numpy as np
 
+from treasury_arena.contracts.parity import GapCheck, GapResult, Told
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.domain.assets import Asset, AssetTable
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import ValidationError
-from treasury_arena_uniswap.protocol import UniswapProtocol
+from treasury_arena_uniswap.market import SpotMarket
+from treasury_arena_uniswap.model import SPOT, SPOT_TVL
+from treasury_arena_uniswap.range_market import RangeMarket
+from treasury_arena_uniswap.range_model import RANGE, RANGE_TVL
 
 ROWS = 25
+MODELS = {model.name: model for model in (SPOT, SPOT_TVL, RANGE, RANGE_TVL)}
 TIERS = ((0.0001, 1.0), (0.0005, 10.0), (0.003, 60.0), (0.01, 200.0))
 COINS = {"WETH": (18, 2_000.0), "WBTC": (8, 60_000.0), "SOL": (9, 120.0)}
 USDC = Asset("USDC", 6, stable=True)
 ASSETS = AssetTable((USDC, *(Asset(symbol, decimals) for symbol, (decimals, _) in COINS.items())))
+
+#: What `arena parity` draws from, coin and smallest position in USD, and the bound that the documentation promises of them.
+PROMISED = (("WETH", 1.0), ("SOL", 1.0), ("WBTC", 10_000.0))
+BOUND = 5e-6
+
+
+@attrs.frozen
+class ModelGap(GapCheck):
+    """A model against its exact market: positions from 1 USD of coins of 18 and 9 decimals, from 10,000 USD of WBTC (8)."""
+
+    name: str
+    bound: float = BOUND
+
+    def run(self, cases: int, seed: int, told: Told) -> GapResult:
+        draw, model = random.Random(seed), MODELS[self.name]
+        errors: list[float] = []
+        for case in range(cases):
+            coin, least = PROMISED[case % len(PROMISED)]
+            errors += _case(model, draw, least, coin)
+            told(case + 1, cases)
+        if not errors:
+            return GapResult(self.name, 0, 0.0, 0.0, 0.0, self.bound)
+        median, high, largest = (float(part) for part in np.quantile(errors, [0.5, 0.99, 1.0]))
+        return GapResult(self.name, len(errors), median, high, largest, self.bound)
 
 
 def gaps(model: str, cases: int, seed: int, *, least_usd: float = 1.0, coin: str = "WETH") -> list[float]:
@@ -29,15 +59,13 @@ def gaps(model: str, cases: int, seed: int, *, least_usd: float = 1.0, coin: str
     virtual reserve, prices from a quarter to four times the coin's usual one, ranges of 1% to 900%.
     """
     found: list[float] = []
-    protocol = UniswapProtocol()
-    one = {known.name: known for known in protocol.models}[model]
     draw = random.Random(seed)
     for _ in range(cases):
-        found += _case(protocol, one, draw, least_usd, coin)
+        found += _case(MODELS[model], draw, least_usd, coin)
     return sorted(found)
 
 
-def _case(protocol: UniswapProtocol, model: PositionModel, draw: random.Random, least: float, coin: str) -> list[float]:
+def _case(model: PositionModel, draw: random.Random, least: float, coin: str) -> list[float]:
     decimals, usual = COINS[coin]
     fee, spacing = draw.choice(TIERS)
     given = {"fee": fee, "coin_is_token0": float(draw.randint(0, 1))}
@@ -60,7 +88,8 @@ def _case(protocol: UniswapProtocol, model: PositionModel, draw: random.Random, 
     fields = model.market._fields
     frame = MarketFrame(0, 3600, {field: columns[field] for field in fields})
     spec = MarketSpec("gap", model.name, model.kind, coin, {field: field for field in fields}, given)
-    market, params = protocol.exact(spec, frame, ASSETS, USDC), model.params()._replace(**given)
+    exact = SpotMarket if model.kind == "spot" else RangeMarket
+    market, params = exact(spec, model, frame, ASSETS[coin], USDC), model.params()._replace(**given)
     control = (10.0 ** draw.uniform(-2.0, 0.95),) if model.control else ()
     said: Any = model.control(*control) if model.control else None
     rows = [model.market(*(float(frame[field][row]) for field in fields)) for row in range(ROWS)]

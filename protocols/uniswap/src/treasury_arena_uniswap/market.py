@@ -1,4 +1,4 @@
-"""What the exact markets share: columns and parameters as integers, one swap of the pool, and a fill's postings.
+"""What the exact markets share beside `BoundMarket`: a pool at a row in integers, one swap of it, and a fill's postings.
 
 A pool is a coin against the base asset. A row's price and liquidity stand for the pool: every trade meets them as they are,
 as if arbitrage had restored the price since the last one. A float of the frame or of the parameters is taken at its exact
@@ -8,32 +8,19 @@ binary value.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from math import isqrt
 
+from treasury_arena.contracts.bound import ONE, BoundMarket, ceil_div, fixed, legs
 from treasury_arena.contracts.position import MarketSpec, PositionModel
-from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
+from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ConfigError, DataError, ValidationError, nearest
+from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_uniswap.exact.swap_math import PIPS, compute_swap_step
 from treasury_arena_uniswap.exact.tick_math import MAX_SQRT_RATIO, MIN_SQRT_RATIO
 
-ONE = 10**18
 
-
-def ceil_div(above: int, below: int) -> int:
-    """Quotient rounded up, for a positive divisor."""
-    return -(-above // below)
-
-
-def fixed(value: float, scale: int) -> int:
-    """`value` times `scale` as an integer, rounded half up from the float's exact binary value."""
-    above, below = value.as_integer_ratio()
-    return (2 * above * scale + below) // (2 * below)
-
-
-class PoolMarket(ExactMarket):
+class PoolMarket(BoundMarket):
     """A market over one v3 pool.
 
     Raises ConfigError for an unknown or missing parameter or market field, or an impossible value; DataError for a row with a
@@ -41,21 +28,14 @@ class PoolMarket(ExactMarket):
     """
 
     def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
-        self.spec, self.asset, self.base, self._frame = spec, asset, base, frame
         if asset == base:
             raise ConfigError(
                 f"market {spec.name!r} trades {base.symbol} against itself; a pool needs a coin beside the base asset"
             )
-        self._columns = {field: frame[column] for field, column in _bound(spec, model).items()}
-        for field, values in self._columns.items():
-            bad = (values <= 0.0 if field == "price" else values < 0.0).nonzero()[0]
-            if bad.size:
-                row = int(bad[0])
-                raise DataError(
-                    f"column {spec.columns[field]!r} is {values[row]} at row {row} ({frame.time(row)}); market {spec.name!r} "
-                    f"needs {'more than' if field == 'price' else 'at least'} 0"
-                )
-        self._params = _parameters(spec, model)
+        super().__init__(spec, model, frame, asset, base)
+        for field in ("liquidity", "tvl", "volume"):
+            if field in self._columns:
+                self._refuse_rows(field, strict=False)
         self._pips = self._whole("fee", PIPS, 0, PIPS - 1, " of millionths")
         self._coin_is_token0 = self._whole("coin_is_token0", 1, 0, 1, "") == 1
         self._dust = fixed(self._params["dust"], base.unit)
@@ -72,22 +52,19 @@ class PoolMarket(ExactMarket):
             )
         return found
 
-    def _cell(self, field: str, row: int) -> tuple[int, int]:
-        return float(self._columns[field][row]).as_integer_ratio()
-
-    def _price(self, row: int) -> tuple[int, int]:
+    def _fraction(self, row: int) -> tuple[int, int]:
         """Base units of the base asset for one base unit of the coin, as a fraction."""
-        above, below = self._cell("price", row)
+        above, below = self._ratio("price", row)
         return above * self.base.unit, below * self.asset.unit
 
-    def _worth(self, coins: int, row: int) -> int:
+    def _worth(self, tokens: int, row: int) -> int:
         """Base units of the base asset, rounded down."""
-        above, below = self._price(row)
-        return coins * above // below
+        above, below = self._fraction(row)
+        return tokens * above // below
 
     def _sqrt_price(self, row: int) -> int:
         """The pool's square-root price (Q64.96), rounded down."""
-        above, below = self._price(row)
+        above, below = self._fraction(row)
         found = isqrt((above << 192) // below) if self._coin_is_token0 else isqrt((below << 192) // above)
         if not MIN_SQRT_RATIO < found < MAX_SQRT_RATIO:
             raise ValidationError(f"market {self.spec.name!r}: the price at row {row} is outside the range of ticks")
@@ -97,13 +74,13 @@ class PoolMarket(ExactMarket):
         """The pool's L in base units, rounded down."""
         units = self.asset.unit * self.base.unit
         if "liquidity" in self._columns:
-            above, below = self._cell("liquidity", row)
+            above, below = self._ratio("liquidity", row)
             found = isqrt(above * above * units // (below * below))
         else:
             # L sqrt(P) = concentration * tvl / 2, squared.
-            above, below = self._cell("tvl", row)
+            above, below = self._ratio("tvl", row)
             times, parts = self._params["concentration"].as_integer_ratio()
-            price, per = self._cell("price", row)
+            price, per = self._ratio("price", row)
             found = isqrt((above * times) ** 2 * units * per // ((2 * below * parts) ** 2 * price))
         return found
 
@@ -115,7 +92,7 @@ class PoolMarket(ExactMarket):
         return found
 
     def _gas(self, row: int, actions: float = 1.0) -> int:
-        above, below = self._cell("gas", row)
+        above, below = self._ratio("gas", row)
         times, parts = actions.as_integer_ratio()
         return ceil_div(above * times * self.base.unit, below * parts)
 
@@ -141,18 +118,6 @@ class PoolMarket(ExactMarket):
             )
         return out, fee
 
-    def _check_target(self, target_raw: int) -> None:
-        if target_raw < 0:
-            raise ValidationError(
-                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
-            )
-
-    def _check_rows(self, row_from: int, row_to: int) -> None:
-        if not 0 <= row_from <= row_to < self._frame.rows:
-            raise ValidationError(
-                f"market {self.spec.name!r}: cannot accrue from row {row_from} to row {row_to} of {self._frame.rows}"
-            )
-
     @abstractmethod
     def value(self, state: ExactState, row: int) -> int:
         """Worth at the row, rounded down."""
@@ -169,16 +134,16 @@ class PoolMarket(ExactMarket):
         held, holds = self.holdings(before), self.holdings(after)
         coins = holds.get(coin, 0) - held.get(coin, 0)
         bases = holds.get(base, 0) - held.get(base, 0)
-        legs = merged(
-            Leg("cash", base, cash),
-            Leg("fee", base, fee),
-            Leg("gas", base, gas),
-            Leg("position", base, bases),
-            Leg("world", base, -(cash + fee + gas + bases)),
-            Leg("position", coin, coins),
-            Leg("world", coin, -coins),
+        postings = legs(
+            ("cash", base, cash),
+            ("fee", base, fee),
+            ("gas", base, gas),
+            ("position", base, bases),
+            ("world", base, -(cash + fee + gas + bases)),
+            ("position", coin, coins),
+            ("world", coin, -coins),
         )
-        return Fill(after, legs, size, cost, 10_000.0 * max(0, cost - gas) / size if size else 0.0)
+        return Fill(after, postings, size, cost, 10_000.0 * max(0, cost - gas) / size if size else 0.0)
 
 
 class SpotMarket(PoolMarket):
@@ -208,47 +173,9 @@ class SpotMarket(PoolMarket):
                 return None
             got, fee = self._swap(False, move - gas, row)
             return self._fill(state, (state[0] + got,), -move, gas, fee, move, row)
-        above, below = self._price(row)
+        above, below = self._fraction(row)
         kept = min(state[0], ceil_div(target_raw * below, above))
         got, fee = self._swap(True, state[0] - kept, row)
         if got <= gas:
             return None
         return self._fill(state, (kept,), got - gas, gas, self._worth(fee, row), -move, row)
-
-
-def merged(*legs: Leg) -> tuple[Leg, ...]:
-    """One leg per account and asset, without those that cancel."""
-    sums: dict[tuple[str, str], int] = {}
-    for leg in legs:
-        sums[leg.account, leg.asset] = sums.get((leg.account, leg.asset), 0) + leg.amount
-    return tuple(Leg(account, asset, amount) for (account, asset), amount in sums.items() if amount)
-
-
-def _refuse_unknown(
-    spec: MarketSpec, model: PositionModel, given: Iterable[str], known: Iterable[str], what: str
-) -> None:
-    known = list(known)
-    for name in given:
-        if name not in known:
-            raise ConfigError(
-                f"market {spec.name!r}: model {model.name!r} has no {what} {name!r}; {nearest(name, known)}"
-            )
-
-
-def _bound(spec: MarketSpec, model: PositionModel) -> dict[str, str]:
-    _refuse_unknown(spec, model, spec.columns, model.market._fields, "market field")
-    for field in model.market._fields:
-        if field not in spec.columns:
-            raise ConfigError(
-                f"market {spec.name!r}: model {model.name!r} needs columns.{field}, the frame column it reads"
-            )
-    return dict(spec.columns)
-
-
-def _parameters(spec: MarketSpec, model: PositionModel) -> dict[str, float]:
-    defaults: dict[str, float] = dict(model.params._field_defaults)
-    _refuse_unknown(spec, model, spec.params, defaults, "parameter")
-    for name, value in spec.params.items():
-        if not 0.0 <= value < float("inf"):
-            raise ConfigError(f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least 0")
-    return {**defaults, **{name: float(value) for name, value in spec.params.items()}}

@@ -72,10 +72,15 @@ def check_deadline(deadline: int, now: int) -> None:
         )
 
 
-def check_liquid(pool: Pool) -> None:
-    """Raise ValidationError for a pool without a price, or without liquidity at its price."""
+def check_priced(pool: Pool) -> None:
+    """Raise ValidationError for a pool without a price."""
     if not pool.sqrt_price_x96:
         raise ValidationError(f"the pool {pool.name} at {pool.address} has no price yet")
+
+
+def check_liquid(pool: Pool) -> None:
+    """Raise ValidationError for a pool without a price, or without liquidity at its price."""
+    check_priced(pool)
     if not pool.liquidity:
         raise ValidationError(f"the pool {pool.name} at {pool.address} is empty at its price")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, Protocol
 from treasury_arena.domain.assets import Asset, AssetTable
@@ -32,3 +35,8 @@ class UniswapProtocol(Protocol):
         model = models[spec.model]
         market = SpotMarket if model.kind == "spot" else RangeMarket
         return market(spec, model, frame, assets[spec.asset], base)
+
+    def parity(self) -> Sequence[ParityCheck | GapCheck]:
+        from treasury_arena_uniswap.parity.checks import checks
+
+        return checks()

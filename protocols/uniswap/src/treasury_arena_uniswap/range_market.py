@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from treasury_arena.contracts.bound import ONE, ceil_div, fixed, legs
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
@@ -18,7 +19,7 @@ from treasury_arena.errors import ConfigError
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity, liquidity_for_amounts
 from treasury_arena_uniswap.exact.swap_math import PIPS
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
-from treasury_arena_uniswap.market import ONE, PoolMarket, ceil_div, fixed, merged
+from treasury_arena_uniswap.market import PoolMarket
 from treasury_arena_uniswap.range_model import LOG_TEN, LOG_TICK, base_each, base_to_swap, coin_each, root_at, snapped
 
 
@@ -86,7 +87,7 @@ class RangeMarket(PoolMarket):
 
     def value(self, state: ExactState, row: int) -> int:
         coin, base = self._tokens(Held(*state), self._sqrt_price(row))
-        above, below = self._price(row)
+        above, below = self._fraction(row)
         return (coin * above + base * below) // below
 
     def holdings(self, state: ExactState) -> Mapping[str, int]:
@@ -120,14 +121,14 @@ class RangeMarket(PoolMarket):
         after = tuple(held._replace(sqrt_price_x96=self._sqrt_price(row_to)))
         before, now = self.holdings(state), self.holdings(after)
         moved = [(symbol, now[symbol] - before[symbol]) for symbol in now]
-        return after, merged(
-            *(Leg("position", symbol, amount) for symbol, amount in moved),
-            *(Leg("world", symbol, -amount) for symbol, amount in moved),
+        return after, legs(
+            *(("position", symbol, amount) for symbol, amount in moved),
+            *(("world", symbol, -amount) for symbol, amount in moved),
         )
 
     def _earned(self, held: Held, row: int) -> Held:
         """Fee growth of the step that ends at the row: half its volume in each token, the fee in range shared by liquidity."""
-        above, below = self._price(row)
+        above, below = self._fraction(row)
         half = fixed(float(self._columns["volume"][row]), self.base.unit) // 2
         total = self._liquidity(row) + held.liquidity
         grown = []

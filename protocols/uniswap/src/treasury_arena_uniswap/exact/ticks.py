@@ -87,6 +87,12 @@ class TickTable:
             del self.at[tick]
             self._flip(tick)
 
+    def place(self, tick: int, liquidity_gross: int, liquidity_net: int) -> None:
+        """Set an initialised tick as it stands elsewhere; fee growth counts from now."""
+        if tick not in self.at:
+            self._flip(tick)
+        self.at[tick] = Tick(liquidity_gross, liquidity_net, 0, 0)
+
     def _flip(self, tick: int) -> None:
         place = tick // self.spacing
         word = self.words.get(place >> 8, 0) ^ (1 << (place & 255))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from treasury_arena.contracts.parity import Told
 from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import V2_FACTORY, V2_PAIR, V2_ROUTER
@@ -14,7 +14,7 @@ from treasury_arena_uniswap.exact import RefusedError, V2Pool
 from treasury_arena_uniswap.exact.refusal import require
 from treasury_arena_uniswap.exact.v2_pool import NOBODY
 from treasury_arena_uniswap.parity.batch import Batch, Receipt, batches, logged
-from treasury_arena_uniswap.parity.report import Parity
+from treasury_arena_uniswap.parity.report import Counts
 
 if TYPE_CHECKING:
     from treasury_arena_evm.local.market import LocalMarket
@@ -46,26 +46,34 @@ class Operation(NamedTuple):
     refused: str | None
 
 
-def check_v2(market: LocalMarket, operations: int = 2_000, seed: int = 1, protocol_fee: bool = False) -> Parity:
+def check_v2(
+    market: LocalMarket,
+    operations: int = 2_000,
+    seed: int = 1,
+    protocol_fee: bool = False,
+    told: Told | None = None,
+    counts: Counts | None = None,
+) -> Counts:
     """Run random operations on the market's USDC/WETH pair, which must be without liquidity (``liquid=False``).
 
     Additions and removals of liquidity, swaps of exact amounts in and out through the router, swaps at the pair's own door that
     ask for the last unit or one too many, dust and refusals. Compared: amounts and revert reasons, after every block reserves,
-    supply, shares, and the product that the protocol's fee is counted from.
+    supply, shares, and the product that the protocol's fee is counted from. Goes on counting in `counts`.
     """
-    order = "USDC is token0" if market.options.usdc_first else "USDC is token1"
-    parity, begin = Parity(f"v2, {order}, protocol fee {'1/6' if protocol_fee else 'off'}", seed), time.perf_counter()
-    run = _Run(market, random.Random(seed), parity, protocol_fee)
+    counts = Counts() if counts is None else counts
+    last = counts.operations + operations
+    run = _Run(market, random.Random(seed), counts, protocol_fee)
     with batches(market.chain) as batch:
-        while parity.operations < operations:
-            run.block(batch, min(BLOCK, operations - parity.operations))
-    parity.seconds = time.perf_counter() - begin
-    return parity
+        while counts.operations < last:
+            run.block(batch, min(BLOCK, last - counts.operations))
+            if told is not None:
+                told(operations - (last - counts.operations), operations)
+    return counts
 
 
 class _Run:
-    def __init__(self, market: LocalMarket, draw: random.Random, parity: Parity, protocol_fee: bool) -> None:
-        self.market, self.chain, self.draw, self.parity = market, market.chain, draw, parity
+    def __init__(self, market: LocalMarket, draw: random.Random, counts: Counts, protocol_fee: bool) -> None:
+        self.market, self.chain, self.draw, self.counts = market, market.chain, draw, counts
         self.pair, self.router = market.uniswap.pair("USDC", "WETH"), market.uniswap.v2_router
         self.users = [user.address for user in market.users[:3]]
         fee_to = market.users[3].address if protocol_fee else None
@@ -86,12 +94,15 @@ class _Run:
     def _read(self, name: str, *arguments: Any) -> Any:
         return self.chain.call(self.pair, V2_PAIR.function(name), *arguments)
 
+    def _note(self, quantity: str, ours: int, theirs: int, where: str) -> None:
+        self.counts.note(self.counts.operations, where, quantity, ours, theirs)
+
     # ---------------------------------------------------------------- a block on both sides
     def block(self, batch: Batch, size: int) -> None:
         """Do `size` operations here and there, then compare."""
         done = []
         for number in range(size):
-            first = self.parity.operations + number == 0
+            first = not self.pool.supply and not number
             operation = self._add(self.users[0], 10**6) if first else self._any()
             for call in operation.calls:
                 batch.add(operation.sender, call.to, call.function, *call.arguments)
@@ -103,22 +114,22 @@ class _Run:
         self._state()
 
     def _compare(self, batch: Batch, operation: Operation, receipt: Receipt) -> None:
-        where = f"operation {self.parity.operations} ({operation.kind}{operation.calls[operation.judged].arguments})"
-        if self.parity.judge(operation.kind, operation.refused, batch.refusal(receipt), where):
+        where = f"{operation.kind}{operation.calls[operation.judged].arguments}"
+        if self.counts.judge(operation.kind, operation.refused, batch.refusal(receipt), where):
             seen = logged(receipt, self.pair, operation.event)
             for name, value in operation.expected.items():
-                self.parity.compare(f"{operation.kind.split()[0]} {name}", value, seen[name], where)
+                self._note(f"{operation.kind.split()[0]} {name}", value, seen[name], where)
 
     def _state(self) -> None:
-        where, pool = f"after operation {self.parity.operations - 1}", self.pool
+        where, pool = "state after it", self.pool
         reserve0, reserve1, _ = self._read("getReserves")
-        self.parity.compare("reserve0", pool.reserve0, reserve0, where)
-        self.parity.compare("reserve1", pool.reserve1, reserve1, where)
-        self.parity.compare("supply", pool.supply, self._read("totalSupply"), where)
-        self.parity.compare("k_last", pool.k_last, self._read("kLast"), where)
+        self._note("reserve0", pool.reserve0, reserve0, where)
+        self._note("reserve1", pool.reserve1, reserve1, where)
+        self._note("supply", pool.supply, self._read("totalSupply"), where)
+        self._note("k_last", pool.k_last, self._read("kLast"), where)
         for owner, shares in pool.shares.items():
             if owner != NOBODY:
-                self.parity.compare("shares", shares, self._read("balanceOf", owner), f"{where}, {owner}")
+                self._note("shares", shares, self._read("balanceOf", owner), f"{where}, {owner}")
 
     # ---------------------------------------------------------------- random operations
     def _any(self) -> Operation:

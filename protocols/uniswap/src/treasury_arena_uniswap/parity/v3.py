@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from treasury_arena.contracts.parity import Told
 from treasury_arena_evm.abi import Entry, Interface
 from treasury_arena_evm.interfaces.uniswap import V3_POOL
 from treasury_arena_uniswap.exact import RefusedError, V3Pool
 from treasury_arena_uniswap.exact.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, sqrt_ratio_at_tick
 from treasury_arena_uniswap.parity.batch import Batch, Receipt, batches, logged
-from treasury_arena_uniswap.parity.report import Parity
+from treasury_arena_uniswap.parity.report import Counts
 
 if TYPE_CHECKING:
     from treasury_arena_evm.local.market import LocalMarket
@@ -47,29 +47,29 @@ class Operation(NamedTuple):
     refused: str | None
 
 
-def check_v3(market: LocalMarket, operations: int = 2_000, seed: int = 1, fee: int = 500) -> Parity:
+def check_v3(
+    market: LocalMarket, operations: int = 2_000, seed: int = 1, fee: int = 500, told: Told | None = None
+) -> Counts:
     """Run random operations on the market's USDC/WETH pool of `fee`, which must be without liquidity (``liquid=False``).
 
     Mints, burns, collections, swaps of exact amounts in and out with and without price limits, dust, refusals, and the
     protocol's share. Compared: every operation's amounts, price, tick, liquidity and revert reason; after every block fee growth
     and protocol fees; now and then and at the end all positions, ticks and bitmap words.
     """
-    options = market.options
-    order = "USDC is token0" if options.usdc_first else "USDC is token1"
-    setting = f"v3, fee {fee / 10_000:g}%, {order}, protocol fee {f'1/{options.protocol_fee}' if options.protocol_fee else 'off'}"
-    parity, begin = Parity(setting, seed), time.perf_counter()
-    run = _Run(market, fee, random.Random(seed), parity)
+    counts = Counts()
+    run = _Run(market, fee, random.Random(seed), counts)
     with batches(market.chain) as batch:
-        while parity.operations < operations:
-            run.block(batch, min(BLOCK, operations - parity.operations))
+        while counts.operations < operations:
+            run.block(batch, min(BLOCK, operations - counts.operations))
+            if told is not None:
+                told(counts.operations, operations)
         run.deep()
-    parity.seconds = time.perf_counter() - begin
-    return parity
+    return counts
 
 
 class _Run:
-    def __init__(self, market: LocalMarket, fee: int, draw: random.Random, parity: Parity) -> None:
-        self.market, self.chain, self.draw, self.parity = market, market.chain, draw, parity
+    def __init__(self, market: LocalMarket, fee: int, draw: random.Random, counts: Counts) -> None:
+        self.market, self.chain, self.draw, self.counts = market, market.chain, draw, counts
         self.address, self.caller = market.uniswap.pool("USDC", "WETH", fee), market.uniswap.caller
         self.users, self.owner = [user.address for user in market.users[:3]], market.owner.address
         for user in self.users:
@@ -98,6 +98,9 @@ class _Run:
     def _read(self, name: str, *arguments: Any) -> Any:
         return self.chain.call(self.address, V3_POOL.function(name), *arguments)
 
+    def _note(self, quantity: str, ours: int, theirs: int, where: str) -> None:
+        self.counts.note(self.counts.operations, where, quantity, ours, theirs)
+
     # ---------------------------------------------------------------- a block on both sides
     def block(self, batch: Batch, size: int) -> None:
         """Do `size` operations here and there, then compare."""
@@ -114,18 +117,17 @@ class _Run:
             self.deep()
 
     def _compare(self, batch: Batch, operation: Operation, receipt: Receipt) -> None:
-        number = self.parity.operations
-        where = f"operation {number} ({operation.kind}{operation.arguments[1:]})"
-        done = self.parity.judge(operation.kind, operation.refused, batch.refusal(receipt), where)
+        where = f"{operation.kind}{operation.arguments[1:]}"
+        done = self.counts.judge(operation.kind, operation.refused, batch.refusal(receipt), where)
         if not done or operation.event is None:
             return
         seen = logged(receipt, self.address, operation.event)
         for name, value in operation.expected.items():
             label = name if name.startswith(("amount", "sqrt")) else f"{name} after a swap"
-            self.parity.compare(f"{operation.kind.split()[0]} {label}", value, seen[name], where)
+            self._note(f"{operation.kind.split()[0]} {label}", value, seen[name], where)
 
     def _state(self) -> None:
-        where, pool = f"after operation {self.parity.operations - 1}", self.pool
+        where, pool = "state after it", self.pool
         price, tick, *_ = self._read("slot0")
         fees0, fees1 = self._read("protocolFees")
         facts: list[tuple[str, int, int]] = [
@@ -138,17 +140,17 @@ class _Run:
             ("protocolFees1", pool.protocol_fees1, fees1),
         ]
         for name, ours, theirs in facts:
-            self.parity.compare(name, ours, theirs, where)
+            self._note(name, ours, theirs, where)
 
     def deep(self) -> None:
         """Compare all positions, ticks and words of the bitmap."""
-        where = f"after operation {self.parity.operations - 1}"
+        where = "state after it"
         for key, held in self.pool.positions.items():
             theirs = self._read("positions", _position_key(*key))
             ours = (held.liquidity, held.inside0, held.inside1, held.owed0, held.owed1)
             names = ("liquidity", "fee growth 0", "fee growth 1", "fees owed 0", "fees owed 1")
             for name, one, other in zip(names, ours, theirs, strict=True):
-                self.parity.compare(f"position {name}", one, other, f"{where}, position {key}")
+                self._note(f"position {name}", one, other, f"{where}, position {key}")
         words: dict[int, None] = {}
         for tick in sorted(self.touched):
             gross, net, outside0, outside1, *_ = self._read("ticks", tick)
@@ -158,12 +160,10 @@ class _Run:
             )
             names4 = ("gross liquidity", "net liquidity", "fee growth 0", "fee growth 1")
             for name, one, other in zip(names4, ours4, (gross, net, outside0, outside1), strict=True):
-                self.parity.compare(f"tick {name}", one, other, f"{where}, tick {tick}")
+                self._note(f"tick {name}", one, other, f"{where}, tick {tick}")
             words[tick // self.pool.tick_spacing >> 8] = None
         for word in words:
-            self.parity.compare(
-                "bitmap word", self.pool.ticks.words.get(word, 0), self._read("tickBitmap", word), where
-            )
+            self._note("bitmap word", self.pool.ticks.words.get(word, 0), self._read("tickBitmap", word), where)
 
     # ---------------------------------------------------------------- random operations
     def _any(self) -> Operation:
@@ -295,7 +295,7 @@ class _Run:
 
     def _swapped(self, zero_for_one: bool, amount: int, limit: int) -> dict[str, int]:
         result = self.pool.swap(zero_for_one, amount, limit)
-        self.parity.crossed += len(result.crossed)
+        self.counts.crossed += len(result.crossed)
         return {
             "amount0": result.amount0,
             "amount1": result.amount1,
