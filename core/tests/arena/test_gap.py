@@ -99,6 +99,18 @@ def test_nothing_is_traded_on_a_chain_for_a_figure(make_arena: Make) -> None:
     assert GapMeter(arena.settings, world, arena.limits).gap(arena.agent("lender-0001"), arena.row) is None
 
 
+def test_a_market_that_fails_costs_the_report_one_figure_only(make_arena: Make) -> None:
+    class Failing:
+        venue = "replay"
+
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("out of order")
+
+    arena = lived(make_arena, strategies=(LENDER,))
+    world = attrs.evolve(arena.world, markets=dict.fromkeys(arena.world.markets, Failing()))
+    assert GapMeter(arena.settings, world, arena.limits).gap(arena.agent("lender-0001"), arena.row) is None
+
+
 def test_measuring_leaves_no_event_and_gives_the_same_again(make_arena: Make) -> None:
     arena = lived(make_arena, strategies=(LENDER,))
     before = arena.store.last(), arena.engine.get_execution_stats(), arena.get_capital_allocation_breakdown()

@@ -46,8 +46,8 @@ class GapMeter:
     def gap(self, agent: AgentState, row: int) -> float | None:
         """Exact return less model return over its days in proving up to `row`, as a fraction.
 
-        None for an agent that was never promoted or has no whole day in proving, that failed, or that trades on a market
-        which is more than arithmetic (a local chain).
+        None for an agent that was never promoted or has no whole day in proving, that failed or whose market did, or that
+        trades on a market which is more than arithmetic (a local chain).
         """
         start = agent.proving_row
         if start is None:
@@ -80,7 +80,10 @@ class GapMeter:
             cash_raw=capital,
             base_raw=capital,
         )
-        self._live(account, start, until)
+        try:
+            self._live(account, start, until)
+        except Exception:  # isolation: a market that fails at this capital must not cost a finished run its report
+            return None
         if account.failed is not None or model.failed_row[0] >= 0:
             return None
         return float(account.nav - model.final[0] / self.settings.base.to_float(capital))
