@@ -112,6 +112,7 @@ class House:
     root = ROOT
     done = Done
     small = SMALL
+    toml = staticmethod(toml)
 
     def arena(self, *arguments: object) -> Done:
         """Run `arena` inside this process."""

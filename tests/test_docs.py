@@ -122,9 +122,10 @@ def test_no_plugin_of_the_repository_is_rejected() -> None:
     assert load_registry().warnings == []
 
 
-def test_the_example_on_history_loads_no_column_that_nothing_reads() -> None:
+@pytest.mark.parametrize("example", ["history", "defi"])
+def test_an_example_on_history_loads_no_column_that_nothing_reads(example: str) -> None:
     registry = load_registry()
-    settings = load_config(ROOT / "examples" / "history.toml", registry)
+    settings = load_config(ROOT / "examples" / f"{example}.toml", registry)
     series = settings.sections["source.history"].series
     read = {column for spec in market_specs(settings, registry).values() for column in spec.columns.values()}
     for strategy in bound_strategies(settings, registry).values():

@@ -192,6 +192,7 @@ def _agents(rng: np.random.Generator, total: int, promoted: int, dates: list[str
                 "pbo": float(rng.uniform(0.2, 0.8)) if chosen else None,
                 "trials": 4086 * (at + 1) if chosen else None,
                 "fidelity_bps": float(rng.uniform(0, 3)) if chosen else None,
+                "gap_bps": float(rng.uniform(-1, 1) * 1e-6) if chosen else None,
                 "promoted": chosen,
                 "label": "lender" if chosen and at % 5 == 0 else "",
             }

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treasury_arena.errors import ValidationError
-from treasury_arena_reports.formats import NOTHING, number, percent, plain, plural, shorten, usd
+from treasury_arena_reports.formats import NOTHING, number, percent, plain, plural, shorten, tiny, usd
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,21 @@ def test_share(value: object, text: str) -> None:
 @pytest.mark.parametrize(("value", "text"), [(0.01, "+1.0%"), (-0.01, "-1.0%"), (0.0, "0.0%"), (0.00001, "0.0%")])
 def test_only_a_gain_that_can_be_seen_has_a_plus(value: float, text: str) -> None:
     assert percent(value, 1, sign=True) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-3.2421e-07, "-3.2e-07"),
+        (0.00999, "1.0e-02"),
+        (0.01, "0.01"),
+        (-12.345, "-12.34"),
+        (0.0, "0"),
+        (None, NOTHING),
+    ],
+)
+def test_what_is_far_below_one_is_not_rounded_away(value: object, text: str) -> None:
+    assert tiny(value) == text
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "NaN", "twelve", ""])

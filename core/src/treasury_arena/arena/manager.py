@@ -65,7 +65,7 @@ class ArenaManager:
         self.world = world
         self.store = store
         self.limits = limits or Limits()
-        self._validators = tuple(validators)
+        self.validators = tuple(validators)
         self._after_commit = after_commit
         self._listener = listener
         self._lock = threading.RLock()
@@ -86,7 +86,7 @@ class ArenaManager:
             self.world.markets,
             self.journal,
             self.limits,
-            self._validators,
+            self.validators,
             record_stop=self._record_stop,
         )
         self.engine.stop_level = stop.level(self.store)

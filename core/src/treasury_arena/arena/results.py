@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.arena.gap import GapMeter
 from treasury_arena.arena.incidents import emergency_stops, failures
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.series import DailySeries, read_series
@@ -48,6 +49,7 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
     pools = manager.get_capital_allocation_breakdown()
     lending = world.lending[series.rows[-1]] / world.lending[series.rows[0]] - 1.0
     idle = base.to_float(settings.capital.reserve_raw) * lending if not settings.capital.reserve_lend else 0.0
+    meter = GapMeter(settings, world, manager.limits, manager.validators)
     return RunResult(
         run_id=run_id,
         name=opened.name,
@@ -72,7 +74,7 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
         managed=metrics(series.managed, curves["lend_everything"]),
         benchmarks=benchmarks,
         verdict=said,
-        agents=[_agent(agent, manager) for _, agent in sorted(state.agents.items())],
+        agents=[_agent(agent, manager, meter) for _, agent in sorted(state.agents.items())],
         counts={
             "births": counts["births"],
             "deaths": counts["deaths"],
@@ -220,11 +222,12 @@ def _cycles(events: list[Any], manager: ArenaManager) -> list[dict[str, Any]]:
     return out
 
 
-def _agent(agent: AgentState, manager: ArenaManager) -> dict[str, Any]:
+def _agent(agent: AgentState, manager: ArenaManager, meter: GapMeter) -> dict[str, Any]:
     graduation = agent.graduations[-1] if agent.graduations else None
     account = manager.funding.accounts.get(agent.agent_id)
     base = manager.settings.base
     found = agent.metrics
+    gap = meter.gap(agent, manager.state.row)
     return {
         "id": agent.agent_id,
         "strategy": agent.strategy,
@@ -245,6 +248,7 @@ def _agent(agent: AgentState, manager: ArenaManager) -> dict[str, Any]:
         "pbo": graduation.pbo if graduation else None,
         "trials": graduation.trials if graduation else None,
         "fidelity_bps": found.get("fidelity_bps"),
+        "gap_bps": None if gap is None else 1e4 * gap,
         "promoted": bool(agent.graduations),
         "label": agent.label or None,
     }

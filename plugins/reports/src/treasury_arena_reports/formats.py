@@ -35,6 +35,14 @@ def number(value: Any, digits: int = 2) -> str:
     return f"{abs(rounded) if rounded == 0 else rounded:,f}"
 
 
+def tiny(value: Any) -> str:
+    """A number that may be far below one: two decimals from 0.01 on, ``-3.2e-07`` below, ``0`` for none at all."""
+    exact = decimal(value)
+    if exact is None or abs(exact) >= Decimal("0.01"):
+        return number(exact)
+    return f"{float(exact):.1e}" if exact else "0"
+
+
 def ratio(value: Any) -> str:
     """A Sharpe-like ratio; beyond a thousand it says no more than that there was next to nothing to divide by."""
     exact = decimal(value)

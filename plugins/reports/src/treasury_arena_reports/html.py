@@ -13,7 +13,7 @@ from treasury_arena_reports import facts
 from treasury_arena_reports.charts import Chart, draw
 from treasury_arena_reports.checks import check, cleaned
 from treasury_arena_reports.family import NODES
-from treasury_arena_reports.formats import NOTHING, count, decimal, number, percent, ratio, usd
+from treasury_arena_reports.formats import NOTHING, count, decimal, number, percent, ratio, tiny, usd
 from treasury_arena_reports.lineage import descents, families
 from treasury_arena_reports.palette import DARK, LIGHT
 from treasury_arena_reports.winners import winners
@@ -138,7 +138,7 @@ def _champion(agent: dict[str, Any]) -> list[Cell]:
         _cell(get("deflated_sharpe"), number(get("deflated_sharpe"))),
         _cell(get("pbo"), percent(get("pbo"), 0)),
         _cell(get("max_drawdown"), percent(get("max_drawdown"))),
-        _cell(get("fidelity_bps"), number(get("fidelity_bps"))),
+        _cell(get("gap_bps"), tiny(get("gap_bps"))),
         _cell(get("trials"), count(get("trials"))),
         _cell(get("capital"), usd(get("capital"), cents=False)),
         _word(get("label")),

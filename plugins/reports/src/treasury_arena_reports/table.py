@@ -27,7 +27,7 @@ from treasury_arena_reports.facts import (
     stop_sentences,
     trials_sentence,
 )
-from treasury_arena_reports.formats import NOTHING, count, number, percent, ratio, strategy_of, usd
+from treasury_arena_reports.formats import NOTHING, count, number, percent, ratio, strategy_of, tiny, usd
 
 NARROWEST = 48
 NARROW = 100
@@ -131,7 +131,7 @@ def _champions(console: Console, result: RunResult, width: int) -> None:
         ("Sharpe", lambda agent: ratio(agent.get("sharpe")), 0),
         ("Deflated", lambda agent: number(agent.get("deflated_sharpe")), 70),
         ("PBO", lambda agent: percent(agent.get("pbo"), 0), 80),
-        ("Gap bps", lambda agent: number(agent.get("fidelity_bps")), 90),
+        ("Gap bps", lambda agent: tiny(agent.get("gap_bps")), 90),
         ("Label", lambda agent: str(agent.get("label") or ""), 100),
     ]
     shown = [(title, cell) for title, cell, from_width in columns if width >= from_width]

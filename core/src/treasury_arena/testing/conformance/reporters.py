@@ -53,11 +53,13 @@ def sample_result(days: int = 30) -> RunResult:
         "pbo": 0.4,
         "trials": 400,
         "fidelity_bps": 0.1,
+        "gap_bps": -3.2e-7,
         "promoted": True,
         "label": "",
     }
     child = agent | {"id": "holder-0002", "parents": ["holder-0001"], "stage": "simulation", "promoted": False}
-    child |= {"capital": None, "deflated_sharpe": None, "pbo": None, "trials": None, "fidelity_bps": None}
+    child |= {"capital": None, "deflated_sharpe": None, "pbo": None, "trials": None}
+    child |= {"fidelity_bps": None, "gap_bps": None}
     return RunResult(
         run_id="small-7-0000",
         name="small",
