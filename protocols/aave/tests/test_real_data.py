@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from aave_pools import RAY
 
@@ -19,9 +20,6 @@ from treasury_arena_aave.exact.versions import V3_0
 from treasury_arena_aave.exact.wad_ray import ray_mul
 from treasury_arena_aave.model import ACCOUNT, SUPPLY
 from treasury_arena_aave.protocol import AaveProtocol
-
-pd = pytest.importorskip("pandas")
-pytest.importorskip("pyarrow")
 
 ASSETS = AssetTable(KNOWN_ASSETS)
 HOURLY = "aave/aave_v3_ethereum_hourly.parquet"

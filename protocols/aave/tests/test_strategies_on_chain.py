@@ -9,6 +9,7 @@ from aave_bench import DAY, USD, Bench
 
 from treasury_arena.contracts.strategy import Column, Real, Role, Strategy
 from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
+from treasury_arena_looper.strategy import STRATEGY as LOOPER
 
 
 def live(bench: Bench, runner: Any, day: int, days: int = 1) -> None:
@@ -23,7 +24,7 @@ def live(bench: Bench, runner: Any, day: int, days: int = 1) -> None:
 
 
 def test_the_looper_loops_delevers_and_leaves(local_market: Any) -> None:
-    looper = pytest.importorskip("treasury_arena_looper.strategy").STRATEGY
+    looper = LOOPER
     bench = Bench(local_market, cash_usd=30_000)
     rates = {"supply": 0.09, "borrow": 0.03, "growth": 0.0, "rate": 0.02, "gas": 0.5}
     features = lambda genome, row: tuple(rates[name] for name in looper.features._fields)  # noqa: E731

@@ -15,8 +15,11 @@ from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettl
 from treasury_arena.ledger import accounts
 from treasury_arena.trading.guard import Watchdog
 from treasury_arena.trading.runner import LiveRunner, StrategyDesk
+from treasury_arena_erc4626.chain import VaultOnChain
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.local.market import LocalMarket
+from treasury_arena_peg.strategy import STRATEGY as PEG
+from treasury_arena_range.strategy import RANGE
 from treasury_arena_uniswap import orders
 from treasury_arena_uniswap.protocol import UniswapProtocol
 
@@ -75,10 +78,9 @@ def test_a_provider_lives_on_the_chain(either: Street) -> None:
 
 def test_the_range_strategy_lives_on_the_chain(street: Street) -> None:
     """Mints, is re-centred out of its range, and goes back into a vault when the fees are gone."""
-    declared = pytest.importorskip("treasury_arena_range.strategy").RANGE
-    vaults = pytest.importorskip("treasury_arena_erc4626.chain")
+    declared = RANGE
     spec = MarketSpec("usd", "erc4626.vault", "lending", "USDC", {})
-    vault = vaults.VaultOnChain(spec, street.market.session, street.user.signer, USDC, street.market.vault)
+    vault = VaultOnChain(spec, street.market.session, street.user.signer, USDC, street.market.vault)
     books = Books(street, {"usd": vault, "low": street.open("range"), "high": street.open("range", "high", fee=3_000)})
     genome = {"width_log2": -3.0, "stretch": 0.0, "recentre": 0.5, "patience": 0.0, "edge": 0.0, "slack": 0.0}
     books.account.genome = tuple(declared.space.genome(genome).tolist())
@@ -106,14 +108,13 @@ def test_the_range_strategy_lives_on_the_chain(street: Street) -> None:
 
 def test_the_peg_strategy_swaps_on_the_chain(street: Street) -> None:
     """Buys a stablecoin below its peg and sells it when it has recovered."""
-    declared = pytest.importorskip("treasury_arena_peg.strategy").STRATEGY
-    vaults = pytest.importorskip("treasury_arena_erc4626.chain")
+    declared = PEG
     from uniswap_street import ASSETS
 
     from treasury_arena_uniswap.onchain import SpotOnChain
 
     session, who = street.market.session, street.user.signer
-    vault = vaults.VaultOnChain(
+    vault = VaultOnChain(
         MarketSpec("usd", "erc4626.vault", "lending", "USDC", {}), session, who, USDC, street.market.vault
     )
     spec = MarketSpec("usdt", "uniswap.spot", "spot", "DAI", {}, coin=True)
