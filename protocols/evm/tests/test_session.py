@@ -338,3 +338,17 @@ class TestReceipts:
         with pytest.raises(NodeError) as caught:
             bench.session.request("no_such_method")
         assert caught.value.code == -32601
+
+
+def test_a_listener_hears_of_every_transaction_also_of_one_that_was_refused(local_market):
+    session, me = local_market.session, local_market.users[0]
+    token, transfer = local_market.token("USDC").address, ERC20.function("transfer")
+    heard: list[Receipt] = []
+    with session.listening(heard.append):
+        done = session.send(me.signer, token, transfer, local_market.maker.address, 1)
+        with pytest.raises(RevertError):
+            session.send(me.signer, token, transfer, local_market.maker.address, 2**200, gas=100_000)
+    session.send(me.signer, token, transfer, local_market.maker.address, 1)
+    assert heard[0] == done
+    assert [receipt.success for receipt in heard] == [True, False]
+    assert all(receipt.fee_raw > 0 for receipt in heard)

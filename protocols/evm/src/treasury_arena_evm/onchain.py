@@ -93,7 +93,8 @@ class OnChainMarket(ExactMarket):
     def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
         self._spent = []
         try:
-            return self.execute(state, fill)
+            with self.session.listening(self._heard):
+                return self.execute(state, fill)
         except TreasuryArenaError as error:
             gas = self._gas()
             raise ExecutionError(f"market {self.spec.name!r}: {error}", legs(*gas), self._worth_of_gas()) from error
@@ -111,8 +112,18 @@ class OnChainMarket(ExactMarket):
     # --- for subclasses
 
     def sent(self, *receipts: Receipt) -> None:
-        """Count the gas of transactions that were mined."""
-        self._spent.extend(receipts)
+        """Count the gas of transactions that were mined; those that went through the session count by themselves."""
+        known = {receipt.hash for receipt in self._spent}
+        self._spent.extend(receipt for receipt in receipts if receipt.hash not in known)
+
+    def moved(self, asset: Asset) -> int:
+        """Base units that the account gained or lost in the transactions of this fill, by the token's own events."""
+        address = self.token(asset).token.address
+        return sum(receipt.deltas(self.who.address).get(address, 0) for receipt in self._spent)
+
+    def _heard(self, receipt: Receipt) -> None:
+        if receipt.sender.lower() == self.who.address.lower():
+            self.sent(receipt)
 
     def fill(
         self, state: ExactState, entries: Sequence[Entry], notional_raw: int, cost_raw: int, slippage_bps: float

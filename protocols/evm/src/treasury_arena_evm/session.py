@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,7 @@ class Session:
         self.chain = chain
         self.tokens = tokens
         self.policy = policy
+        self._listeners: list[Callable[[Receipt], None]] = []
 
     @property
     def w3(self) -> Any:
@@ -274,10 +276,21 @@ class Session:
                     f"{what} ({transaction}) is still not mined; it may be later, or be replaced with higher fees"
                 )
             sleep(poll)
+        for hear in self._listeners:
+            hear(found)
         if not found.success:
             reason = self._reason(transaction, found)
             raise RevertError(f"{what} ({transaction}) was refused: {reason or 'without a reason'}", reason)
         return found
+
+    @contextmanager
+    def listening(self, hear: Callable[[Receipt], None]) -> Iterator[None]:
+        """Tell `hear` of every transaction that is waited for and mined meanwhile, also of one that was refused there."""
+        self._listeners.append(hear)
+        try:
+            yield
+        finally:
+            self._listeners.remove(hear)
 
     def final(self, receipt: Receipt) -> bool:
         """Whether a receipt can be relied on: it is still the chain's, and deep enough by the chain's rule of finality."""
