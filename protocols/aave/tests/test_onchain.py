@@ -12,7 +12,6 @@ from router_exchange import RouterExchange
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
 from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
-from treasury_arena.ledger import accounts
 from treasury_arena_aave.onchain import AccountOnChain, SupplyOnChain
 from treasury_arena_evm.errors import TokenError
 from treasury_arena_evm.interfaces.aave import POOL
@@ -91,16 +90,14 @@ def test_interest_is_posted_on_position_and_debt(bench: Bench) -> None:
 def test_no_step_goes_below_the_floor(make_bench: Callable[..., Bench], floor: float, ltv: float) -> None:
     bench = make_bench(health_min=floor)
     seen: list[float] = []
-    mined = bench.loan.sent
 
-    def watch(*receipts: Any) -> None:
-        mined(*receipts)
+    def watch(receipt: Any) -> None:
         seen.append(bench.loan.aave.account(bench.who.address).health / 1e18)
 
-    bench.loan.sent = bench.loan.aave._mined = watch  # type: ignore[method-assign]
-    for target, control in ((5_000, ltv), (5_000, 0.2), (0, ltv)):
-        assert bench.trade("account", target, control) is not None, bench.journal.posted[-1]
-        assert bench.loan.unfinished == ""
+    with bench.local.session.listening(watch):
+        for target, control in ((5_000, ltv), (5_000, 0.2), (0, ltv)):
+            assert bench.trade("account", target, control) is not None, bench.journal.posted[-1]
+            assert bench.loan.unfinished == ""
     bench.books_equal_the_chain()
     assert len(seen) > 40
     assert min(seen) >= floor
@@ -166,15 +163,16 @@ def test_a_liquidation_while_it_is_held_is_booked_as_the_chain_did_it(bench: Ben
 def test_an_order_that_fails_at_its_first_step_gives_everything_back(bench: Bench) -> None:
     for role, control in (("usd", ()), ("account", (0.5,))):
         intent_id = bench.submit(role, 5_000, *control)
+        before = bench.chain.balance(bench.who.address)
         moved = bench.send_away("USDC")
+        bench.native -= before - bench.chain.balance(bench.who.address)  # gas of the owner's own
         with pytest.raises(ExecutionError, match=r"market '(lending|loan)'"):
             bench.engine.execute_trade(str(intent_id))
         failed = bench.journal.payloads(OrderFailed)[-1]
         assert "\n" not in failed.reason
+        assert (failed.cost_raw > 0) is (role == "account")  # the exchange's approval was mined
         token, maker = bench.local.token("USDC").address, bench.local.maker.address
         bench.chain.send(maker, token, ERC20.function("transfer"), bench.who.address, moved)
-        # The transfer that took the money away was the owner's own transaction, with gas of its own.
-        bench.native = bench.chain.balance(bench.who.address) + bench.journal.ledger.balance(accounts.GAS, "ETH")
         bench.books_equal_the_chain()
         assert bench.trade(role, 5_000, *control) is not None
         bench.books_equal_the_chain()
@@ -298,7 +296,7 @@ def test_nothing_and_everything(bench: Bench) -> None:
                 market.trade(market.open(), most, 0, (0.5,) if role == "account" else ())
             assert "\n" not in str(caught.value)
     assert "fewer than" in refused(bench, "usd", 10**12)
-    assert bench.nonce == nonce + 0
+    assert bench.nonce == nonce
 
 
 def test_what_is_on_the_account_already_is_nobodys(bench: Bench) -> None:
@@ -306,6 +304,24 @@ def test_what_is_on_the_account_already_is_nobodys(bench: Bench) -> None:
     other = SupplyOnChain(LENDING, bench.local.session, bench.who, USDC, price_age_seconds_max=None)
     with pytest.raises(ValidationError, match=r"already has 5000\.0\d+ USDC on Aave .* use an account of its own"):
         other.trade(other.open(), 1_000 * USD, 0)
+    bench.trade("account", 5_000, 0.5)
+    with pytest.raises(ValidationError, match=r"already has 4\.99\d+ WETH on Aave"):
+        bench.loan.trade(bench.loan.open(), 1_000 * USD, 0, (0.5,))
+    bench.loan.dust = 10**12  # however small its collateral were
+    with pytest.raises(
+        ValidationError, match=r"already owes 49\d\d\.\d+ USDC on Aave that this position does not know of"
+    ):
+        bench.loan.trade(bench.loan.open(), 1_000 * USD, 0, (0.5,))
+
+
+def test_another_debt_of_the_account_counts_in_every_step(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(health_min=1.3)
+    bench.trade("account", 5_000, 0.5)
+    bench.loan.aave.borrow(bench.who, "DAI", 500 * ETH)
+    with pytest.raises(
+        ValidationError, match=r"borrow USDC: the health factor would be 1\.\d+, below the floor of 1\.3"
+    ):
+        bench.loan.trade(bench.account.positions["account"], 5_000 * USD, 0, (0.6,))
 
 
 def test_a_pool_that_cannot_swap(local_market: Any) -> None:

@@ -8,7 +8,6 @@ the transaction sent, and its receipt read. Every result names the version.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -104,7 +103,6 @@ class AaveMarket:
         session: of the chain; its pinned tokens are the reserves that may be touched.
         health_min: health factor below which no operation may bring an account.
         price_age_seconds_max: oldest price that is traded on; None to take prices whose age nobody tells.
-        mined: is told every receipt as soon as it is there, also of an operation that fails later.
 
     Raises ChainError for a market of another version.
     """
@@ -115,12 +113,11 @@ class AaveMarket:
         *,
         health_min: float = HEALTH_MIN,
         price_age_seconds_max: int | None = PRICE_AGE_SECONDS_MAX,
-        mined: Callable[[Receipt], None] = lambda receipt: None,
     ) -> None:
         if not health_min >= 1.0:
             raise ValidationError(f"health_min = {health_min} must be at least 1: below it an account is liquidated")
         self.session, self.version = session, V3_0
-        self.health_min, self.price_age_seconds_max, self._mined = health_min, price_age_seconds_max, mined
+        self.health_min, self.price_age_seconds_max = health_min, price_age_seconds_max
         self._curves: dict[str, RateStrategy] = {}
         provider = session.chain.contract("aave_v3_provider")
         pool = str(session.call(provider, PROVIDER.function("getPool")))
@@ -233,14 +230,12 @@ class AaveMarket:
         quote = self.quote("use_as_collateral", symbol, who.address, use)
         function = POOL.function("setUserUseReserveAsCollateral")
         receipt = self.session.send(who, self.at.pool, function, self.reserve(symbol).asset, use)
-        self._mined(receipt)
         return self._done(who, quote, symbol, (receipt,), 0)
 
     def set_emode(self, who: LocalAccount, category: int) -> Done:
         """Enter an e-mode category, or leave with 0."""
         quote = self.quote("set_emode", "", who.address, category)
         receipt = self.session.send(who, self.at.pool, POOL.function("setUserEMode"), category)
-        self._mined(receipt)
         return self._done(who, quote, "", (receipt,), 0)
 
     def _do(
@@ -254,30 +249,24 @@ class AaveMarket:
     ) -> Done:
         quote = self.quote(operation, symbol, who.address, amount_raw, health_min)
         reserve, receipts = self.reserve(symbol), list[Receipt]()
-
-        def mined(*more: Receipt) -> None:
-            for receipt in more:
-                receipts.append(receipt)
-                self._mined(receipt)
-
         token = Erc20(self.session, self.session.tokens.symbol(symbol))
         if operation in CASH_IN:
             needed = quote.result.amount
             if operation == "repay" and amount_raw == MAX_UINT256:
                 needed = self.pool(who.address, MINED_WITHIN_SECONDS).debt_of(symbol, USER)
             token.check(who.address, reserve.a_token, needed)
-            mined(*token.approve(who, self.at.pool, needed))
+            receipts += token.approve(who, self.at.pool, needed)
         else:
             token.check(reserve.a_token, who.address, quote.result.amount)
         try:
             receipt = self.session.send(who, self.at.pool, POOL.function(operation), reserve.asset, *arguments)
         except RevertError:
             if operation in CASH_IN:  # nobody keeps an allowance for what was refused
-                mined(*token.approve(who, self.at.pool, 0))
+                token.approve(who, self.at.pool, 0)
             raise
-        mined(receipt)
+        receipts.append(receipt)
         if operation == "repay" and token.allowance(who.address, self.at.pool):
-            mined(*token.approve(who, self.at.pool, 0))
+            receipts += token.approve(who, self.at.pool, 0)
         events = receipt.events(POOL.event(EVENTS[operation]), self.at.pool)
         if len(events) != 1:
             raise ChainError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from treasury_arena.domain.assets import Asset
+from treasury_arena.errors import ValidationError
 from treasury_arena_aave.chain import USER, Done
 from treasury_arena_aave.exact.pool import Pool
-from treasury_arena_aave.exact.wad_ray import MAX_UINT256
+from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.loop import Hands, Terms
 
 if TYPE_CHECKING:
@@ -72,7 +73,14 @@ class Rehearsal(Hands):
 
     def act(self, operation: str, amount: int | None) -> int:
         asset = self.coin if operation in ("supply", "withdraw") else self.base
+        least = self.terms.least(self.worth(self.tokens), self.owed)
         done = getattr(self._pool, operation)(asset.symbol, USER, MAX_UINT256 if amount is None else amount)
+        # The account's own health factor, which other debts of it lower too.
+        health = self._pool.account(USER).health / WAD
+        if operation in ("borrow", "withdraw") and health < least:
+            raise ValidationError(
+                f"{operation} {asset.symbol}: the health factor would be {health:.4f}, below the floor of {least:g}"
+            )
         return int(done.amount)
 
     def _whole(self, buys: bool, amount: int) -> tuple[int, int]:

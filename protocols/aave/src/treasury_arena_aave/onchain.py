@@ -30,7 +30,6 @@ from treasury_arena_evm.onchain import OnChainMarket
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-    from treasury_arena_evm.receipts import Receipt
     from treasury_arena_evm.session import Session
 
 
@@ -57,9 +56,7 @@ class AaveOnChain(OnChainMarket):
         **more: Any,
     ) -> None:
         super().__init__(spec, session, who, asset, base, **more)
-        self.aave = AaveMarket(
-            session, health_min=health_min, price_age_seconds_max=price_age_seconds_max, mined=self.sent
-        )
+        self.aave = AaveMarket(session, health_min=health_min, price_age_seconds_max=price_age_seconds_max)
         self._supplied, self._borrowed = self.aave.reserve(asset.symbol), self.aave.reserve(base.symbol)
 
     def _index(self, asset: str, *, debt: bool = False) -> int:
@@ -166,7 +163,7 @@ class SupplyOnChain(AaveOnChain):
                 self.aave.use_as_collateral(self.who, symbol, False)
         else:
             done = self.aave.withdraw(self.who, symbol, cash if fill.state[0] else MAX_UINT256)
-        moved = _wallet(done.receipts, self.who.address, self.token(self.base).token.address)
+        moved = self.moved(self.base)
         if abs(moved) != done.amount_raw or (moved < 0) is not (cash < 0):
             raise ExecutionError(
                 f"the pool says {done.amount_raw} base units moved, the token's own events say {moved} "
@@ -264,6 +261,11 @@ class AccountOnChain(AaveOnChain):
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         self._only_ours(state)
+        if not any(state) and (there := self.owed):
+            raise ValidationError(
+                f"market {self.spec.name!r}: {self.who.address} already owes {self.base.to_text(there)} {self.base.symbol} on "
+                f"Aave that this position does not know of; use an account of its own"
+            )
         pool, coin, base = self.aave.pool(self.who.address), self.asset.symbol, self.base.symbol
         prices = (pool.price(coin), pool.price(base))
         hands = Rehearsal(self.asset, self.base, prices, self._terms(pool), state[4], pool, self.exchange)
@@ -355,12 +357,5 @@ class AccountOnChain(AaveOnChain):
             if not hands.steps:
                 raise
             self.unfinished = str(error)
-        me = self.who.address
-        cash, coin = (_wallet(self._spent, me, self.token(asset).token.address) for asset in (self.base, self.asset))
-        after = self.found((0, 0, 0, 0, state[4] + coin))
-        return self._filled(state, after, hands, cash)
-
-
-def _wallet(receipts: tuple[Receipt, ...] | list[Receipt], owner: str, token: str) -> int:
-    """Base units of a token that the receipts gave an owner (negative: took)."""
-    return sum(receipt.deltas(owner).get(token, 0) for receipt in receipts)
+        after = self.found((0, 0, 0, 0, state[4] + self.moved(self.asset)))
+        return self._filled(state, after, hands, self.moved(self.base))
