@@ -9,7 +9,7 @@ import pytest
 
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
 from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
 from treasury_arena.ledger import accounts
 from treasury_arena.testing.conformance import FidelityConformance, Holder, MarketHolder
@@ -18,6 +18,7 @@ from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
 from treasury_arena_erc4626.chain import VaultOnChain
+from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.tokens import ERC20
 
 USDC = Asset("USDC", 6, stable=True)
@@ -129,6 +130,75 @@ def test_an_order_that_the_chain_refuses_fails_and_gives_everything_back(
     assert bench.journal.ledger.balance(accounts.GAS, "ETH") > 0
     bench.books_equal_the_chain()
     assert bench.trade(5_000, 1) is not None
+    bench.books_equal_the_chain()
+
+
+def allowance(market: VaultOnChain) -> int:
+    token = market.session.tokens.symbol("USDC").address
+    return int(market.session.call(token, ERC20.function("allowance"), market.who.address, market.vault))
+
+
+def test_no_approval_is_left_behind_whatever_happens(
+    make_vault: Callable[..., VaultOnChain], local_market: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    bench.trade(5_000, 0)
+    assert allowance(bench.market) == 0
+
+    def refuse(*_: object) -> None:
+        raise ChainError("the node is gone for a moment")
+
+    monkeypatch.setattr(bench.market, "_send", refuse)
+    assert bench.trade(9_000, 1) is None
+    assert "gone for a moment" in bench.journal.payloads(OrderFailed)[0].reason
+    assert allowance(bench.market) == 0
+    bench.books_equal_the_chain()
+
+
+@pytest.mark.parametrize("error", [ChainError("gone"), ValueError("nonsense")])
+def test_what_is_mined_is_booked_though_a_later_step_fails(
+    make_vault: Callable[..., VaultOnChain], local_market: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    sends = bench.market._send
+
+    def sent_and_lost(*arguments: Any) -> Any:
+        sends(*arguments)
+        raise error
+
+    monkeypatch.setattr(bench.market, "_send", sent_and_lost)
+    fill = bench.trade(5_000, 0)
+    assert fill is not None
+    assert fill.cash_raw == -5_000 * USD
+    assert str(error) in bench.market.unfinished
+    assert bench.journal.payloads(OrderFailed) == []
+    bench.books_equal_the_chain()
+    assert allowance(bench.market) == 0
+    monkeypatch.undo()
+    assert bench.trade(0, 1) is not None
+    assert bench.market.unfinished == ""
+    bench.books_equal_the_chain()
+
+
+def test_a_vault_that_became_dearer_since_the_quote_is_not_bought(
+    make_vault: Callable[..., VaultOnChain], local_market: Any
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    intent = Intent(AGENT, "usd", "vault", 5_000 * USD, 0)
+    intent_id = str(bench.engine.submit_trade(bench.account, intent, 20_000 * USD))
+    earn(local_market, 100)  # one percent more assets for the same shares
+    with pytest.raises(ExecutionError, match="price moved since the quote"):
+        bench.engine.execute_trade(intent_id)
+    assert allowance(bench.market) == 0
+    bench.books_equal_the_chain()
+
+
+def test_a_closed_vault_is_refused(make_vault: Callable[..., VaultOnChain], local_market: Any) -> None:
+    bench = Bench(make_vault(), local_market)
+    ask = bench.market._ask
+    bench.market._ask = lambda name, *given: 7 if name == "maxDeposit" else ask(name, *given)  # type: ignore[method-assign]
+    assert bench.trade(5_000, 0) is None
+    assert "the vault takes 7 base units now" in bench.journal.payloads(OrderRejected)[0].reason
     bench.books_equal_the_chain()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
+from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.interfaces.tokens import ERC4626
 from treasury_arena_evm.onchain import OnChainMarket
 from treasury_arena_evm.receipts import Receipt
@@ -21,20 +21,30 @@ if TYPE_CHECKING:
 
     from treasury_arena_evm.session import Session
 
-WORD_MAX = 2**256 - 1
+BPS = 10_000
 
 
 class VaultOnChain(OnChainMarket):
     """One vault of the base asset. Refuses a vault of another asset, one that is closed, and amounts it would not take.
 
-    Args: as `OnChainMarket`, and `vault`, the vault's address. Raises ConfigError for a vault of another asset.
+    Args: as `OnChainMarket`, `vault`, the vault's address, and `slippage_bps`, how much less than its quote a fill may be.
+
+    Raises ConfigError for a vault of another asset.
     """
 
     def __init__(
-        self, spec: MarketSpec, session: Session, who: LocalAccount, base: Asset, vault: str, **more: Any
+        self,
+        spec: MarketSpec,
+        session: Session,
+        who: LocalAccount,
+        base: Asset,
+        vault: str,
+        *,
+        slippage_bps: int = 50,
+        **more: Any,
     ) -> None:
         super().__init__(spec, session, who, base, base, **more)
-        self.vault = vault
+        self.vault, self.slippage_bps = vault, slippage_bps
         pinned = session.tokens.symbol(base.symbol).address
         found = str(self._ask("asset"))
         if found.lower() != pinned.lower():
@@ -88,25 +98,43 @@ class VaultOnChain(OnChainMarket):
         return self.fill(after, entries, abs(cash), 0, 0.0)
 
     def execute(self, state: ExactState, fill: Fill) -> Fill:
-        me, token, cash = self.who.address, self.token(self.base), fill.cash_raw
+        me, cash = self.who.address, fill.cash_raw
         if cash < 0:
-            self.sent(*token.approve(self.who, self.vault, -cash))
-            receipt = self._send("deposit", -cash, me)
-            (event,) = receipt.events(ERC4626.event("Deposit"), self.vault)
-            shares = state[0] + int(event["shares"])
+            self._check_quoted("shares", fill.state[0] - state[0], int(self._ask("previewDeposit", -cash)))
+            with self.token(self.base).allowed(self.who, self.vault, -cash):
+                self._send("deposit", -cash, me)
+        elif fill.state[0] == 0:
+            self._check_quoted("assets", cash, self._worth(state[0]))
+            self._send("redeem", state[0], me, me)
         else:
-            closes = fill.state[0] == 0
-            receipt = self._send("redeem", state[0], me, me) if closes else self._send("withdraw", cash, me, me)
-            (event,) = receipt.events(ERC4626.event("Withdraw"), self.vault)
-            shares = state[0] - int(event["shares"])
-        moved = receipt.deltas(me).get(token.token.address, 0)
-        if abs(moved) != int(event["assets"]) or (moved < 0) is not (cash < 0):
-            raise ExecutionError(
-                f"the vault says {event['assets']} base units moved, the token's own events say {moved} ({receipt.hash})"
-            )
+            burnt = int(self._ask("previewWithdraw", cash))
+            self._check_quoted("assets a share", state[0] - fill.state[0], burnt, more_is_worse=True)
+            self._send("withdraw", cash, me, me)
+        return self.recovered(state, fill)
+
+    def recovered(self, state: ExactState, fill: Fill) -> Fill:
+        """By the vault's events and the token's: what came in and went out of this position."""
+        me, shares, assets = self.who.address.lower(), state[0], 0
+        for receipt in self._spent:
+            for event in receipt.events(ERC4626.event("Deposit"), self.vault):
+                if event["owner"].lower() == me:
+                    shares, assets = shares + int(event["shares"]), assets - int(event["assets"])
+            for event in receipt.events(ERC4626.event("Withdraw"), self.vault):
+                if event["owner"].lower() == me:
+                    shares, assets = shares - int(event["shares"]), assets + int(event["assets"])
+        moved = self.moved(self.base)
+        if moved != assets:
+            self.unfinished = f"the vault says {assets} base units moved, the token's own events say {moved}"
         return self._filled(state, (shares, self._worth(shares)), moved)
 
+    def _check_quoted(self, what: str, quoted: int, now: int, *, more_is_worse: bool = False) -> None:
+        """Refuse when the vault gives less than the quote by more than `slippage_bps`: it has no minimum of its own."""
+        worse = now - quoted if more_is_worse else quoted - now
+        if worse * BPS > quoted * self.slippage_bps:
+            raise ValidationError(
+                f"market {self.spec.name!r}: the vault's price moved since the quote: {quoted} {what} were quoted, now it is "
+                f"{now}"
+            )
+
     def _send(self, function: str, *arguments: Any) -> Receipt:
-        receipt = self.session.send(self.who, self.vault, ERC4626.function(function), *arguments)
-        self.sent(receipt)
-        return receipt
+        return self.session.send(self.who, self.vault, ERC4626.function(function), *arguments)

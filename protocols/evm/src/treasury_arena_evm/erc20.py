@@ -7,6 +7,8 @@ balances change by themselves within a year. A token that returns nothing from `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from treasury_arena_evm.abi import Entry
@@ -110,6 +112,16 @@ class Erc20:
         if (found := self.allowance(who.address, spender)) != amount_raw:
             raise TokenError(f"{self._name} was told an allowance of {amount_raw} base units, and says {found}")
         return tuple(receipts)
+
+    @contextmanager
+    def allowed(self, who: LocalAccount, spender: str, amount_raw: int) -> Iterator[None]:
+        """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error."""
+        self.approve(who, spender, amount_raw)
+        try:
+            yield
+        finally:
+            if self.allowance(who.address, spender):
+                self.approve(who, spender, 0)
 
     def transfer(self, who: LocalAccount, recipient: str, amount_raw: int) -> Receipt:
         """Pay, after `check`; TokenError when other amounts moved than were asked for."""

@@ -59,6 +59,7 @@ class OnChainMarket(ExactMarket):
         self.venue = "local" if session.chain.local else "live"
         self.native_price = native_price
         self.dust = base.unit if dust is None else dust
+        self.unfinished = ""
         self._spent: list[Receipt] = []
         for known in {asset, base}:
             pinned = session.tokens.symbol(known.symbol)
@@ -82,6 +83,10 @@ class OnChainMarket(ExactMarket):
     def execute(self, state: ExactState, fill: Fill) -> Fill:
         """Send the transactions of a quote, each through `sent`; the fill by what the chain says afterwards."""
 
+    @abstractmethod
+    def recovered(self, state: ExactState, fill: Fill) -> Fill:
+        """The fill of what was mined before `execute` failed, by the chain alone: tokens that moved must not leave the books."""
+
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         if target_raw < 0:
             raise ValidationError(
@@ -91,13 +96,25 @@ class OnChainMarket(ExactMarket):
             return self.quote(state, target_raw, control)
 
     def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
-        self._spent = []
-        try:
-            with self.session.listening(self._heard):
+        """Execute a quote. What fails before any token has moved raises ExecutionError with the gas that is gone.
+
+        What fails later (a clean-up, a read, a step of several) is settled as far as it came, and `unfinished` says why.
+        """
+        self._spent, self.unfinished = [], ""
+        with self.session.listening(self._heard):
+            try:
                 return self.execute(state, fill)
-        except TreasuryArenaError as error:
-            gas = self._gas()
-            raise ExecutionError(f"market {self.spec.name!r}: {error}", legs(*gas), self._worth_of_gas()) from error
+            except Exception as error:  # whatever it was, what is mined is mined
+                if not self._tokens_moved():
+                    text = str(error) if isinstance(error, TreasuryArenaError) else f"{type(error).__name__}: {error}"
+                    gas = legs(*self._gas())
+                    raise ExecutionError(f"market {self.spec.name!r}: {text}", gas, self._worth_of_gas()) from error
+                self.unfinished = str(error) or type(error).__name__
+                return self.recovered(state, fill)
+
+    def _tokens_moved(self) -> bool:
+        """Whether a mined transaction of this fill changed what the account holds of any token, or of positions as tokens."""
+        return any(receipt.touched(self.who.address) for receipt in self._spent)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

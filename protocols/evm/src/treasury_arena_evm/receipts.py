@@ -89,6 +89,10 @@ class Receipt:
             and (address is None or log.address.lower() == address.lower())
         ]
 
+    def touched(self, account: str) -> bool:
+        """Whether a token, fungible or not, came to or left an account (an approval moves none)."""
+        return any(account.lower() in _parties(log) for log in self.logs)
+
     def deltas(self, account: str, wrapped: str | None = None) -> dict[str, int]:
         """Base units that an account gained or lost, by token address, from Transfer events; zeros are left out.
 
@@ -101,6 +105,13 @@ class Receipt:
                 if holder.lower() == account.lower():
                     sums[log.address] = sums.get(log.address, 0) + sign * amount
         return {address: amount for address, amount in sums.items() if amount}
+
+
+def _parties(log: Log) -> tuple[str, ...]:
+    """Sender and recipient of a Transfer of an ERC-20 or an ERC-721, lower case."""
+    if len(log.topics) < 3 or log.topics[0] != _TRANSFER.topic:
+        return ()
+    return tuple(f"0x{topic[-20:].hex()}" for topic in log.topics[1:3])
 
 
 def _moves(log: Log, wrapped: str | None) -> list[tuple[int, str, int]]:
