@@ -167,6 +167,7 @@ def test_a_failed_order_gives_back_its_reservation_and_keeps_its_costs(costs: in
     assert (failed.intent_id, failed.cost_raw) == (intent_id, costs)
     assert (bench.account.cash_raw, bench.account.reserved_raw) == (10_000 * USD - costs, 0)
     assert (bench.balance(accounts.GAS), bench.balance(accounts.GAS, "ETH")) == (costs, 7)
+    assert bench.account.costs_raw == costs
     assert bench.engine.get_execution_stats() | {"failed": 1, "open": 0} == bench.engine.get_execution_stats()
     bench.books_agree()
     # The same intent is not tried a second time; a new one is.

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from treasury_arena.contracts.parity import GapCheck, GapResult, ParityCheck, ParityResult, Told
+from treasury_arena.contracts.parity import GapCheck, GapResult, ParityCheck, ParityResult, Tally, Told
 from treasury_arena.contracts.protocol import ExactMarket, Protocol
 from treasury_arena.errors import ConfigError, TreasuryArenaError
 from treasury_arena_parity import command
@@ -129,6 +129,41 @@ def test_json_is_one_document_that_holds_everything(monkeypatch: pytest.MonkeyPa
     (entry,) = found["bytecode"]
     assert (entry["operations"], entry["refused"], entry["differences"]) == (7, 3, {"index": str(huge)})
     assert found["models"][0] | {"cases": 7, "bound": 1e-6, "ok": True} == found["models"][0]
+
+
+@pytest.mark.parametrize("largest", [float("nan"), float("inf")])
+def test_json_is_a_document_also_of_an_error_that_is_no_number(monkeypatch: pytest.MonkeyPatch, largest: float) -> None:
+    done = invoke(monkeypatch, "--json", box=Box([Model(largest=largest)]))
+    (gap,) = json.loads(done.stdout)["models"]
+    assert (done.exit_code, gap["largest"], gap["ok"]) == (1, str(largest), False)
+
+
+def test_the_node_of_ones_own_reaches_the_checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Path | None] = []
+
+    class Asks(Bytecode):
+        def run(self, operations: int, seed: int, anvil: Path | None, told: Told) -> ParityResult:
+            seen.append(anvil)
+            return super().run(operations, seed, anvil, told)
+
+    program = tmp_path / "anvil"
+    program.write_text("")
+    invoke(monkeypatch, "--anvil", str(program), box=Box([Asks()]))
+    invoke(monkeypatch, box=Box([Asks()]))
+    assert seen == [program, None]
+
+
+def test_a_tally_keeps_the_largest_difference_and_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    tally = Tally()
+    for number, (ours, theirs) in enumerate([(5, 5), (10, 7), (10, 1), (3, 4)], 1):
+        tally.note(number, "deposit", "balance", ours, theirs)
+    tally.note(5, "deposit", "reason", "a", "b")
+    assert tally.differences == {"balance": 9, "reason": 1}
+    assert tally.compared == {"balance": 4, "reason": 1}
+    assert tally.first == "operation 2, deposit: balance is 10, the contract has 7"
+    result = tally.result("box", "box 1.0", 5, 0.1)
+    assert not result.ok
+    assert dict(result.differences) == tally.differences
 
 
 def test_protocols_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,12 @@ def document(results: list[Result], operations: int, seed: int) -> dict[str, Any
 def _entry(result: Result) -> dict[str, Any]:
     entry = attrs.asdict(result)
     # Differences may have 60 digits, beyond what JSON numbers hold elsewhere.
+    if isinstance(result, GapResult):
+        # JSON has no NaN and no infinity; they are told as text.
+        entry = {
+            key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in entry.items()
+        }
     if isinstance(result, ParityResult):
         entry["differences"] = {name: str(value) for name, value in result.differences.items()}
     return {**entry, "ok": result.ok}
