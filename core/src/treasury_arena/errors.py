@@ -106,6 +106,10 @@ class ExecutionError(TreasuryArenaError):
         self.cost_raw = cost_raw
 
 
+class UnknownOutcomeError(TreasuryArenaError):
+    """An order of which nobody can tell yet whether it happened: its reservation stays, and it is asked about again."""
+
+
 class AgentError(TreasuryArenaError):
     """One agent's own failure (raised, looped beyond its limit, returned a non-finite or over-sized target)."""
 

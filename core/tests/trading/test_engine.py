@@ -375,6 +375,7 @@ def test_stats_add_up(bench: Any) -> None:
         "submitted": 3,
         "executed": 2,
         "failed": 0,
+        "quarantined": 0,
         "rejected": 1,
         "open": 1,
         "notional_raw": 6_000 * USD,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
-from treasury_arena.errors import CapitalConservationError, ExecutionError, ValidationError
-from treasury_arena.events.catalog import OrderFailed, OrderReserved, OrderSettled
+from treasury_arena.errors import CapitalConservationError, ExecutionError, UnknownOutcomeError, ValidationError
+from treasury_arena.events.catalog import OrderFailed, OrderQuarantined, OrderReserved, OrderSettled
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.ledger import Ledger, accounts
 from treasury_arena.testing.frames import USDC, reference_markets, synthetic_frame
@@ -184,6 +185,73 @@ def test_a_failure_in_trade_is_told_by_its_event_alone() -> None:
     bench.market.error = ExecutionError("reverted")
     assert bench.engine.trade(bench.account, Intent("a-1", "loan", "loan", USD, 0), bench.equity(0)) is None
     assert [event.reason for event in bench.journal.payloads(OrderFailed)] == ["reverted"]
+
+
+@pytest.mark.parametrize(
+    "error", [UnknownOutcomeError("no answer"), RuntimeError("a bug"), ValueError("nonsense"), KeyError("x")]
+)
+def test_an_order_of_unknown_outcome_stays_reserved_and_is_asked_about_again(error: Exception) -> None:
+    bench = Bench()
+    settle = bench.market.settle
+    bench.market.settle = Mock(side_effect=error)  # type: ignore[method-assign]
+    assert bench.engine.trade(bench.account, Intent("a-1", "loan", "loan", 3_000 * USD, 0), bench.equity(0)) is None
+    told = bench.journal.payloads(OrderQuarantined)
+    assert len(told) == 1
+    assert type(error).__name__ in told[0].reason or str(error) in told[0].reason
+    assert (bench.account.cash_raw, bench.account.reserved_raw) == (10_000 * USD, 3_000 * USD)
+    bench.books_agree()
+    # Another order of the position is refused, the first one is asked about again, under its own id, and told once.
+    assert bench.engine.trade(bench.account, Intent("a-1", "loan", "loan", 4_000 * USD, 1), bench.equity(1)) is None
+    assert [call.args[0] for call in bench.market.settle.call_args_list] == [told[0].intent_id] * 2
+    assert len(bench.journal.payloads(OrderQuarantined)) == 1
+    bench.books_agree()
+    bench.market.settle = settle  # type: ignore[method-assign]
+    assert bench.engine.trade(bench.account, Intent("a-1", "loan", "loan", 3_000 * USD, 2), bench.equity(2)) is not None
+    assert bench.journal.payloads(OrderSettled)[0].intent_id == told[0].intent_id
+    assert bench.account.reserved_raw == 0
+    bench.books_agree()
+
+
+def test_an_order_found_out_to_have_failed_is_free_again() -> None:
+    bench = Bench()
+    bench.market.settle = Mock(side_effect=UnknownOutcomeError("no answer"))  # type: ignore[method-assign]
+    intent_id = bench.submit(3_000)
+    with pytest.raises(UnknownOutcomeError, match="no answer"):
+        bench.engine.execute_trade(intent_id)
+    bench.market.settle = Mock(side_effect=ExecutionError("never mined"))  # type: ignore[method-assign]
+    bench.engine.ask_again("a-1", "loan")
+    assert [event.reason for event in bench.journal.payloads(OrderFailed)] == ["never mined"]
+    assert (bench.account.cash_raw, bench.account.reserved_raw) == (10_000 * USD, 0)
+    bench.books_agree()
+
+
+def test_a_position_whose_order_is_unknown_does_not_accrue() -> None:
+    bench = Bench()
+    bench.engine.execute_trade(bench.submit(3_000))
+    bench.market.settle = Mock(side_effect=UnknownOutcomeError("no answer"))  # type: ignore[method-assign]
+    bench.engine.trade(bench.account, Intent("a-1", "loan", "loan", 4_000 * USD, 0, purpose="more"), bench.equity(0))
+    assert bench.equity(3) == bench.equity(0)
+    assert bench.account.interest == {}
+
+
+@pytest.mark.parametrize(
+    ("fill", "said"),
+    [
+        (None, "not with a Fill"),
+        (Fill((0, 0), (Leg("cash", "USDC", -5),), 5, 0, 0.0), "do not sum to zero"),
+        (Fill((0, 0), (), 5, -1, 0.0), "none may be negative"),
+        (Fill((0, 0), (), -5, 0, 0.0), "none may be negative"),
+        (Fill((0, 0), (), 5, 0, float("nan")), "none may be negative"),
+    ],
+)
+def test_a_fill_that_cannot_be_booked_is_not(fill: Any, said: str) -> None:
+    bench = Bench()
+    bench.market.settle = Mock(return_value=fill)  # type: ignore[method-assign]
+    with pytest.raises(UnknownOutcomeError, match=said):
+        bench.engine.execute_trade(bench.submit(3_000))
+    assert bench.journal.payloads(OrderSettled) == []
+    assert bench.account.reserved_raw == 3_000 * USD
+    bench.books_agree()
 
 
 @pytest.mark.parametrize(("mode", "legal"), [("simulation", False), ("local", True)])

@@ -9,8 +9,8 @@ import pytest
 
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
-from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
+from treasury_arena.errors import ConfigError, ExecutionError, UnknownOutcomeError, ValidationError
+from treasury_arena.events.catalog import OrderFailed, OrderQuarantined, OrderRejected, OrderSettled
 from treasury_arena.ledger import accounts
 from treasury_arena.testing.conformance import FidelityConformance, Holder, MarketHolder
 from treasury_arena.testing.journal import MemoryJournal
@@ -18,8 +18,10 @@ from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
 from treasury_arena_erc4626.chain import VaultOnChain
+from treasury_arena_evm import session as session_module
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.transport import LostError
 
 USDC = Asset("USDC", 6, stable=True)
 USD = USDC.unit
@@ -177,6 +179,82 @@ def test_what_is_mined_is_booked_though_a_later_step_fails(
     monkeypatch.undo()
     assert bench.trade(0, 1) is not None
     assert bench.market.unfinished == ""
+    bench.books_equal_the_chain()
+
+
+def nonce(bench: Bench) -> int:
+    return int(bench.market.session.request("eth_getTransactionCount", bench.market.who.address, "latest"), 16)
+
+
+class Outage:
+    """A node that answers nothing of some methods for a while."""
+
+    def __init__(self, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.session, self.down = session, set[str]()
+        request = session._transport.request
+
+        def answered(method: str, *params: Any) -> Any:
+            if method in self.down:
+                raise LostError(f"{method}: no answer")
+            return request(method, *params)
+
+        monkeypatch.setattr(session._transport, "request", answered)
+
+
+@pytest.mark.parametrize(
+    "down", [{"eth_getTransactionReceipt"}, {"eth_getTransactionReceipt", "eth_call"}, {"eth_sendRawTransaction"}]
+)
+def test_an_order_whose_receipt_is_lost_is_found_out_later_and_not_done_twice(
+    make_vault: Callable[..., VaultOnChain], local_market: Any, monkeypatch: pytest.MonkeyPatch, down: set[str]
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    monkeypatch.setattr(session_module, "RESOLVE_SECONDS", 0.05)
+    outage = Outage(local_market.session, monkeypatch)
+    send = bench.market._send
+
+    def sent_into_the_dark(*arguments: Any) -> Any:
+        outage.down = set(down)
+        return send(*arguments)
+
+    monkeypatch.setattr(bench.market, "_send", sent_into_the_dark)
+    assert bench.trade(5_000, 0) is None
+    assert len(bench.journal.payloads(OrderQuarantined)) == 1
+    assert bench.account.reserved_raw == 5_000 * USD
+    outage.down = set()
+    sent = nonce(bench)
+    bench.engine.ask_again(AGENT, "usd")
+    assert bench.account.reserved_raw == 0
+    assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
+    bench.books_equal_the_chain()
+    assert local_market.session.unresolved == {}
+    assert nonce(bench) - sent <= (1 if "eth_sendRawTransaction" in down else 0)
+    monkeypatch.undo()
+    assert bench.trade(0, 1) is not None
+    bench.books_equal_the_chain()
+
+
+def test_nothing_is_signed_while_a_transaction_is_open(
+    make_vault: Callable[..., VaultOnChain], local_market: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, session = Bench(make_vault(), local_market), local_market.session
+    monkeypatch.setattr(session_module, "RESOLVE_SECONDS", 0.05)
+    monkeypatch.setattr(session_module, "WAIT_SECONDS_MIN", 0.05)
+    send = bench.market._send
+
+    def unmined(*arguments: Any) -> Any:
+        local_market.chain.rpc("evm_setAutomine", False)
+        return send(*arguments)
+
+    monkeypatch.setattr(bench.market, "_send", unmined)
+    assert bench.trade(5_000, 0) is None
+    (told,) = bench.journal.payloads(OrderQuarantined)
+    assert "neither mined nor superseded yet" in told.reason
+    with pytest.raises(UnknownOutcomeError, match="nothing is signed"):
+        session.send(bench.market.who, bench.market.vault, ERC20.function("transfer"), bench.market.who.address, 1)
+    local_market.chain.rpc("evm_setAutomine", True)
+    local_market.chain.mine()
+    bench.engine.ask_again(AGENT, "usd")
+    assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
     bench.books_equal_the_chain()
 
 

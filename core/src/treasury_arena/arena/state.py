@@ -254,6 +254,10 @@ def _order_failed(state: ArenaState, payload: catalog.OrderFailed, agent_id: str
     state.counts["failed"] += 1
 
 
+def _quarantined(state: ArenaState, payload: catalog.OrderQuarantined, agent_id: str | None, timestamp: str) -> None:
+    state.counts["quarantined"] += 1
+
+
 def _rejected(state: ArenaState, payload: catalog.OrderRejected, agent_id: str | None, timestamp: str) -> None:
     state.counts["rejected"] += 1
 
@@ -274,6 +278,7 @@ _HANDLERS: dict[type, Handler] = {
     catalog.OrderSettled: _settled,
     catalog.OrderRejected: _rejected,
     catalog.OrderFailed: _order_failed,
+    catalog.OrderQuarantined: _quarantined,
     catalog.EvolutionCycleComplete: _completed_cycle,
     catalog.RunCompleted: _completed,
 }

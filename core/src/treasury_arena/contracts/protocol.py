@@ -101,8 +101,9 @@ class ExactMarket(ABC):
     def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
         """Make a quoted fill happen and return what really happened; in replay the quote itself.
 
-        A chain's market sends transactions and reads their receipts. `intent_id` is the same when an order is tried again.
-        Raises ExecutionError when it did not happen.
+        A chain's market sends transactions and reads their receipts. Raises ExecutionError when it did not happen, and
+        UnknownOutcomeError while nobody can tell; it is then asked again with the same `intent_id`, and must find out what
+        became of the first time instead of doing it twice.
         """
         return fill
 

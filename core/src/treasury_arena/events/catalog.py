@@ -175,6 +175,17 @@ class OrderFailed:
 
 
 @attrs.frozen
+class OrderQuarantined:
+    """A reserved order whose outcome is unknown: it stays reserved, and its position takes no other, until that is known."""
+
+    intent_id: str
+    market: str
+    role: str
+    row: int
+    reason: str
+
+
+@attrs.frozen
 class OrderRejected:
     """An order that a validator, the emergency stop or the market refused; nothing moved."""
 

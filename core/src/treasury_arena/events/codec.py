@@ -36,6 +36,7 @@ VERSIONS: dict[str, int] = {
     "OrderSettled": 1,
     "OrderRejected": 1,
     "OrderFailed": 1,
+    "OrderQuarantined": 1,
     "AgentMarked": 1,
     "PoolMarked": 1,
     "CapitalConservationChecked": 1,

@@ -155,7 +155,7 @@ _NO_TRADE: Row = dict.fromkeys(
 
 
 def _trade(row: Row | None, event: Event, key: Key) -> Row:
-    order: c.OrderReserved | c.OrderSettled | c.OrderFailed | c.OrderRejected = event.payload
+    order: c.OrderReserved | c.OrderSettled | c.OrderFailed | c.OrderQuarantined | c.OrderRejected = event.payload
     trade: Row = {
         **(row or _NO_TRADE),
         "intent_id": key[0],
@@ -172,6 +172,8 @@ def _trade(row: Row | None, event: Event, key: Key) -> Row:
     elif isinstance(order, c.OrderSettled):
         trade.update(status=order.status, path=order.path, slippage_bps=_real(order.slippage_bps))
         trade.update(notional_raw=str(order.notional_raw), cost_raw=str(order.cost_raw), cash_raw=str(order.cash_raw))
+    elif isinstance(order, c.OrderQuarantined):
+        trade.update(status="QUARANTINED", reason=order.reason)
     elif isinstance(order, c.OrderFailed):
         trade.update(status="FAILED", reason=order.reason, cost_raw=str(order.cost_raw))
     else:
@@ -260,6 +262,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "OrderSettled": (_TRADE,),
     "OrderRejected": (_TRADE,),
     "OrderFailed": (_TRADE,),
+    "OrderQuarantined": (_TRADE,),
     "AgentMarked": (_agent(lambda row, event: {"equity_raw": str(event.payload.equity_raw)}),),
     "EvolutionCycleComplete": (
         Rule("simulation_snapshots", lambda event: ((event.payload.cycle,),), _snapshot, fresh=True),

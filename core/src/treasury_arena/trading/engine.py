@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-import attrs
-
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.contracts.validation import OrderFacts, Validator
 from treasury_arena.domain.stops import HARD, OFF, SOFT, check_level, check_order, higher
-from treasury_arena.errors import EmergencyStopError, ExecutionError, ValidationError, nearest
+from treasury_arena.errors import (
+    EmergencyStopError,
+    ExecutionError,
+    UnknownOutcomeError,
+    ValidationError,
+    nearest,
+)
 from treasury_arena.events.catalog import (
     EmergencyStopEngaged,
     EmergencyStopReleased,
     OrderFailed,
+    OrderQuarantined,
     OrderRejected,
     OrderReserved,
     OrderSettled,
@@ -28,25 +34,10 @@ from treasury_arena.trading.account import Account
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
-from treasury_arena.trading.lines import HELD, fill_lines, freed_cash
+from treasury_arena.trading.lines import HELD, check_fill, fill_lines, freed_cash, interest_lines
+from treasury_arena.trading.orders import VENUES, Order
 from treasury_arena.trading.states import IntentState, move_intent, walk_instant
 from treasury_arena.trading.validators import BUILT_IN
-
-#: Mode -> venues of markets it may trade in.
-VENUES = {"simulation": ("replay",), "local": ("replay", "local")}
-
-
-@attrs.define
-class Order:
-    """An intent on its way: the quote it was validated on and where it stands."""
-
-    intent: Intent
-    intent_id: str
-    account: Account
-    fill: Fill
-    value_raw: int
-    reserved_raw: int = 0
-    state: IntentState = IntentState.PROPOSED
 
 
 class TradingEngine:
@@ -112,7 +103,7 @@ class TradingEngine:
         held = account.positions.get(role)
         if held is None:
             return market.open()
-        if account.accrued_row[role] < row:
+        if account.accrued_row[role] < row and not self._unknown(account.agent_id, role):
             held, legs = market.accrue(held, account.accrued_row[role], row)
             account.positions[role], account.accrued_row[role] = held, row
             for leg in legs:
@@ -123,13 +114,7 @@ class TradingEngine:
 
     def interest(self, account: Account, role: str, market: ExactMarket) -> tuple[Line, ...]:
         """Ledger lines of the interest that waits for `role`."""
-        lines: list[Line] = []
-        names = {name: of(account.agent_id, role) for name, of in HELD.items()}
-        for (waiting, name, asset), amount in account.interest.items():
-            if waiting == role and amount:
-                lines.append(Line(names[name], asset, amount))
-                lines.append(Line(accounts.world(market.spec.name), asset, -amount))
-        return tuple(lines)
+        return interest_lines(account.interest, account.agent_id, role, market)
 
     @staticmethod
     def interest_posted(account: Account, role: str) -> None:
@@ -255,9 +240,10 @@ class TradingEngine:
     def execute_trade(self, intent_id: str) -> Fill:
         """Execute a reserved order (C2 to C6) and post the legs of what really happened.
 
-        Raises ValidationError for an unknown intent, EmergencyStopError when a HARD stop came in between
-        (the order stays reserved), ExecutionError when the market did not execute it (OrderFailed, the reservation is free
-        again).
+        An order whose outcome was unknown is asked about again. Raises ValidationError for an unknown intent,
+        EmergencyStopError when a HARD stop came in between (the order stays reserved), ExecutionError when the market did not
+        execute it (OrderFailed, the reservation is free again), UnknownOutcomeError while nobody can tell (OrderQuarantined,
+        the order stays open and reserved).
         """
         with self._lock:
             order = self._open.get(intent_id)
@@ -265,15 +251,19 @@ class TradingEngine:
                 raise ValidationError(f"no open order has the intent id {intent_id}")
             if self.stop_level == HARD:
                 raise EmergencyStopError("the emergency stop is engaged (HARD): nothing is executed")
-            executing = move_intent(order.state, IntentState.EXECUTING)
+            known = order.state is IntentState.RESERVED
+            executing = move_intent(order.state, IntentState.EXECUTING) if known else order.state
             account, intent = order.account, order.intent
             market = self.market(intent.market)
             agent = account.agent_id
             try:
                 fill = market.settle(intent_id, account.positions[intent.role], order.fill, intent.row)
+                check_fill(fill, market.spec.name)
             except ExecutionError as error:
                 self._fail(order, executing, market, error)
                 raise
+            except Exception as error:  # what it left behind is not known, so neither retried nor forgotten
+                raise self._quarantine(order, error) from error
             cash = accounts.agent_reserved(agent) if order.reserved_raw else accounts.agent_available(agent)
             lines = fill_lines(fill.legs, agent, intent.role, market, cash)
             spare = order.reserved_raw - max(0, -fill.cash_raw) if order.reserved_raw else 0
@@ -327,21 +317,49 @@ class TradingEngine:
         del self._open[order.intent_id]
         self._counts["failed"] += 1
 
+    def _quarantine(self, order: Order, error: Exception) -> UnknownOutcomeError:
+        reason = describe(error)
+        if order.state is not IntentState.QUARANTINED:
+            intent = order.intent
+            order.state = move_intent(move_intent(order.state, IntentState.EXECUTING), IntentState.QUARANTINED)
+            self._counts["quarantined"] += 1
+            self.journal.post(
+                OrderQuarantined(order.intent_id, intent.market, intent.role, intent.row, reason), intent.agent_id
+            )
+        return UnknownOutcomeError(f"order {order.intent_id[:12]}: {reason}")
+
+    def ask_again(self, agent_id: str, role: str) -> None:
+        """Ask what became of an order of this position whose outcome was unknown; it settles, fails, or stays open."""
+        for order in self._unknown(agent_id, role):
+            with contextlib.suppress(ExecutionError, UnknownOutcomeError, EmergencyStopError):  # told by events
+                self.execute_trade(order.intent_id)
+
+    def _unknown(self, agent_id: str, role: str) -> list[Order]:
+        """Orders of a position of which nobody knows what became; until they are known it does not accrue either."""
+        mine = [
+            order for order in self._open.values() if (order.intent.agent_id, order.intent.role) == (agent_id, role)
+        ]
+        return [order for order in mine if order.state is IntentState.QUARANTINED]
+
     def trade(self, account: Account, intent: Intent, equity_raw: int) -> Fill | None:
-        """Submit and execute as one; None when refused, below dust, failed, or when this very intent was settled before."""
+        """Submit and execute as one.
+
+        None when refused, below dust, failed, of unknown outcome, or when this very intent was settled before.
+        """
         with self._lock:
+            self.ask_again(intent.agent_id, intent.role)
             intent_id = self.submit_trade(account, intent, equity_raw)
             if intent_id not in self._open:
                 return None
             try:
                 return self.execute_trade(intent_id)
-            except ExecutionError:
-                return None  # OrderFailed says why; the next decision sees the position as it is
+            except (ExecutionError, UnknownOutcomeError):
+                return None  # an event says why; the next decision sees the position as it is
 
     def get_execution_stats(self) -> dict[str, int]:
-        """Counts since this engine was made: submitted, executed, failed, rejected, open, notional_raw, cost_raw."""
+        """Counts since this engine was made: submitted, executed, failed, quarantined, rejected, open, notional_raw, cost_raw."""
         with self._lock:
-            names = ("submitted", "executed", "failed", "rejected", "notional_raw", "cost_raw")
+            names = ("submitted", "executed", "failed", "quarantined", "rejected", "notional_raw", "cost_raw")
             return {**{name: self._counts[name] for name in names}, "open": len(self._open)}
 
     def emergency_stop(self, reason: str, operator: str = "owner", level: str = HARD) -> None:

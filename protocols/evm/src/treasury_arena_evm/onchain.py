@@ -17,7 +17,13 @@ from treasury_arena.contracts.bound import ceil_div, legs
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, TreasuryArenaError, ValidationError
+from treasury_arena.errors import (
+    ConfigError,
+    ExecutionError,
+    TreasuryArenaError,
+    UnknownOutcomeError,
+    ValidationError,
+)
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.receipts import Receipt
 
@@ -59,7 +65,7 @@ class OnChainMarket(ExactMarket):
         self.venue = "local" if session.chain.local else "live"
         self.native_price = native_price
         self.dust = base.unit if dust is None else dust
-        self.unfinished = ""
+        self.unfinished = self._unknown = ""
         self._spent: list[Receipt] = []
         for known in {asset, base}:
             pinned = session.tokens.symbol(known.symbol)
@@ -99,18 +105,33 @@ class OnChainMarket(ExactMarket):
         """Execute a quote. What fails before any token has moved raises ExecutionError with the gas that is gone.
 
         What fails later (a clean-up, a read, a step of several) is settled as far as it came, and `unfinished` says why.
+        While the node does not tell what became of a transaction, UnknownOutcomeError: asked again with the same `intent_id`,
+        nothing is executed a second time, only found out.
         """
-        self._spent, self.unfinished = [], ""
         with self.session.listening(self._heard):
+            if intent_id == self._unknown:
+                return self._found_out(state, fill, self.unfinished)
+            self._spent, self.unfinished, self._unknown = [], "", ""
             try:
                 return self.execute(state, fill)
             except Exception as error:  # whatever it was, what is mined is mined
-                if not self._tokens_moved():
-                    text = str(error) if isinstance(error, TreasuryArenaError) else f"{type(error).__name__}: {error}"
-                    gas = legs(*self._gas())
-                    raise ExecutionError(f"market {self.spec.name!r}: {text}", gas, self._worth_of_gas()) from error
-                self.unfinished = str(error) or type(error).__name__
-                return self.recovered(state, fill)
+                text = str(error) if isinstance(error, TreasuryArenaError) else f"{type(error).__name__}: {error}"
+                self._unknown = intent_id
+                return self._found_out(state, fill, text)
+
+    def _found_out(self, state: ExactState, fill: Fill, text: str) -> Fill:
+        """What became of an order that did not go through: its fill as far as it came, or ExecutionError."""
+        self.unfinished = text
+        self.session.resolve()
+        if not self._tokens_moved():
+            self._unknown = ""
+            raise ExecutionError(f"market {self.spec.name!r}: {text}", legs(*self._gas()), self._worth_of_gas())
+        try:
+            done = self.recovered(state, fill)
+        except Exception as error:  # the node is away again: the tokens have moved, so the order must not be forgotten
+            raise UnknownOutcomeError(f"market {self.spec.name!r}: {text}; then {error}") from error
+        self._unknown = ""
+        return done
 
     def _tokens_moved(self) -> bool:
         """Whether a mined transaction of this fill changed what the account holds of any token, or of positions as tokens."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ConfigError, UnknownOutcomeError
 from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.chains import Chain, ChainTable
 from treasury_arena_evm.errors import ChainError, RevertError
@@ -36,6 +36,8 @@ POLL_SECONDS_LOCAL = 0.002
 POLL_SECONDS_MAX = 1.0
 WAIT_BLOCKS = 20
 WAIT_SECONDS_MIN = 60.0
+#: How long `resolve` asks for one transaction before it says that nobody knows.
+RESOLVE_SECONDS = 5.0
 
 
 @attrs.frozen
@@ -95,6 +97,7 @@ class Session:
         self.tokens = tokens
         self.policy = policy
         self._listeners: list[Callable[[Receipt], None]] = []
+        self.unresolved: dict[str, Signed] = {}
 
     @property
     def w3(self) -> Any:
@@ -211,6 +214,11 @@ class Session:
         what: str = "the transaction",
     ) -> Signed:
         """A signed EIP-1559 transaction, not sent. Raises RevertError, FeeError or ChainError (gas, funds) before signing."""
+        open_ones = [one for one in self.unresolved.values() if one.sender.lower() == who.address.lower()]
+        if open_ones and nonce is None:  # a nonce of the caller's own is a replacement
+            raise UnknownOutcomeError(
+                f"nothing is signed for {who.address} before it is known what became of transaction {open_ones[0].hash}"
+            )
         call: dict[str, Any] = {"from": who.address, "data": "0x" + data.hex(), "value": hex(value)}
         if to is not None:
             call["to"] = to
@@ -238,10 +246,12 @@ class Session:
 
     def submit(self, signed: Signed) -> None:
         """Send a signed transaction, once or again. LostError when it is unknown whether it arrived: look for its hash."""
+        self.unresolved[signed.hash] = signed
         try:
             self.request("eth_sendRawTransaction", signed.raw)
         except NodeError as error:
             if not self.known(signed.hash):
+                del self.unresolved[signed.hash]
                 raise ChainError(
                     f"transaction {signed.hash} (nonce {signed.nonce}) was not accepted: {error.text}"
                 ) from error
@@ -276,12 +286,44 @@ class Session:
                     f"{what} ({transaction}) is still not mined; it may be later, or be replaced with higher fees"
                 )
             sleep(poll)
-        for hear in self._listeners:
-            hear(found)
+        self._resolved(found)
         if not found.success:
             reason = self._reason(transaction, found)
             raise RevertError(f"{what} ({transaction}) was refused: {reason or 'without a reason'}", reason)
         return found
+
+    def _resolved(self, receipt: Receipt) -> None:
+        self.unresolved.pop(receipt.hash, None)
+        for hear in self._listeners:
+            hear(receipt)
+
+    def resolve(self, timeout_seconds: float | None = None) -> None:
+        """Find out what became of every transaction that was sent and not seen mined; listeners hear of those that were.
+
+        One whose nonce another transaction has used can never be mined and is forgotten. One that the node does not know is
+        sent again, the same bytes. Raises UnknownOutcomeError for one that is still open then.
+        """
+        for signed in list(self.unresolved.values()):
+            deadline = monotonic() + (RESOLVE_SECONDS if timeout_seconds is None else timeout_seconds)
+            try:
+                while (found := self.receipt(signed.hash)) is None:
+                    used = int(self.request("eth_getTransactionCount", signed.sender, "latest"), 16)
+                    if used > signed.nonce and self.receipt(signed.hash) is None:
+                        del self.unresolved[signed.hash]
+                        break
+                    if not self.known(signed.hash):
+                        self.request("eth_sendRawTransaction", signed.raw)
+                    if monotonic() >= deadline:
+                        raise UnknownOutcomeError(
+                            f"transaction {signed.hash} (nonce {signed.nonce}) is neither mined nor superseded yet"
+                        )
+                    sleep(POLL_SECONDS_LOCAL if self.chain.local else POLL_SECONDS_MAX)
+            except ChainError as error:
+                raise UnknownOutcomeError(
+                    f"what became of transaction {signed.hash} (nonce {signed.nonce}) is not known: {error}"
+                ) from error
+            if found is not None:
+                self._resolved(found)
 
     @contextmanager
     def listening(self, hear: Callable[[Receipt], None]) -> Iterator[None]:
