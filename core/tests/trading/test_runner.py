@@ -52,7 +52,7 @@ def targets(script: Mapping[float, tuple[float, float, float]]) -> Any:
 @pytest.fixture
 def runner_of(make_bench: Callable[..., Any], frame: Any) -> Iterator[Callable[..., Any]]:
     """``runner_of({name: desk}, limits, over) -> (bench, runner)``."""
-    guard = Watchdog(0.05, poll=0.005)
+    guard = Watchdog(0.3, poll=0.005)
 
     def make(desks: Mapping[str, Any], limits: Limits = FREE, over: Any = None) -> tuple[Any, LiveRunner]:
         bench, market = make_bench(limits, over=over), frame if over is None else over

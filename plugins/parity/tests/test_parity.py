@@ -24,7 +24,7 @@ from treasury_arena_parity.checks import choose
 class Bytecode(ParityCheck):
     name: str = "box"
     differences: dict[str, int] = attrs.field(factory=dict)
-    raises: Exception | None = None
+    raises: BaseException | None = None
 
     def run(self, operations: int, seed: int, anvil: Path | None, told: Told) -> ParityResult:
         if self.raises is not None:
@@ -101,16 +101,48 @@ def test_a_difference_is_exit_code_1_and_named(monkeypatch: pytest.MonkeyPatch, 
     assert "NOT EQUAL" in done.stdout
 
 
-@pytest.mark.parametrize("error", [ConfigError("npm is not there"), ZeroDivisionError("by zero")])
-def test_a_check_that_cannot_run_is_exit_code_2_and_the_others_run(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ConfigError("npm is not there"), 2, "NOT CHECKED: 1 of 2 checks could not be run"),
+        (ZeroDivisionError("by zero"), 1, "NOT EQUAL"),
+        (SystemExit(0), 1, "NOT EQUAL"),
+    ],
+)
+def test_a_check_without_a_result_is_told_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
 ) -> None:
-    done = invoke(monkeypatch, "--json", box=Box([Bytecode(raises=error), Bytecode("other")]))
+    checks = Box([Bytecode(raises=error), Bytecode("other")])
+    done = invoke(monkeypatch, "--json", box=checks)
     found = json.loads(done.stdout)
-    assert done.exit_code == 2
+    assert done.exit_code == code
     assert [entry["name"] for entry in found["bytecode"]] == ["other"]
-    assert str(error) in found["failed"][0]["reason"]
+    assert (str(error) if code == 2 else type(error).__name__) in found["failed"][0]["reason"]
     assert not found["ok"]
+    assert said in invoke(monkeypatch, box=checks).stdout
+
+
+@pytest.mark.parametrize("result", [None, 5, ParityResult("box", "b", 1, 0, {"x": "y"}, {}, "", 0.1)])  # type: ignore[dict-item]
+def test_a_result_that_is_none_is_no_success(monkeypatch: pytest.MonkeyPatch, result: Any) -> None:
+    class Odd(Bytecode):
+        def run(self, *given: Any) -> ParityResult:
+            return result  # type: ignore[no-any-return]
+
+    done = invoke(monkeypatch, "--json", box=Box([Odd(), Bytecode("other")]))
+    found = json.loads(done.stdout)
+    assert (done.exit_code, len(found["bytecode"]), found["failed"][0]["crashed"]) == (1, 1, True)
+
+
+def test_a_protocol_whose_offer_raises_is_named_and_asked_only_when_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Box):
+        def parity(self) -> Any:
+            raise RuntimeError("boom")
+
+    protocols = {"box": Box([Bytecode()]), "broken": Broken([])}
+    assert invoke(monkeypatch, "--protocol", "box", **protocols).exit_code == 0
+    done = invoke(monkeypatch, **protocols)
+    assert done.exit_code == 2
+    assert "parity() of protocol 'broken' failed: RuntimeError: boom" in done.stderr
 
 
 def test_json_is_one_document_that_holds_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +202,7 @@ def test_protocols_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> Non
     protocols = {"box": Box([Bytecode()]), "crate": Box([Bytecode("crate")]), "plain": Box([])}
     assert [check.name for check in choose(protocols, [])] == ["box", "crate"]
     assert [check.name for check in choose(protocols, ["crate"])] == ["crate"]
-    for name, said in (("crates", "did you mean 'crate'"), ("plain", "those that do: box, crate")):
+    for name, said in (("crates", "did you mean 'crate'"), ("plain", "'plain' offers no checks")):
         done = invoke(monkeypatch, "--protocol", name, **protocols)
         assert done.exit_code == 2
         assert said in done.stderr

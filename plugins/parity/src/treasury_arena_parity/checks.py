@@ -11,7 +11,8 @@ import attrs
 
 from treasury_arena.contracts.parity import GapCheck, GapResult, ParityCheck, ParityResult, Told
 from treasury_arena.contracts.protocol import Protocol
-from treasury_arena.errors import ConfigError, TreasuryArenaError, nearest
+from treasury_arena.errors import ConfigError, PluginError, TreasuryArenaError, nearest
+from treasury_arena.isolation import calling, describe
 
 Check = ParityCheck | GapCheck
 Begun = Callable[[Check], Told]
@@ -19,10 +20,15 @@ Begun = Callable[[Check], Told]
 
 @attrs.frozen
 class Failed:
-    """A check that could not be run."""
+    """A check that gave no result.
+
+    Attributes:
+        crashed: True when the check's own code broke, which is a difference like any other; False when it could not be run.
+    """
 
     name: str
     reason: str
+    crashed: bool = False
     ok: bool = False
 
 
@@ -31,15 +37,20 @@ Result = ParityResult | GapResult | Failed
 
 def choose(protocols: Mapping[str, Protocol], names: Iterable[str]) -> list[Check]:
     """The checks of the named protocols, or of all; raises ConfigError for a protocol that is unknown or offers none."""
-    offered = {name: list(protocol.parity()) for name, protocol in sorted(protocols.items())}
     asked = list(dict.fromkeys(names))
     for name in asked:
-        if name not in offered:
-            raise ConfigError(f"there is no protocol {name!r}: {nearest(name, offered)}")
-        if not offered[name]:
-            able = [known for known, checks in offered.items() if checks]
-            raise ConfigError(f"the protocol {name!r} offers no checks; those that do: {', '.join(able) or 'none'}")
-    chosen = [check for name in (asked or offered) for check in offered[name]]
+        if name not in protocols:
+            raise ConfigError(f"there is no protocol {name!r}: {nearest(name, protocols)}")
+    chosen: list[Check] = []
+    for name in asked or sorted(protocols):
+        with calling(f"parity() of protocol {name!r}"):
+            offered = list(protocols[name].parity())
+        for check in offered:
+            if not isinstance(check, ParityCheck | GapCheck):
+                raise PluginError(f"parity() of protocol {name!r} offers {type(check).__name__}, which is no check")
+        if asked and not offered:
+            raise ConfigError(f"the protocol {name!r} offers no checks")
+        chosen += offered
     if not chosen:
         raise ConfigError("no installed protocol offers checks: install treasury-arena-uniswap or treasury-arena-aave")
     return chosen
@@ -51,13 +62,30 @@ def run(checks: Iterable[Check], operations: int, seed: int, anvil: Path | None,
         told = begun(check)
         try:
             if isinstance(check, ParityCheck):
-                yield check.run(operations, seed, anvil, told)
+                found: Result = _checked(check.run(operations, seed, anvil, told), ParityResult)
             else:
-                yield check.run(operations, seed, told)
+                found = _checked(check.run(operations, seed, told), GapResult)
         except TreasuryArenaError as error:
-            yield Failed(check.name, str(error))
-        except Exception as error:  # isolation: a protocol's check that raises is told like one that cannot be run
-            yield Failed(check.name, f"{type(error).__name__}: {error}")
+            found = Failed(check.name, str(error))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # isolation: an engine that breaks is told, and the other checks run
+            found = Failed(check.name, describe(error), crashed=True)
+        yield found
+
+
+def _checked(result: Any, kind: type[Any]) -> Any:
+    """A check's result; TypeError for anything that is none, or whose numbers are not."""
+    if not isinstance(result, kind):
+        raise TypeError(f"its result is {type(result).__name__}, not {kind.__name__}")
+    numbers: list[Any] = []
+    if isinstance(result, ParityResult):
+        numbers = [result.operations, result.refused, *result.compared.values(), *result.differences.values()]
+    if isinstance(result, GapResult):
+        numbers = [result.cases]
+    if any(isinstance(number, bool) or not isinstance(number, int) or number < 0 for number in numbers):
+        raise TypeError(f"its counts are not whole numbers: {numbers}")
+    return result
 
 
 def document(results: list[Result], operations: int, seed: int) -> dict[str, Any]:

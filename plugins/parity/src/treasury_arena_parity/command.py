@@ -12,7 +12,7 @@ from rich.table import Table
 
 from treasury_arena.contracts.parity import GapResult, ParityResult, Told
 from treasury_arena.registry.loader import load_registry
-from treasury_arena_parity.checks import Check, Result, choose, document, run
+from treasury_arena_parity.checks import Check, Failed, Result, choose, document, run
 
 SHOWN_MAX = 200
 
@@ -36,7 +36,8 @@ def parity(operations: int, seed: int, anvil: Path | None, protocols: tuple[str,
     compared to the last base unit (wei). Then the models of the search are compared with the exact engines, as relative
     error. Needs npm for the node and the contracts' published artifacts; no key, no chain, no account.
 
-    Exit code 0: no difference and every model within its bound, 1: something differs, 2: usage or a check that cannot run.
+    Exit code 0: no difference and every model within its bound, 1: something differs or an engine broke, 2: usage or a check
+    that cannot run.
 
     \b
     Example:
@@ -49,7 +50,9 @@ def parity(operations: int, seed: int, anvil: Path | None, protocols: tuple[str,
         click.echo(json.dumps(found, indent=1, sort_keys=True, allow_nan=False))
     else:
         show(results)
-    return 2 if found["failed"] else 0 if found["ok"] else 1
+    if any(not entry["crashed"] for entry in found["failed"]):
+        return 2
+    return 0 if found["ok"] else 1
 
 
 def _run(checks: list[Check], operations: int, seed: int, anvil: Path | None) -> list[Result]:
@@ -101,7 +104,13 @@ def show(results: list[Result]) -> None:
     for result in results:
         if not result.ok:
             console.print(_trouble(result), style="bold", markup=False)
-    console.print("no difference" if results and all(result.ok for result in results) else "NOT EQUAL: see above")
+    unrun = [result for result in results if isinstance(result, Failed) and not result.crashed]
+    if all(result.ok or result in unrun for result in results):
+        console.print(
+            "no difference" if not unrun else f"NOT CHECKED: {len(unrun)} of {len(results)} checks could not be run"
+        )
+    else:
+        console.print("NOT EQUAL: see above")
 
 
 def _quantities(console: Console, results: list[ParityResult]) -> None:
@@ -125,4 +134,4 @@ def _trouble(result: Result) -> str:
         return f"{result.name}: {result.first or 'nothing was compared'}"[:SHOWN_MAX]
     if isinstance(result, GapResult):
         return f"{result.name}: the largest error {result.largest:.2e} is beyond the bound {result.bound:.0e}"
-    return f"{result.name} could not be run: {result.reason}"
+    return f"{result.name} {'broke' if result.crashed else 'could not be run'}: {result.reason}"
