@@ -300,6 +300,12 @@ def test_a_vault_of_another_asset_is_refused(local_market: Any) -> None:
         VaultOnChain(SPEC, local_market.session, local_market.users[0].signer, other, local_market.vault)
 
 
+def test_an_address_that_is_no_vault_is_named(local_market: Any) -> None:
+    for address in (local_market.aave.pool, local_market.users[1].address):
+        with pytest.raises(ConfigError, match=f"market 'vault': {address} is no ERC-4626 vault on local"):
+            VaultOnChain(SPEC, local_market.session, local_market.users[0].signer, USDC, address)
+
+
 def test_other_decimals_than_the_ledgers_are_refused(local_market: Any) -> None:
     wrong = Asset("USDC", 18, stable=True)
     with pytest.raises(ConfigError, match="USDC has 18 decimals in the ledger and 6 on local"):

@@ -22,6 +22,8 @@ AGENTS_SHOWN = 1000
 NAMES_SHOWN = 6
 TIMINGS = {
     "seconds": ("Whole run", "s", 1),
+    "setup_seconds": ("Loading data and compiling", "s", 1),
+    "judge_seconds": ("Judging", "s", 1),
     "search_seconds": ("Search", "s", 1),
     "live_seconds": ("Trading the elapsed intervals", "s", 1),
     "store_seconds": ("Writing events and ledger", "s", 1),
@@ -68,7 +70,7 @@ def render_html(result: RunResult) -> str:
         descents=[_descent(line) for line in descents(result)],
         winners=winners(result),
         agents=[_agent(agent) for agent in facts.ranked(result.agents)[:AGENTS_SHOWN]],
-        data=[(key.replace("_", " "), str(value)) for key, value in result.data.items()],
+        data=[(key, str(value)) for key, value in result.data.items()],
         timings=_timings(result),
     )
 

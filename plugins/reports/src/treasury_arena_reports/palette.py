@@ -21,6 +21,8 @@ LIGHT = {
     "sky": "#3f9fd6",
     "slate": "#76818c",
     "sand": "#d9b36a",
+    "rose": "#b8326b",
+    "olive": "#6d7a1c",
 }
 DARK = {
     "ink": "#e8eaed",
@@ -35,6 +37,8 @@ DARK = {
     "sky": "#8fd0f7",
     "slate": "#98a3ae",
     "sand": "#c9a45c",
+    "rose": "#ff86b0",
+    "olive": "#bccb5c",
 }
 LINES = {
     "treasury": ("blue", "solid"),
@@ -96,8 +100,8 @@ SETTINGS: dict[str, Any] = {
 
 
 def result_colours(result: RunResult) -> dict[str, str]:
-    """A colour for each strategy of a run, the same in every figure; more than eight repeat."""
-    cycle = ("blue", "vermillion", "purple", "amber", "sky", "sand", "green", "slate")
+    """A colour for each strategy of a run, the same in every figure and none of the pools'; more than eight repeat."""
+    cycle = ("blue", "vermillion", "purple", "amber", "sky", "sand", "rose", "olive")
     names = {strategy_of(row) for row in (*result.agents, *result.generations)}
     names |= {name for name in result.series.get("allocation") or {} if name not in AREAS}
     return {name: LIGHT[cycle[at % len(cycle)]] for at, name in enumerate(sorted(names))}

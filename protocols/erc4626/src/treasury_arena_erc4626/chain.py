@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ConfigError, TreasuryArenaError, ValidationError
 from treasury_arena_evm.interfaces.tokens import ERC4626
 from treasury_arena_evm.onchain import OnChainMarket
 from treasury_arena_evm.receipts import Receipt
@@ -46,7 +46,12 @@ class VaultOnChain(OnChainMarket):
         super().__init__(spec, session, who, base, base, **more)
         self.vault, self.slippage_bps = vault, slippage_bps
         pinned = session.tokens.symbol(base.symbol).address
-        found = str(self._ask("asset"))
+        try:
+            found = str(self._ask("asset"))
+        except TreasuryArenaError as error:
+            raise ConfigError(
+                f"market {spec.name!r}: {vault} is no ERC-4626 vault on {session.chain.name}: {error}"
+            ) from error
         if found.lower() != pinned.lower():
             raise ConfigError(
                 f"market {spec.name!r}: the vault {vault} holds the token {found}, not {base.symbol} ({pinned})"
