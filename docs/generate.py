@@ -139,12 +139,45 @@ def tables_page() -> str:
     return "\n".join(parts)
 
 
+def of_distributions(title: str, home: str, told: str) -> str:
+    """The READMEs of the distributions below a folder, one after the other, a level of headings deeper."""
+    parts = [f"# {title}\n", NOTE, f"{told}\n"]
+    for readme in sorted((FOLDER.parents[1] / home).glob("*/README.md")):
+        text, fenced, lines = readme.read_text(encoding="utf-8"), False, []
+        for line in text.splitlines():
+            fenced ^= line.startswith("```")
+            if line == "```python":
+                line = "```py"  # parts of programs: what a page shows as whole ones is run by the tests
+            elif not fenced:
+                # Links to the documentation lead from here; others lead to files that no page is made of.
+                line = re.sub(r"\]\((?:\.\./)+docs/", "](../", line)
+                line = re.sub(r"\[([^\]]+)\]\((?!\.\./|https?:|#)[^)]*\)", r"\1", line)
+            lines.append(f"#{line}" if line.startswith("#") and not fenced else line)
+        parts.append("\n".join(lines).rstrip() + "\n")
+    return "\n".join(parts)
+
+
+def protocols_page() -> str:
+    """Every protocol: its markets, formulas, bounds, and its side on a chain."""
+    told = (
+        "What each protocol computes, how it is checked, and how it is used on a chain; `evm` is the library beneath."
+    )
+    return of_distributions("Protocols", "protocols", told)
+
+
+def strategies_page() -> str:
+    """Every strategy: its roles, what it does, its genes."""
+    return of_distributions("Strategies", "strategies", "What each strategy does, the roles it fills, and its genes.")
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "hooks": hooks_page,
     "commands": commands_page,
     "events": events_page,
     "tables": tables_page,
     "configuration": configuration_reference,
+    "protocols": protocols_page,
+    "strategies": strategies_page,
 }
 
 
