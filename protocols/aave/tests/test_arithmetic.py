@@ -118,6 +118,20 @@ def test_3_7_never_seizes_more_and_never_charges_less(base, bonus, fee):
     assert V3_4.seized(base, bonus) == V3_0.seized(base, bonus)
 
 
+def test_3_7_rounds_the_protocols_part_of_the_bonus_up():
+    # 105 seized at a bonus of 5%: 5 of them are bonus, 1% of which is 0.05.
+    assert [version.protocol_fee(105, 10_500, 100) for version in (V3_0, V3_5, V3_7)] == [0, 0, 1]
+    # 106 / 1.05 = 100.95 without the bonus: 101 to the nearest, 100 rounded down.
+    assert [version.protocol_fee(106, 10_500, 10_000) for version in (V3_0, V3_5, V3_7)] == [5, 5, 6]
+    assert V3_7.protocol_fee(105, 10_500, 2_000) == 1  # a whole unit is not rounded
+
+
+@given(seized=st.integers(1, 2**90), bonus=st.integers(10_001, 12_000), fee=st.integers(1, 10_000))
+def test_3_7s_fee_is_the_ceiling_of_its_share(seized, bonus, fee):
+    part = seized - seized * 10_000 // bonus
+    assert V3_7.protocol_fee(seized, bonus, fee) == math.ceil(Fraction(part * fee, 10_000))
+
+
 def test_versions_are_found_by_name():
     assert version_of("3.7") is V3_7
     assert {version.checked for version in VERSIONS.values()} == {

@@ -11,7 +11,7 @@ from treasury_arena.errors import ValidationError
 from treasury_arena_aave.chain import USER, AaveMarket
 from treasury_arena_aave.exact.errors import RefusalError
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256
-from treasury_arena_evm.errors import ChainError, TokenError
+from treasury_arena_evm.errors import ChainError, FeeError, TokenError
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR, SCALED_TOKEN
 from treasury_arena_evm.interfaces.tokens import ERC20
 
@@ -73,6 +73,41 @@ def test_supply_borrow_repay_withdraw(local_market, aave, alice):
     back = aave.withdraw(alice, "WETH", MAX_UINT256)
     assert back.amount_raw > 100 * WETH
     assert (back.balance_raw, back.account.health) == (0, MAX_UINT256)
+
+
+@pytest.mark.parametrize("error", [FeeError("gas is too dear"), ChainError("gone"), OSError("gone")])
+def test_what_is_approved_is_taken_back_whatever_the_operation_fails_of(local_market, aave, alice, monkeypatch, error):
+    usdc, send = local_market.token("USDC").address, local_market.session.send
+    aave.supply(alice, "WETH", 100 * WETH)
+    aave.borrow(alice, "USDC", 1_000 * USDC)
+
+    def allowance():
+        return local_market.chain.call(usdc, ERC20.function("allowance"), alice.address, aave.at.pool)
+
+    def only_tokens(who, to, *arguments, **more):
+        if to == aave.at.pool:
+            assert allowance() > 0
+            raise error
+        return send(who, to, *arguments, **more)
+
+    monkeypatch.setattr(local_market.session, "send", only_tokens)
+    for operation, amount in ((aave.supply, 100 * USDC), (aave.repay, 100 * USDC), (aave.repay, MAX_UINT256)):
+        with pytest.raises(type(error), match=str(error)):
+            operation(alice, "USDC", amount)
+        assert allowance() == 0
+
+
+def test_receipts_are_all_that_was_mined_for_an_operation_and_nothing_else(local_market, aave, alice):
+    aave.supply(alice, "WETH", 100 * WETH)
+    aave.borrow(alice, "USDC", 1_000 * USDC)
+    before = nonce(local_market, alice)
+    done = aave.repay(alice, "USDC", MAX_UINT256)
+    assert len(done.receipts) == nonce(local_market, alice) - before == 3  # approved, repaid, the rest taken back
+    assert [receipt.to for receipt in done.receipts] == [
+        local_market.token("USDC").address,
+        aave.at.pool,
+        local_market.token("USDC").address,
+    ]
 
 
 def test_a_quote_is_what_happens_in_the_same_second(local_market, aave, alice):

@@ -8,7 +8,7 @@ import attrs
 import pytest
 from aave_pools import USDC as USD
 from aave_pools import WETH as ETH
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
@@ -66,7 +66,8 @@ def make_hands(make_pool: Any) -> Any:
     return make
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@example(stake=100, ltvs=[0.70703125, 0.015625], fee=0, part=0.70703125)  # the debt is raised: dust is not bought back
 @given(
     stake=st.integers(100, 1_000_000),
     ltvs=st.lists(st.floats(0.0, 0.78), min_size=2, max_size=4),
@@ -90,9 +91,11 @@ def test_every_goal_is_met_above_the_floor(
         assert hands.cash <= USD
         worth = hands.held - hands.owed
     target = int(part * worth)
-    hands.cash = 0
+    hands.cash = hands.lost = 0
     release(hands, target, int(ltvs[0] * ONE))
-    assert hands.held - hands.owed == pytest.approx(target, abs=200)
+    left = hands.held - hands.owed
+    assert target - hands.terms.dust - 200 <= left <= target + 200
+    assert left + hands.cash == pytest.approx(worth - hands.lost, abs=200)
     assert hands.owed == pytest.approx(target * ltvs[0] / (1.0 - ltvs[0]), abs=1.01 * USD)
     assert hands.cash > 0
     release(hands, 0, int(ltvs[0] * ONE))

@@ -127,6 +127,16 @@ class TestAccount:
         assert out.state == loop.open()
         assert out.cash_raw == value - out.cost_raw > 0
 
+    @pytest.mark.parametrize("fee", [5, 20, 100])
+    def test_the_swap_is_never_paid_short(self, fee):
+        loop = account({"gas": 0.0}, fee=fee / 10_000)
+        for number in range(200):
+            stake = 100 * USD + 7_654_321 * number
+            fill = loop.trade(loop.open(), stake, 0, (0.6,))
+            # Without gas the swap is all that costs: its share rounded up, and at most a unit that nothing could be bought for.
+            share = -(-fill.notional_raw * fee // 10_000)
+            assert share <= by_account(fill.legs)["fee", "USDC"] <= share + 1
+
     def test_interest_on_both_sides(self):
         loop = account(rows=8761)
         state = loop.trade(loop.open(), 10_000 * USD, 0, (0.5,)).state

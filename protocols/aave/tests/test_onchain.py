@@ -13,7 +13,8 @@ from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
 from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
 from treasury_arena_aave.onchain import AccountOnChain, SupplyOnChain
-from treasury_arena_evm.errors import TokenError
+from treasury_arena_evm.erc20 import Erc20
+from treasury_arena_evm.errors import ChainError, FeeError, TokenError
 from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20
 
@@ -209,6 +210,193 @@ def test_a_coin_that_could_not_be_supplied_stays_in_the_position(bench: Bench) -
     assert bench.views()["ltv"] == pytest.approx(0.5, abs=0.0015)
     bench.books_equal_the_chain()
     assert bench.trade("account", 0) is not None
+    bench.books_equal_the_chain()
+
+
+class Failing:
+    """Replaces a function: does it so many times, and then raises without doing it."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, owner: Any, name: str, error: Exception, *, after: int = 0) -> None:
+        self.error, self.left, self.replaced = error, after, getattr(owner, name)
+        patch.setattr(owner, name, self)
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return self.replaced(*arguments, **more)
+
+
+@pytest.mark.parametrize("error", [ChainError("the node is gone for a moment"), ValueError("nonsense")])
+@pytest.mark.parametrize("step", ["use_as_collateral", "_done"])
+def test_a_supply_that_is_mined_is_booked_though_a_later_step_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    Failing(monkeypatch, bench.usd.aave, step, error)
+    fill = bench.trade("usd", 5_000)
+    assert fill is not None
+    assert fill.cash_raw == -5_000 * USD
+    assert bench.usd.unfinished == str(error)
+    assert bench.journal.payloads(OrderFailed) == []
+    assert bench.allowance("USDC") == 0
+    bench.books_equal_the_chain()
+    monkeypatch.undo()
+    for target in (7_000, 2_000, 0):  # and the role goes on
+        assert bench.trade("usd", target) is not None
+        assert bench.usd.unfinished == ""
+        bench.books_equal_the_chain()
+
+
+def test_a_supply_left_on_as_collateral_is_switched_off_by_the_next_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Failing(monkeypatch, bench.usd.aave, "use_as_collateral", ChainError("gone"))
+    bench.trade("usd", 5_000)
+    assert bench.usd.aave.account(bench.who.address).collateral > 0
+    monkeypatch.undo()
+    bench.trade("usd", 6_000)
+    assert bench.usd.aave.account(bench.who.address).collateral == 0
+
+
+def test_a_withdrawal_that_is_mined_is_booked_though_a_read_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.trade("usd", 5_000)
+    Failing(monkeypatch, bench.usd.aave, "_done", ChainError("gone"))
+    for target, cash in ((2_000, 3_000), (0, 2_000)):
+        fill = bench.trade("usd", target)
+        assert fill is not None
+        assert fill.cash_raw == pytest.approx(cash * USD, abs=USD)
+        assert bench.usd.unfinished == "gone"
+        bench.books_equal_the_chain()
+    assert bench.account.positions["usd"] == bench.usd.open()
+
+
+def test_a_pool_and_a_token_that_say_different_amounts_are_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.usd, "moved", lambda _: -4_999 * USD)
+    fill = bench.trade("usd", 5_000)
+    assert fill is not None
+    assert (
+        bench.usd.unfinished
+        == f"the pool says {-5_000 * USD} base units moved, the token's own events say {-4_999 * USD}"
+    )
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("error", [ChainError("the node is gone for a moment"), ValueError("nonsense")])
+def test_a_loop_is_booked_as_far_as_it_came_whichever_read_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, after: int, error: Exception
+) -> None:
+    Failing(monkeypatch, bench.loan.aave, "_done", error, after=after)
+    fill = bench.trade("account", 6_000, 0.6)
+    assert fill is not None
+    assert bench.loan.unfinished == str(error)
+    assert fill.notional_raw >= 6_000 * USD
+    assert 0.0 < fill.slippage_bps < 20.0  # the exchange's fee, by the swaps that were mined
+    assert bench.journal.payloads(OrderFailed) == []
+    bench.books_equal_the_chain()
+    monkeypatch.undo()
+    for target in (8_000, 0):  # and the role goes on
+        assert bench.trade("account", target, 0.6) is not None
+        assert bench.loan.unfinished == ""
+        bench.books_equal_the_chain()
+    assert bench.account.positions["account"] == bench.loan.open()
+
+
+def test_a_repayment_is_booked_though_its_rest_of_an_allowance_cannot_be_taken_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.trade("account", 6_000, 0.5)
+    bench.books_equal_the_chain()
+    approve = Erc20.approve
+
+    def only_up(token: Erc20, who: Any, spender: str, amount: int) -> Any:
+        if not amount:
+            raise ChainError("gone")
+        return approve(token, who, spender, amount)
+
+    monkeypatch.setattr(Erc20, "approve", only_up)
+    assert bench.trade("account", 0, 0.5) is not None
+    assert bench.loan.unfinished == "gone"
+    assert bench.account.positions["account"][3] == 0  # the debt is paid; the collateral is still there
+    bench.books_equal_the_chain()
+    monkeypatch.undo()
+    assert bench.trade("account", 0, 0.5) is not None
+    bench.books_equal_the_chain()
+    assert bench.account.positions["account"] == bench.loan.open()
+
+
+@pytest.mark.parametrize("error", [FeeError("gas is too dear"), ChainError("gone"), ValueError("nonsense")])
+def test_no_approval_is_left_behind_whatever_happens(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    send = bench.local.session.send
+
+    def only_tokens(who: Any, to: str, *arguments: Any, **more: Any) -> Any:
+        if to == bench.local.aave.pool:
+            assert bench.allowance("USDC") == 5_000 * USD
+            raise error
+        return send(who, to, *arguments, **more)
+
+    monkeypatch.setattr(bench.local.session, "send", only_tokens)
+    assert bench.trade("usd", 5_000) is None
+    failed = bench.journal.payloads(OrderFailed)[0]
+    assert str(error) in failed.reason
+    assert failed.cost_raw > 0  # the approval and taking it back
+    assert bench.allowance("USDC") == 0
+    bench.books_equal_the_chain()
+
+
+@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.parametrize("how", ["pause", "blockAccount"])
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after the approval"])
+def test_a_token_that_stops_between_quote_and_transaction(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str, tells: bool, late: bool
+) -> None:
+    bench.guard("USDC", tells=tells)
+    bench.trade("usd", 5_000)
+    bench.books_equal_the_chain()
+    whom = [bench.who.address] if how == "blockAccount" else []
+    send = bench.local.session.send
+
+    def stopped_first(who: Any, to: str, *arguments: Any, **more: Any) -> Any:
+        if to == bench.local.aave.pool:
+            bench.tell("USDC", how, *whom, True)
+        return send(who, to, *arguments, **more)
+
+    for target in (8_000, 1_000):
+        intent_id = bench.submit("usd", target)
+        if late:
+            monkeypatch.setattr(bench.local.session, "send", stopped_first)
+        else:
+            bench.tell("USDC", how, *whom, True)
+        with pytest.raises(ExecutionError, match=r"market 'lending': .*(paused|blocked)"):
+            bench.engine.execute_trade(str(intent_id))
+        monkeypatch.undo()
+        assert bench.allowance("USDC") == 0
+        bench.books_equal_the_chain()
+        assert bench.trade("usd", target) is None  # and while it is so, nothing is quoted
+        bench.tell("USDC", how, *whom, False)
+        assert bench.trade("usd", target) is not None
+        bench.books_equal_the_chain()
+
+
+def test_a_loop_whose_debt_token_stops_is_booked_as_far_as_it_came(local_market: Any) -> None:
+    class Stopping(RouterExchange):
+        """The token is paused once the first swap is mined."""
+
+        def _swap(self, spent: Any, got: Any, amount: int) -> Any:
+            deal = super()._swap(spent, got, amount)
+            bench.tell("USDC", "pause", True)
+            return deal
+
+    bench = Bench(local_market, exchange=Stopping(local_market.session, local_market.users[0].signer, "WETH", "USDC"))
+    bench.guard("USDC", tells=True)
+    fill = bench.trade("account", 6_000, 0.5)
+    assert fill is not None
+    assert fill.cash_raw == -6_000 * USD
+    assert "paused" in bench.loan.unfinished
+    assert bench.account.positions["account"][3] == 0
     bench.books_equal_the_chain()
 
 

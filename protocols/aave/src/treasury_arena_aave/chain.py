@@ -250,23 +250,25 @@ class AaveMarket:
         quote = self.quote(operation, symbol, who.address, amount_raw, health_min)
         reserve, receipts = self.reserve(symbol), list[Receipt]()
         token = Erc20(self.session, self.session.tokens.symbol(symbol))
-        if operation in CASH_IN:
-            needed = quote.result.amount
-            if operation == "repay" and amount_raw == MAX_UINT256:
-                needed = self.pool(who.address, MINED_WITHIN_SECONDS).debt_of(symbol, USER)
-            token.check(who.address, reserve.a_token, needed)
-            receipts += token.approve(who, self.at.pool, needed)
-        else:
-            token.check(reserve.a_token, who.address, quote.result.amount)
-        try:
-            receipt = self.session.send(who, self.at.pool, POOL.function(operation), reserve.asset, *arguments)
-        except RevertError:
-            if operation in CASH_IN:  # nobody keeps an allowance for what was refused
-                token.approve(who, self.at.pool, 0)
-            raise
-        receipts.append(receipt)
-        if operation == "repay" and token.allowance(who.address, self.at.pool):
-            receipts += token.approve(who, self.at.pool, 0)
+
+        def heard(mined: Receipt) -> None:
+            if mined.sender.lower() == who.address.lower():
+                receipts.append(mined)
+
+        def send() -> Receipt:
+            return self.session.send(who, self.at.pool, POOL.function(operation), reserve.asset, *arguments)
+
+        with self.session.listening(heard):
+            if operation in CASH_IN:
+                needed = quote.result.amount
+                if operation == "repay" and amount_raw == MAX_UINT256:
+                    needed = self.pool(who.address, MINED_WITHIN_SECONDS).debt_of(symbol, USER)
+                token.check(who.address, reserve.a_token, needed)
+                with token.allowed(who, self.at.pool, needed):
+                    receipt = send()
+            else:
+                token.check(reserve.a_token, who.address, quote.result.amount)
+                receipt = send()
         events = receipt.events(POOL.event(EVENTS[operation]), self.at.pool)
         if len(events) != 1:
             raise ChainError(

@@ -98,7 +98,7 @@ class Rehearsal(Hands):
 
 
 class Transactions(Hands):
-    """Steps by transactions of a market's account. `steps` counts those that were mined."""
+    """Steps by transactions of a market's account."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Transactions(Hands):
         market: AccountOnChain,
     ) -> None:
         super().__init__(coin, base, prices, terms, idle)
-        self._market, self.steps = market, 0
+        self._market = market
 
     @property
     def tokens(self) -> int:
@@ -129,7 +129,6 @@ class Transactions(Hands):
             done = aave.withdraw(who, asset.symbol, raw, self.terms.least(self.worth(self.tokens), self.owed))
         else:
             done = getattr(aave, operation)(who, asset.symbol, raw)
-        self.steps += 1
         return done.amount_raw
 
     def peek(self, buys: bool, amount: int) -> int:
@@ -140,5 +139,4 @@ class Transactions(Hands):
         exchange = self._market.exchange
         deal = exchange.buy(amount) if buys else exchange.sell(amount)
         self._market.sent(*deal.receipts)
-        self.steps += 1
         return deal.amount_out

@@ -248,6 +248,9 @@ def lower(hands: Hands, goal: int, ltv: int) -> None:
 def release(hands: Hands, target: int, ltv: int) -> None:
     """Take out of the position until it is worth `target`, with a debt of `ltv` (of `ONE`) of its collateral, into cash in hand.
 
+    The debt ends within `terms.dust` of its goal. Where it was raised, the position may be worth less than `target` by as much,
+    which is then in hand: buying it back is not worth a step.
+
     Raises ValidationError when that is not reached in `ROUNDS_MAX` rounds.
     """
     goal = target * ltv // (ONE - ltv)

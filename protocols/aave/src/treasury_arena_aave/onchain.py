@@ -17,12 +17,12 @@ from treasury_arena.contracts.bound import ONE, fixed
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, TreasuryArenaError, ValidationError
+from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
 from treasury_arena_aave.chain import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER, AaveMarket
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions
-from treasury_arena_aave.loop import Hands, Terms, place, release
+from treasury_arena_aave.loop import Terms, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
 from treasury_arena_evm.interfaces.aave import ORACLE, POOL, SCALED_TOKEN
 from treasury_arena_evm.onchain import OnChainMarket
@@ -158,17 +158,23 @@ class SupplyOnChain(AaveOnChain):
     def execute(self, state: ExactState, fill: Fill) -> Fill:
         symbol, cash = self.base.symbol, fill.cash_raw
         if cash < 0:
-            done = self.aave.supply(self.who, symbol, -cash)
+            self.aave.supply(self.who, symbol, -cash)
             if self.aave.pool(self.who.address).collaterals.get((symbol, USER)):
                 self.aave.use_as_collateral(self.who, symbol, False)
         else:
-            done = self.aave.withdraw(self.who, symbol, cash if fill.state[0] else MAX_UINT256)
-        moved = self.moved(self.base)
-        if abs(moved) != done.amount_raw or (moved < 0) is not (cash < 0):
-            raise ExecutionError(
-                f"the pool says {done.amount_raw} base units moved, the token's own events say {moved} "
-                f"({done.receipts[-1].hash})"
-            )
+            self.aave.withdraw(self.who, symbol, cash if fill.state[0] else MAX_UINT256)
+        return self.recovered(state, fill)
+
+    def recovered(self, state: ExactState, fill: Fill) -> Fill:
+        """By the token's events, held against the pool's, and by what the chain holds now."""
+        told, moved, me = 0, self.moved(self.base), self.who.address.lower()
+        for receipt in self._spent:
+            for name, owner, sign in (("Supply", "onBehalfOf", -1), ("Withdraw", "user", 1)):
+                for event in receipt.events(POOL.event(name), self.aave.at.pool):
+                    if (event["reserve"].lower(), event[owner].lower()) == (self._supplied.asset.lower(), me):
+                        told += sign * int(event["amount"])
+        if moved != told:
+            self.unfinished = f"the pool says {told} base units moved, the token's own events say {moved}"
         return self._filled(state, self.found(state), moved)
 
 
@@ -187,8 +193,7 @@ class AccountOnChain(AaveOnChain):
     """A coin as collateral on Aave, and a debt in the base asset; the control is ``(ltv,)``.
 
     The state is ``(scaled units, tokens, scaled debt, debt, idle tokens)``: tokens and debt as the books last saw them, and coin
-    that an order which could not be finished left in the wallet. An order of which a later step fails is settled as far as it
-    came, and `unfinished` says why; one whose first step fails raises ExecutionError.
+    that an order which could not be finished left in the wallet.
 
     Args: as `OnChainMarket`, and
         exchange: swaps between the base asset and the coin for the same account.
@@ -215,7 +220,7 @@ class AccountOnChain(AaveOnChain):
         super().__init__(spec, session, who, asset, base, **more)
         if asset == base:
             raise ConfigError(f"market {spec.name!r} borrows {base.symbol} against itself; take another collateral")
-        self.exchange, self.unfinished = exchange, ""
+        self.exchange = exchange
         self._ltv_max = None if ltv_max is None else fixed(ltv_max, ONE)
         self._slack = fixed(slack, ONE)
 
@@ -297,7 +302,7 @@ class AccountOnChain(AaveOnChain):
             hands.owed,
             hands.idle,
         )
-        fill = self._filled(state, after, hands, hands.cash - budget)
+        fill = self._filled(state, after, hands.cash - budget, hands.swapped, hands.lost)
         return Planned(
             **{field.name: getattr(fill, field.name) for field in attrs.fields(Fill)},
             target_raw=target_raw,
@@ -331,31 +336,37 @@ class AccountOnChain(AaveOnChain):
         if pool.reserves[self.asset.symbol].cash:
             coin.check(self._supplied.a_token, me, 1)
 
-    def _filled(self, before: ExactState, after: ExactState, hands: Hands, cash: int) -> Fill:
+    def _filled(self, before: ExactState, after: ExactState, cash: int, swapped: int, lost: int) -> Fill:
         coin, base = self.asset.symbol, self.base.symbol
         entries = [
             ("cash", base, cash),
             ("position", coin, after[1] + after[4] - before[1] - before[4]),
             ("debt", base, before[3] - after[3]),
         ]
-        lost = max(0, hands.lost)
-        slippage = 10_000.0 * lost / hands.swapped if hands.swapped else 0.0
-        return self.fill(after, entries, max(abs(cash), hands.swapped), lost, slippage)
+        slippage = 10_000.0 * max(0, lost) / swapped if swapped else 0.0
+        return self.fill(after, entries, max(abs(cash), swapped), max(0, lost), slippage)
 
     def execute(self, state: ExactState, fill: Fill) -> Fill:
         if not isinstance(fill, Planned):
             raise ExecutionError("the fill is not one that this market quoted")
-        self.unfinished = ""
         hands = Transactions(self.asset, self.base, self._prices(), fill.terms, state[4], self)
-        try:
-            if fill.releases:
-                release(hands, fill.target_raw, fill.ltv)
-            else:
-                hands.cash = fill.budget_raw
-                place(hands, fill.ltv)
-        except TreasuryArenaError as error:
-            if not hands.steps:
-                raise
-            self.unfinished = str(error)
+        if fill.releases:
+            release(hands, fill.target_raw, fill.ltv)
+        else:
+            hands.cash = fill.budget_raw
+            place(hands, fill.ltv)
+        return self.recovered(state, fill)
+
+    def recovered(self, state: ExactState, fill: Fill) -> Fill:
+        """By the tokens' events, swaps (both tokens moved, in opposite directions) included, and by what the chain holds now."""
+        coin, base = self._supplied.asset, self._borrowed.asset
+        swapped = lost = 0
+        for receipt in self._spent:
+            moved = receipt.deltas(self.who.address)
+            got, paid = moved.get(coin, 0), moved.get(base, 0)
+            if got * paid < 0:
+                worth = self._value_of(abs(got))
+                swapped += abs(paid) if got > 0 else worth
+                lost += abs(paid) - worth if got > 0 else worth - abs(paid)
         after = self.found((0, 0, 0, 0, state[4] + self.moved(self.asset)))
-        return self._filled(state, after, hands, self.moved(self.base))
+        return self._filled(state, after, self.moved(self.base), swapped, lost)

@@ -24,6 +24,7 @@ from treasury_arena_aave.onchain import AccountOnChain, SupplyOnChain
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR, POOL, SCALED_TOKEN
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import V3_ROUTER02
+from treasury_arena_evm.local.deploy import QUIRKY, deploy_quirky
 
 ASSETS = AssetTable(KNOWN_ASSETS)
 USDC, WETH = ASSETS["USDC"], ASSETS["WETH"]
@@ -151,6 +152,31 @@ class Bench:
         self.local.approve(keeper, "USDC", pool)
         addresses = self.local.token("WETH").address, self.local.token("USDC").address, self.who.address
         self.chain.send(keeper, pool, POOL.function("liquidationCall"), *addresses, 2**256 - 1, False)
+
+    def allowance(self, symbol: str) -> int:
+        """What Aave may take of the agent's."""
+        token, pool = self.local.token(symbol).address, self.local.aave.pool
+        return int(self.chain.call(token, ERC20.function("allowance"), self.who.address, pool))
+
+    def guard(self, symbol: str, *, tells: bool) -> None:
+        """Give a token's contract the code of one that can be paused and can block; who matters keeps what they hold."""
+        token, owner = self.local.token(symbol), self.local.owner.address
+        holders = [
+            self.local.aave.reserve(symbol).a_token,
+            *self.local.uniswap.pools.values(),
+            self.local.maker.address,
+        ]
+        held = {holder: self.local.balance(symbol, holder) for holder in (*holders, self.who.address)}
+        like = deploy_quirky(self.chain, owner, "GuardedToken", symbol, token.decimals, tells)
+        self.chain.rpc("anvil_setCode", token.address, self.chain.rpc("eth_getCode", like, "latest"))
+        self.tell(symbol, "pause", False)  # its slot had something else before
+        for holder, amount in held.items():
+            self.chain.send(owner, token.address, QUIRKY.function("mint"), holder, amount)
+
+    def tell(self, symbol: str, function: str, *arguments: Any) -> None:
+        """Say something to a guarded token, as its issuer."""
+        owner, token = self.local.owner.address, self.local.token(symbol).address
+        self.chain.send(owner, token, QUIRKY.function(function), *arguments)
 
     def send_away(self, symbol: str) -> int:
         """The owner's whole balance of a token to somebody else; how much it was."""
