@@ -172,7 +172,8 @@ class Hands(ABC):
         self.cash -= self.act("repay", amount)
 
     def buy(self, amount: int) -> None:
-        """Change so much of the cash in hand into the coin, and supply all there is of it."""
+        """Change so much of the cash in hand into the coin, and supply all there is of it; refused far from Aave's price."""
+        self._guard(True, amount)
         got = self.swap(True, amount)
         self.cash -= amount
         self.idle += got
@@ -180,11 +181,17 @@ class Hands(ABC):
         self.lend()
 
     def sell(self, amount: int) -> None:
-        """Change so much of the coin in hand into the base asset."""
+        """Change so much of the coin in hand into the base asset; refused far from Aave's price."""
+        self._guard(False, self.worth(amount))
         got = self.swap(False, amount)
         self.idle -= amount
         self.cash += got
         self._swapped(self.worth(amount), got)
+
+    def _guard(self, buys: bool, worth: int) -> None:
+        """Raise ValidationError for a swap of more than dust that would lose what `cost` refuses, whoever asked for it."""
+        if worth > self.terms.dust:
+            self.cost(buys, worth)
 
     def _swapped(self, before: int, after: int) -> None:
         self.swapped += before

@@ -24,6 +24,7 @@ from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions
 from treasury_arena_aave.loop import Terms, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
+from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.aave import ORACLE, POOL, SCALED_TOKEN
 from treasury_arena_evm.onchain import OnChainMarket
 
@@ -230,10 +231,15 @@ class AccountOnChain(AaveOnChain):
     def _prices(self) -> tuple[int, int]:
         """The oracle's prices of coin and base asset, 8 decimals."""
         ask = ORACLE.function("getAssetPrice")
-        coin, base = (
-            int(self.session.call(self.aave.at.oracle, ask, one.asset)) for one in (self._supplied, self._borrowed)
-        )
-        return coin, base
+        found: list[int] = []
+        for asset, reserve in ((self.asset, self._supplied), (self.base, self._borrowed)):
+            try:
+                found.append(int(self.session.call(self.aave.at.oracle, ask, reserve.asset)))
+            except RevertError as error:
+                raise ValidationError(
+                    f"market {self.spec.name!r} cannot be valued: Aave's oracle has no price for {asset.symbol}"
+                ) from error
+        return found[0], found[1]
 
     def _value_of(self, tokens: int) -> int:
         coin, base = self._prices()
