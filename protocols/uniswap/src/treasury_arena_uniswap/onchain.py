@@ -74,6 +74,7 @@ class PoolOnChain(OnChainMarket):
         except ValidationError as error:
             raise ConfigError(f"market {spec.name!r}: {error}") from error
         self._coin_is_token0 = pool.token0.symbol == asset.symbol
+        self._before = pool
 
     # ---------------------------------------------------------------- the pool
     def pool(self) -> Pool:
@@ -210,11 +211,15 @@ class SpotOnChain(PoolOnChain):
         return self.pool_fill(state, after, cash, size, cost, pool.sqrt_price_x96)
 
     def execute(self, state: ExactState, fill: Fill) -> Fill:
-        pool = self.pool()
-        self.check_quoted(fill, pool)
+        self._before = self.pool()
+        self.check_quoted(fill, self._before)
         coin_in = fill.cash_raw > 0
         coins = fill.state[0] - state[0]
         amount, expected = (-coins, fill.cash_raw) if coin_in else (-fill.cash_raw, coins)
         self.swapped(coin_in, amount, expected)
-        coin, base = self.moved(self.asset), self.moved(self.base)
-        return self._filled(state, (-coin, base) if coin_in else (-base, coin), coin_in, pool)
+        return self.recovered(state, fill)
+
+    def recovered(self, state: ExactState, fill: Fill) -> Fill:
+        """By the tokens' own events."""
+        coin_in, coin, base = fill.cash_raw > 0, self.moved(self.asset), self.moved(self.base)
+        return self._filled(state, (-coin, base) if coin_in else (-base, coin), coin_in, self._before)
