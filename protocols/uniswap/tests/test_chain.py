@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from treasury_arena.errors import ValidationError
-from treasury_arena_evm.errors import RevertError, TokenError
+from treasury_arena_evm.errors import ChainError, FeeError, RevertError, TokenError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY
 from treasury_arena_evm.local.market import LocalMarket
 from treasury_arena_uniswap import orders
@@ -267,3 +268,40 @@ def test_an_order_that_is_refused_leaves_no_allowance(desk: Desk, monkeypatch: p
     for symbol in ("USDC", "WETH"):
         assert desk.uniswap._token(symbol).allowance(desk.user.address, desk.uniswap.positions) == 0
     assert desk.uniswap.owned() == ()
+
+
+@pytest.mark.parametrize("error", [FeeError("dear"), ChainError("gone"), ValueError("nonsense")])
+def test_an_order_that_could_not_be_sent_leaves_no_allowance(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    uniswap, send = desk.uniswap, desk.market.session.send
+
+    def only_approvals(who: Any, to: str, function: Any, *arguments: Any) -> Any:
+        if function.name != "approve":
+            raise error
+        return send(who, to, function, *arguments)
+
+    monkeypatch.setattr(desk.market.session, "send", only_approvals)
+    for act in (
+        lambda: mint(desk),
+        lambda: uniswap.swap("USDC", "WETH", 500, 1_000 * USDC, 1, desk.soon),
+        lambda: uniswap.swap_for("USDC", "WETH", 500, WETH, 3_000 * USDC, desk.soon),
+    ):
+        before = desk.sent()
+        with pytest.raises(type(error), match=str(error)):
+            act()
+        assert desk.sent() >= before + 2  # granted, and taken back
+        for symbol in ("USDC", "WETH"):
+            for spender in (uniswap.router, uniswap.positions):
+                assert uniswap._token(symbol).allowance(desk.user.address, spender) == 0
+
+
+def test_the_receipts_of_an_order_are_all_of_its_transactions(desk: Desk) -> None:
+    before = desk.sent()
+    opened = mint(desk)
+    assert len(opened.receipts) == len({one.hash for one in opened.receipts}) == desk.sent() - before
+    assert opened.receipts[-1].to == desk.uniswap.positions
+    before = desk.sent()
+    done = desk.uniswap.swap_for("USDC", "WETH", 500, WETH, 3_000 * USDC, desk.soon)
+    assert len(done.receipts) == desk.sent() - before == 3
+    assert done.receipts[-1].to == desk.uniswap.router

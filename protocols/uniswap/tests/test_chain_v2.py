@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from uniswap_street import ETH, USD, Street
 
 from treasury_arena.errors import ValidationError
-from treasury_arena_evm.errors import RevertError, TokenError
+from treasury_arena_evm.errors import FeeError, RevertError, TokenError
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import V2_ROUTER
 from treasury_arena_evm.local.market import LocalMarket
@@ -83,5 +84,21 @@ def test_a_refused_swap_leaves_no_allowance(street: Street, monkeypatch: pytest.
     monkeypatch.setattr(uniswap, "_quoted", lambda pair, amount, exact_in: ETH)
     with pytest.raises(RevertError, match="INSUFFICIENT_OUTPUT_AMOUNT"):
         uniswap.swap("USDC", "WETH", 100 * USD, ETH, soon(street))
+    token = street.market.token("USDC").address
+    assert uniswap.session.call(token, ERC20.function("allowance"), street.user.address, uniswap.router) == 0
+
+
+def test_a_swap_that_could_not_be_sent_leaves_no_allowance(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    uniswap, send, sent = router(street), street.market.session.send, street.sent()
+
+    def only_approvals(who: Any, to: str, function: Any, *arguments: Any) -> Any:
+        if function.name != "approve":
+            raise FeeError("dear")
+        return send(who, to, function, *arguments)
+
+    monkeypatch.setattr(street.market.session, "send", only_approvals)
+    with pytest.raises(FeeError, match="dear"):
+        uniswap.swap("USDC", "WETH", 100 * USD, 1, soon(street))
+    assert street.sent() == sent + 2
     token = street.market.token("USDC").address
     assert uniswap.session.call(token, ERC20.function("allowance"), street.user.address, uniswap.router) == 0

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import attrs
 import pytest
 
-from treasury_arena_uniswap.gap import ModelGap, gaps
+from treasury_arena.errors import ValidationError
+from treasury_arena_uniswap import gap
+from treasury_arena_uniswap.gap import DUST, DUST_ZONE, ModelGap, apart, gaps
+from treasury_arena_uniswap.market import SpotMarket
 from treasury_arena_uniswap.protocol import UniswapProtocol
+from treasury_arena_uniswap.range_market import RangeMarket
 
 NAMES = [model.name for model in UniswapProtocol().models]
 
@@ -40,6 +47,56 @@ def test_what_arena_parity_says_of_the_models(name: str) -> None:
     result = ModelGap(name).run(90, 4, lambda done, of: told.append(done))
     assert result.ok, result
     assert result.name == name
-    assert result.cases > 150
+    assert result.cases == 180
     assert 0.0 < result.median <= result.high <= result.largest <= result.bound
     assert told == list(range(1, 91))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("sales", [True, False], ids=["sales", "purchases"])
+@pytest.mark.parametrize("raises", [True, False], ids=["refuses", "does nothing"])
+def test_an_exact_market_that_does_not_trade_where_the_model_does_is_no_agreement(
+    monkeypatch: pytest.MonkeyPatch, name: str, sales: bool, raises: bool
+) -> None:
+    for market in (SpotMarket, RangeMarket):
+
+        def trade(self: Any, state: Any, target: int, *more: Any, whole: Any = market.trade) -> Any:
+            if (target == 0) is not sales:
+                return whole(self, state, target, *more)
+            if raises:
+                raise ValidationError("closed")
+            return None
+
+        monkeypatch.setattr(market, "trade", trade)
+    result = ModelGap(name).run(12, 4, lambda done, of: None)
+    assert not result.ok
+    assert result.largest == 1.0
+    assert result.cases == (24 if sales else 12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("sales", [True, False], ids=["sales", "purchases"])
+def test_a_model_that_does_not_trade_where_the_exact_market_does_is_no_agreement(
+    monkeypatch: pytest.MonkeyPatch, name: str, sales: bool
+) -> None:
+    model = gap.MODELS[name]
+
+    def trade(state: Any, target: float, *more: Any) -> Any:
+        return (state, 0.0) if (target == 0.0) is sales else model.trade(state, target, *more)
+
+    monkeypatch.setitem(gap.MODELS, name, attrs.evolve(model, trade=trade))
+    result = ModelGap(name).run(12, 4, lambda done, of: None)
+    assert (result.ok, result.largest, result.cases) == (False, 1.0, 24 if sales else 12)
+
+
+def test_only_next_to_the_smallest_move_may_one_side_trade_alone() -> None:
+    for move, error in (
+        (DUST, 0.0),
+        (DUST * (1 + 0.9 * DUST_ZONE), 0.0),
+        (DUST * (1 - 0.9 * DUST_ZONE), 0.0),
+        (DUST * (1 + 1.1 * DUST_ZONE), 1.0),
+        (DUST * (1 - 1.1 * DUST_ZONE), 1.0),
+        (50.0, 1.0),
+    ):
+        assert apart(move, None, move, move) == error
+    assert apart(0.0, None, 50.0, 50.0) == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from pool_strategies.provider import STRATEGY as PROVIDER
@@ -174,6 +175,48 @@ def test_a_price_that_moved_since_the_quote_fails_the_order_before_signing(stree
         books.equal_the_chain()
         assert books.trade(role, 5_000, row + 1, *control) is not None
         books.equal_the_chain()
+
+
+@pytest.mark.parametrize(
+    ("role", "control", "sells"), [("eth", (), False), ("eth", (), True), ("lp", (0.1,), False)], ids=str
+)
+@pytest.mark.parametrize("mined", [False, True], ids=["tried first", "mined"])
+def test_a_swap_whose_price_moved_by_more_than_the_slippage_is_not_made(
+    street: Street, monkeypatch: pytest.MonkeyPatch, role: str, control: tuple[float, ...], sells: bool, mined: bool
+) -> None:
+    """Somebody trades in front of the swap, behind everything that is looked at before it is sent."""
+    market, session = street.open({"eth": "spot", "lp": "range"}[role]), street.market.session
+    books, send = Books(street, {role: market}), session.send
+    if sells:
+        assert books.trade(role, 5_000, 0, *control) is not None
+    here = street.price()
+
+    def behind(share: float) -> Callable[..., Any]:
+        def slow(who: Any, to: str, function: Any, *arguments: Any, **more: Any) -> Any:
+            if to != market.uniswap.router:
+                return send(who, to, function, *arguments, **more)
+            street.move_by(-share if sells else share)
+            return send(who, to, function, *arguments, gas=500_000 if mined else None)
+
+        return slow
+
+    target = 0 if sells else 5_000
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "send", behind(0.006))
+        intent_id = books.engine.submit_trade(books.account, books.intent(role, target, 1, *control), 60_000 * USD)
+        with pytest.raises(ExecutionError, match="Too little received"):
+            books.engine.execute_trade(str(intent_id))
+    (failed,) = books.journal.payloads(OrderFailed)
+    assert "Too little received" in failed.reason
+    assert failed.cost_raw > 0
+    assert books.account.reserved_raw == 0
+    books.equal_the_chain()
+    # By less than the slippage of 50 bps it is made.
+    street.move_to(here)
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "send", behind(0.004))
+        assert books.trade(role, target, 2, *control) is not None
+    books.equal_the_chain()
 
 
 def test_a_transaction_that_fails_on_the_chain_costs_its_gas_and_nothing_else(

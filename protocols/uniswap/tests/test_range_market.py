@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import pytest
 
@@ -134,3 +135,38 @@ def test_fees_are_invested_with_a_purchase_and_paid_out_with_a_sale(make_market)
     sold = market.trade(state, 0, 1, (0.2,))
     assert sold.state == market.open()
     assert sold.cash_raw + sold.cost_raw == market.value(state, 1)
+
+
+@pytest.mark.parametrize("token0", [0.0, 1.0])
+def test_a_sale_keeps_its_share_of_liquidity_and_fees_rounded_up(make_market, token0):
+    market = market_of(make_market, [2000.0, 2003.0], {"coin_is_token0": token0})
+    state, _ = market.accrue(bought(market, usd=70_001).state, 0, 1)
+    value = market.value(state, 1)
+    once = market.trade(state, value - 1_234_567_891, 1, (0.2,)).state  # its fees are settled now
+    value, uneven = market.value(once, 1), 0
+    assert once[5] > 0 < once[6]
+    for target in (value // 2, value // 3 + 1, value - 7_654_321, 2_000_003):
+        after = market.trade(once, target, 1, (0.2,)).state
+        for number in (0, 5, 6):  # liquidity, coins and base units owed
+            share = Fraction(once[number] * target, value)
+            assert after[number] == math.ceil(share)
+            uneven += share.denominator > 1
+    assert uneven > 6
+
+
+@pytest.mark.parametrize("token0", [0.0, 1.0])
+def test_a_sold_coin_is_kept_to_the_target_rounded_up(make_market, token0):
+    fields = {"price": [3000.0], "liquidity": [1e7], "gas": [0.0]}
+    market = make_market("uniswap.spot", fields, {"coin_is_token0": token0})
+    for target in (10_000 * USDC + 1, 777_777_777, 1_000_000):
+        fill = market.trade((50 * 10**18,), target, 0)
+        # A coin of 18 decimals at 3,000 USD: one base unit of USDC is a third of 10^9 coins' units.
+        assert fill.state == (math.ceil(Fraction(target * 10**9, 3)),)
+        assert market.value(fill.state, 0) == target
+
+
+def test_gas_is_charged_in_whole_base_units_rounded_up(make_market):
+    for gas, raw in ((0.3, 300_000), (0.3000001, 300_001), (0.25, 250_000), (1e-9, 1), (0.0, 0)):
+        fields = {"price": [3000.0], "liquidity": [1e7], "gas": [gas]}
+        fill = make_market("uniswap.spot", fields).trade((0,), 1_000 * USDC, 0)
+        assert sum(leg.amount for leg in fill.legs if leg.account == "gas") == raw

@@ -7,6 +7,8 @@ also before signing. Amounts are base units; results come from the receipts' own
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +16,7 @@ import attrs
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.erc20 import Erc20
-from treasury_arena_evm.errors import ChainError, RevertError
+from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_POSITIONS, V3_QUOTER, V3_ROUTER02
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_uniswap import orders
@@ -205,18 +207,17 @@ class UniswapV3:
     ) -> Swapped:
         spent = self._token(token_in)
         pool = self.pool(token_in, token_out, fee)
-        approvals = spent.approve(self.who, self.router, amounts[0] if exact_in else amounts[1])
         addresses = spent.token.address, self._token(token_out).token.address
         name = "exactInputSingle" if exact_in else "exactOutputSingle"
         order = V3_ROUTER02.function(name).encode((*addresses, fee, self.who.address, *amounts, 0))
         call = V3_ROUTER02.function("multicall"), deadline, [order]
-        receipt = self._sent(self.router, call, (spent,))
+        offer = spent, amounts[0] if exact_in else amounts[1]
+        with approved(self.session, self.who, self.router, offer) as heard:
+            receipt = self.session.send(self.who, self.router, *call)
         event = _event(receipt, V3_POOL.event("Swap"), pool.address)
         moved = event["amount0"], event["amount1"]
         came, went = moved if spent.token == pool.token0 else moved[::-1]
-        cleared = () if exact_in else spent.approve(self.who, self.router, 0)
-        receipts = (*approvals, *cleared, receipt)
-        return Swapped(came, -went, event["sqrtPriceX96"], event["tick"], receipts)
+        return Swapped(came, -went, event["sqrtPriceX96"], event["tick"], last(heard, receipt))
 
     # ---------------------------------------------------------------- liquidity
     def mint(
@@ -263,18 +264,12 @@ class UniswapV3:
 
     def _added(self, pool: Pool, function: Any, order: tuple[Any, ...], amount0: int, amount1: int) -> Moved:
         offers = [(Erc20(self.session, token), n) for token, n in ((pool.token0, amount0), (pool.token1, amount1))]
-        approvals = [receipt for token, n in offers for receipt in token.approve(self.who, self.positions, n)]
-        receipt = self._sent(self.positions, (function, order), tuple(token for token, _ in offers))
+        # What the mint does not take stays ours, and so does the right to it.
+        with approved(self.session, self.who, self.positions, *offers) as heard:
+            receipt = self.session.send(self.who, self.positions, function, order)
         event = _event(receipt, V3_POSITIONS.event("IncreaseLiquidity"), self.positions)
-        # What the mint did not take stays ours, and so does the right to it.
-        rest = [receipt for token, n in offers if n for receipt in token.approve(self.who, self.positions, 0)]
-        return Moved(
-            event["tokenId"],
-            event["liquidity"],
-            event["amount0"],
-            event["amount1"],
-            (*approvals, *rest, receipt),
-        )
+        receipts = last(heard, receipt)
+        return Moved(event["tokenId"], event["liquidity"], event["amount0"], event["amount1"], receipts)
 
     def decrease(self, token_id: int, liquidity: int | None, deadline: int, slippage_bps: int = 50) -> Moved:
         """Take liquidity (None: all) out of a position of ours; what it was worth then waits for `collect`."""
@@ -315,15 +310,6 @@ class UniswapV3:
         return self.session.send(self.who, self.positions, V3_POSITIONS.function("burn"), token_id)
 
     # ---------------------------------------------------------------- parts
-    def _sent(self, to: str, call: tuple[Any, ...], spent: tuple[Erc20, ...]) -> Receipt:
-        """Send an order that was approved; one that is refused loses its approvals, so that none is left behind."""
-        try:
-            return self.session.send(self.who, to, *call)
-        except RevertError:
-            for token in spent:
-                token.approve(self.who, to, 0)
-            raise
-
     def _token(self, symbol: str) -> Erc20:
         return Erc20(self.session, self.session.tokens.symbol(symbol))
 
@@ -332,6 +318,21 @@ class UniswapV3:
         if held.owner.lower() != self.who.address.lower():
             raise ValidationError(f"position {token_id} belongs to {held.owner}, not to {self.who.address}")
         return held
+
+
+@contextmanager
+def approved(session: Session, who: LocalAccount, spender: str, *offers: tuple[Erc20, int]) -> Iterator[list[Receipt]]:
+    """Let a spender take exactly these amounts inside the block, and nothing after it; what is mined meanwhile is in the list."""
+    heard: list[Receipt] = []
+    with session.listening(heard.append), ExitStack() as approvals:
+        for token, amount in offers:
+            approvals.enter_context(token.allowed(who, spender, amount))
+        yield heard
+
+
+def last(heard: list[Receipt], receipt: Receipt) -> tuple[Receipt, ...]:
+    """The receipts of an order, its approvals first."""
+    return (*(one for one in heard if one.hash != receipt.hash), receipt)
 
 
 def _event(receipt: Receipt, event: Any, address: str) -> dict[str, Any]:

@@ -12,11 +12,11 @@ import attrs
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.erc20 import Erc20
-from treasury_arena_evm.errors import ChainError, RevertError
+from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.uniswap import V2_FACTORY, V2_PAIR, V2_ROUTER
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_uniswap import orders
-from treasury_arena_uniswap.chain import NOWHERE
+from treasury_arena_uniswap.chain import NOWHERE, approved, last
 from treasury_arena_uniswap.exact.refusal import RefusedError
 from treasury_arena_uniswap.exact.v2_pool import amount_in, amount_out
 
@@ -115,19 +115,13 @@ class UniswapV2:
         if quoted[1]:
             got.check(pair.address, me, quoted[1])
         most = limits[0] if function == "swapExactTokensForTokens" else limits[1]
-        approvals = spent.approve(self.who, self.router, most)
         path = (spent.token.address, got.token.address)
-        try:
-            receipt = self.session.send(
-                self.who, self.router, V2_ROUTER.function(function), *limits, path, me, deadline
-            )
-        except RevertError:
-            spent.approve(self.who, self.router, 0)
-            raise
-        cleared = spent.approve(self.who, self.router, 0)
+        call = V2_ROUTER.function(function), *limits, path, me, deadline
+        with approved(self.session, self.who, self.router, (spent, most)) as heard:
+            receipt = self.session.send(self.who, self.router, *call)
         events = receipt.events(V2_PAIR.event("Swap"), pair.address)
         if not events:
             raise ChainError(f"the receipt of {receipt.hash} lacks the event Swap of {pair.address}")
         event = events[-1]
         came, went = event["amount0In"] + event["amount1In"], event["amount0Out"] + event["amount1Out"]
-        return SwappedV2(came, went, (*approvals, *cleared, receipt))
+        return SwappedV2(came, went, last(heard, receipt))

@@ -10,6 +10,7 @@ import numpy as np
 
 from treasury_arena.contracts.parity import GapCheck, GapResult, Told
 from treasury_arena.contracts.position import MarketSpec, PositionModel
+from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.domain.assets import Asset, AssetTable
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import ValidationError
@@ -28,6 +29,10 @@ ASSETS = AssetTable((USDC, *(Asset(symbol, decimals) for symbol, (decimals, _) i
 #: What `arena parity` draws from, coin and smallest position in USD, and the bound that the documentation promises of them.
 PROMISED = (("WETH", 1.0), ("SOL", 1.0), ("WBTC", 10_000.0))
 BOUND = 5e-6
+
+#: The models' smallest move in USD, and how near to it, as a share, a move is not a matter of agreement.
+DUST = SPOT.params().dust
+DUST_ZONE = 1e-5
 
 
 @attrs.frozen
@@ -51,7 +56,7 @@ class ModelGap(GapCheck):
 
 
 def gaps(model: str, cases: int, seed: int, *, least_usd: float = 1.0, coin: str = "WETH") -> list[float]:
-    """Relative errors of a model, ascending: two for each case that trades.
+    """Relative errors of a model, ascending: two for each case, one where nothing is bought; see `apart` for refusals.
 
     A case is a position of `least_usd` to 100,000 USD (evenly in the logarithm), bought, held for a day of hours where the model
     earns by holding, and sold; its errors are those of the value held and of the cash that comes back, over what was paid.
@@ -98,22 +103,34 @@ def _case(model: PositionModel, draw: random.Random, least: float, coin: str) ->
     paid_raw = round(usd * USDC.unit)
     paid = paid_raw / USDC.unit
     held, cash = model.trade(model.state(), paid, rows[0], params, said)
-    try:
-        fill = market.trade(market.open(), paid_raw, 0, control)
-    except ValidationError:
-        fill = None
+    fill = _filled(market, market.open(), paid_raw, 0, control)
     if fill is None or not cash:
-        return []
+        return [apart(cash, fill, paid, paid)]
     state = fill.state
     for row in rows[1:]:
         held = model.accrue(held, row, params) if model.accrue else held
     state, _ = market.accrue(state, 0, ROWS - 1)
-    errors = [abs(model.value(held, rows[-1], params) - market.value(state, ROWS - 1) / USDC.unit) / paid]
+    value = model.value(held, rows[-1], params)
     _, back = model.trade(held, 0.0, rows[-1], params, said)
+    sold = _filled(market, state, 0, ROWS - 1, control)
+    return [abs(value - market.value(state, ROWS - 1) / USDC.unit) / paid, apart(back, sold, value, paid)]
+
+
+def _filled(market: ExactMarket, state: ExactState, target: int, row: int, control: tuple[float, ...]) -> Fill | None:
     try:
-        sold = market.trade(state, 0, ROWS - 1, control)
+        return market.trade(state, target, row, control)
     except ValidationError:
-        sold = None
-    if sold is not None and back:
-        errors.append(abs(back - sold.cash_raw / USDC.unit) / paid)
-    return errors
+        return None
+
+
+def apart(cash: float, fill: Fill | None, move: float, paid: float) -> float:
+    """How far a model's cash is from the exact fill's, as a share of what was paid.
+
+    Both doing nothing is 0. One of them trading alone is 1, but for moves within `DUST_ZONE` of the smallest move, where a
+    rounding decides whether there is a trade at all.
+    """
+    if fill is not None and cash:
+        return abs(cash - fill.cash_raw / USDC.unit) / paid
+    if fill is None and not cash:
+        return 0.0
+    return 0.0 if abs(move - DUST) <= DUST_ZONE * DUST else 1.0

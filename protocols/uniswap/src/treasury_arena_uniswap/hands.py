@@ -99,7 +99,8 @@ class TrialHands(Hands):
         return self._on
 
     def take(self, liquidity: int) -> tuple[Pair, Pair]:
-        taken, fees = self._on.take(self.held.lower, self.held.upper, liquidity)
+        # A range that was emptied before, and not forgotten, has nothing on the bench.
+        taken, fees = self._on.take(self.held.lower, self.held.upper, liquidity) if self.liquidity else ((0, 0), (0, 0))
         burnt, more = self._sided(*taken), self._sided(*fees)
         fees, self._fees = (self._fees[0] + more[0], self._fees[1] + more[1]), (0, 0)
         self.bought += burnt[0] + fees[0]
@@ -131,11 +132,10 @@ class TrialHands(Hands):
 
 
 class ChainHands(Hands):
-    """By transactions of the market's account. `acted` once one of them has moved tokens, `swapped` the worth of swaps."""
+    """By transactions of the market's account; what they did to the position is told by their receipts."""
 
     def __init__(self, market: PoolOnChain, look: Look) -> None:
-        self._market, self._look = market, look
-        self.acted, self.swapped = False, 0
+        self._market = market
         self.hold(look.held)
 
     def bench(self) -> Bench:
@@ -146,12 +146,12 @@ class ChainHands(Hands):
         burnt0 = burnt1 = all0 = all1 = 0
         if liquidity:
             done = uniswap.decrease(token_id, liquidity, market.deadline(), market.slippage_bps)
-            burnt0, burnt1, self.acted = done.amount0, done.amount1, True
+            burnt0, burnt1 = done.amount0, done.amount1
             self.liquidity -= liquidity
         owed = uniswap.position(token_id)
         if owed.fees0 or owed.fees1:
             done = uniswap.collect(token_id)
-            all0, all1, self.acted = done.amount0, done.amount1, True
+            all0, all1 = done.amount0, done.amount1
         if not self.liquidity:
             uniswap.burn(token_id)
             self._forgotten()
@@ -161,12 +161,7 @@ class ChainHands(Hands):
         market = self._market
         given, got = (market.asset, market.base) if coin_in else (market.base, market.asset)
         expected = market.uniswap.quote(given.symbol, got.symbol, market.fee, amount).amount_out
-        if not expected:
-            return 0
-        out = market.swapped(coin_in, amount, expected)
-        self.acted = True
-        self.swapped += market.worth(self._look.pool, amount) if coin_in else amount
-        return out
+        return market.swapped(coin_in, amount, expected) if expected else 0
 
     def add(self, lower: int, upper: int, coin: int, base: int, width: int) -> Pair:
         market, uniswap = self._market, self._market.uniswap
@@ -175,9 +170,7 @@ class ChainHands(Hands):
             done = uniswap.increase(self.token_id, *amounts, until, market.slippage_bps)
         else:
             done = uniswap.mint(market.pool(), lower, upper, *amounts, until, market.slippage_bps)
-        self.acted = True
         self.token_id, self.liquidity = done.token_id, self.liquidity + done.liquidity
-        self.held = self.held._replace(token_id=done.token_id, lower=lower, upper=upper, width=width)
         return market.sided(done.amount0, done.amount1)
 
     def after(self, idle_coin: int, idle_base: int) -> HeldOnChain:

@@ -19,7 +19,7 @@ from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.onchain import OnChainMarket
 from treasury_arena_uniswap.bench import Bench, bench
 from treasury_arena_uniswap.chain import UniswapV3
-from treasury_arena_uniswap.orders import BPS, Pool, check_amount, check_liquid, check_priced, check_slippage
+from treasury_arena_uniswap.orders import BPS, Pool, beyond, check_amount, check_liquid, check_priced, check_slippage
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -74,6 +74,7 @@ class PoolOnChain(OnChainMarket):
         except ValidationError as error:
             raise ConfigError(f"market {spec.name!r}: {error}") from error
         self._coin_is_token0 = pool.token0.symbol == asset.symbol
+        self._before = pool
 
     # ---------------------------------------------------------------- the pool
     def pool(self) -> Pool:
@@ -112,8 +113,9 @@ class PoolOnChain(OnChainMarket):
 
     def check_move(self, pool: Pool, after_x96: int) -> None:
         """Refuse an order after which the pool's price is too far from where it was."""
-        was, now = sorted((pool.sqrt_price_x96**2, after_x96**2))
-        if (now - was) * BPS > was * self.max_move_bps:
+        low, high = sorted((pool.sqrt_price_x96, after_x96))
+        was, now = low**2, high**2
+        if beyond(low, high, self.max_move_bps):
             raise ValidationError(
                 f"market {self.spec.name!r}: the order would move the price of {pool.name} by {(now - was) * BPS // was} bps, "
                 f"more than {self.max_move_bps}; split it"
@@ -124,7 +126,7 @@ class PoolOnChain(OnChainMarket):
         if not isinstance(fill, PoolFill):
             raise ValidationError("the fill was not quoted by this market")
         was, now = fill.quoted_x96**2, pool.sqrt_price_x96**2
-        if abs(now - was) * BPS > was * self.slippage_bps:
+        if beyond(fill.quoted_x96, pool.sqrt_price_x96, self.slippage_bps):
             raise ValidationError(
                 f"the price of {pool.name} has moved by {abs(now - was) * BPS // was} bps since the quote, more than "
                 f"{self.slippage_bps}"
@@ -210,11 +212,15 @@ class SpotOnChain(PoolOnChain):
         return self.pool_fill(state, after, cash, size, cost, pool.sqrt_price_x96)
 
     def execute(self, state: ExactState, fill: Fill) -> Fill:
-        pool = self.pool()
-        self.check_quoted(fill, pool)
+        self._before = self.pool()
+        self.check_quoted(fill, self._before)
         coin_in = fill.cash_raw > 0
         coins = fill.state[0] - state[0]
         amount, expected = (-coins, fill.cash_raw) if coin_in else (-fill.cash_raw, coins)
         self.swapped(coin_in, amount, expected)
-        coin, base = self.moved(self.asset), self.moved(self.base)
-        return self._filled(state, (-coin, base) if coin_in else (-base, coin), coin_in, pool)
+        return self.recovered(state, fill)
+
+    def recovered(self, state: ExactState, fill: Fill) -> Fill:
+        """By the tokens' own events."""
+        coin_in, coin, base = fill.cash_raw > 0, self.moved(self.asset), self.moved(self.base)
+        return self._filled(state, (-coin, base) if coin_in else (-base, coin), coin_in, self._before)

@@ -106,6 +106,12 @@ def check_slippage(slippage_bps: int) -> None:
         raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
 
 
+def beyond(was_x96: int, now_x96: int, bps: int) -> bool:
+    """Whether a price (as square roots, Q64.96) is further from what it was than so many parts in 10,000."""
+    was, now = was_x96**2, now_x96**2
+    return abs(now - was) * BPS > was * bps
+
+
 def least_amounts(pool: Pool, lower: int, upper: int, amount0: int, amount1: int, slippage_bps: int) -> tuple[int, int]:
     """The least of each token that a mint of the amounts may use while the price moves by at most the slippage.
 

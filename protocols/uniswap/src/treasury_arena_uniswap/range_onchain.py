@@ -14,14 +14,18 @@ import attrs
 
 from treasury_arena.contracts.bound import ONE, ceil_div, fixed
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
-from treasury_arena.errors import TreasuryArenaError, ValidationError
+from treasury_arena.errors import ValidationError
+from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
 from treasury_arena_uniswap.bench import Bench
+from treasury_arena_uniswap.chain import NOWHERE
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
 from treasury_arena_uniswap.hands import ChainHands, Hands, HeldOnChain, Look, TrialHands
-from treasury_arena_uniswap.onchain import PoolOnChain
+from treasury_arena_uniswap.onchain import PoolFill, PoolOnChain
 from treasury_arena_uniswap.orders import Pool, check_amount, check_liquid
 from treasury_arena_uniswap.range_model import LOG_TEN, LOG_TICK, snapped
+
+_POSITIONS = ("Transfer", "IncreaseLiquidity", "DecreaseLiquidity", "Collect")
 
 
 @attrs.frozen
@@ -45,6 +49,9 @@ class Order:
 
 class RangeOnChain(PoolOnChain):
     """One range of the account; the state is the fields of `HeldOnChain`, so that several ranges do not meet."""
+
+    _look: Look
+    """The position before the order that is being executed."""
 
     def open(self) -> ExactState:
         return tuple(HeldOnChain())
@@ -146,27 +153,74 @@ class RangeOnChain(PoolOnChain):
         low, high = snapped(self.price(look.pool), abs(width), float(look.pool.spacing), float(self._apart))
         bounds = self._ticks(int(low), int(high))
         held = look.held
-        same = held.token_id and fixed(abs(width), ONE) == held.width
+        same = held.liquidity and fixed(abs(width), ONE) == held.width
         kept = bounds == (held.lower, held.upper) or (width > 0.0 and look.inside)
         return None if same and kept else bounds
 
     # ---------------------------------------------------------------- doing
     def execute(self, state: ExactState, fill: Fill) -> Fill:
-        look = self.look(state)
-        order = self.check_quoted(fill, look.pool).order
-        hands = ChainHands(self, look)
+        self._look = self.look(state)
+        order = self.check_quoted(fill, self._look.pool).order
+        _, cash, _ = self._done(ChainHands(self, self._look), self._look, order)
+        return self._booked(state, order, cash)
+
+    def recovered(self, state: ExactState, fill: Fill) -> Fill:
+        """As far as it came. What the range bought with the holder's cash is paid for; the rest of it was never touched."""
+        assert isinstance(fill, PoolFill)  # `execute` has looked at it
+        return self._booked(state, fill.order, min(0, self._look.held.idle_base + self.moved(self.base)))
+
+    def _booked(self, state: ExactState, order: Order, cash: int) -> Fill:
+        """The fill by the receipts alone; the node is asked only what the range is worth now."""
+        look = self._look
+        after = self._noted(look, order)._replace(
+            idle_coin=look.held.idle_coin + self.moved(self.asset),
+            idle_base=look.held.idle_base + self.moved(self.base) - cash,
+        )
         try:
-            _, cash, swapped = self._done(hands, look, order)
-        except TreasuryArenaError:
-            if not hands.acted:
-                raise
-            swapped = hands.swapped
-            # What was bought for the range with the holder's cash is paid for; the rest of it was never touched.
-            cash = min(0, look.held.idle_base + self.moved(self.base))
-        idle_coin = look.held.idle_coin + self.moved(self.asset)
-        idle_base = look.held.idle_base + self.moved(self.base) - cash
-        after = tuple(hands.after(idle_coin, idle_base))
-        return self._filled(state, look, tuple(self.look(after).held), cash, swapped, order)
+            after = self.look(tuple(after)).held
+        except Exception as error:  # the receipts have said enough
+            self.unfinished = self.unfinished or f"the range could not be read: {error}"
+        return self._filled(state, look, tuple(after), cash, self._swapped(look.pool), order)
+
+    def _swapped(self, pool: Pool) -> int:
+        """What the swaps of this fill were worth, by the pool's events."""
+        worth = 0
+        for receipt in self._spent:
+            for event in receipt.events(V3_POOL.event("Swap"), pool.address):
+                coin, base = self.sided(event["amount0"], event["amount1"])
+                worth += self.worth(pool, coin) if coin > 0 else max(0, base)
+        return worth
+
+    def _noted(self, look: Look, order: Order) -> HeldOnChain:
+        """The position by the receipts of this fill, worth what it is at the last price that they tell."""
+        held, me, price = look.held, self.who.address.lower(), look.pool.sqrt_price_x96
+        owed = self.sided(look.fees_coin, look.fees_base)
+        for receipt in self._spent:
+            for event in receipt.events(V3_POOL.event("Swap"), look.pool.address):
+                price = event["sqrtPriceX96"]
+            told = {name: receipt.events(V3_POSITIONS.event(name), self.uniswap.positions) for name in _POSITIONS}
+            for event in told["Transfer"]:
+                if event["from"].lower() == me and event["tokenId"] == held.token_id:
+                    held, owed = HeldOnChain(), (0, 0)
+                elif event["from"] == NOWHERE and event["to"].lower() == me:
+                    lower, upper = order.bounds or (look.held.lower, look.held.upper)
+                    width = fixed(abs(order.width), ONE) if order.bounds else look.held.width
+                    held = HeldOnChain(event["tokenId"], 0, lower, upper, width)
+            for event in told["IncreaseLiquidity"]:
+                if event["tokenId"] == held.token_id:
+                    held = held._replace(liquidity=held.liquidity + event["liquidity"])
+            for event in told["DecreaseLiquidity"]:
+                if event["tokenId"] == held.token_id:
+                    held = held._replace(liquidity=held.liquidity - event["liquidity"])
+                    owed = owed[0] + event["amount0"], owed[1] + event["amount1"]
+            if any(event["tokenId"] == held.token_id for event in told["Collect"]):
+                owed = (0, 0)  # it is always all that is collected
+        if held.liquidity:
+            bounds = sqrt_ratio_at_tick(held.lower), sqrt_ratio_at_tick(held.upper)
+            amounts = amounts_for_liquidity(price, *bounds, held.liquidity)
+            owed = owed[0] + amounts[0], owed[1] + amounts[1]
+        coin, base = self.sided(*owed)
+        return held._replace(coin=coin, base=base)
 
     def _done(self, hands: Hands, look: Look, order: Order) -> tuple[ExactState, int, int]:
         """Do the order: the state, what it changes cash by, and the worth of what was swapped."""
@@ -198,7 +252,7 @@ class RangeOnChain(PoolOnChain):
 
     def _invested(self, hands: Hands, look: Look, order: Order, coin: int, base: int) -> tuple[int, int, int]:
         """Put idle tokens, fees and the holder's `more` into the range; what is left idle, and the worth of what was swapped."""
-        if hands.liquidity:
+        if hands.token_id:
             burnt, fees = hands.take(hands.liquidity if order.bounds is not None else 0)
             coin, base = coin + burnt[0] + fees[0], base + burnt[1] + fees[1]
         base += order.more

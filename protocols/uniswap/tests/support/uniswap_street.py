@@ -150,9 +150,8 @@ class Books:
         me, until = self.street.user.address, self.street.market.chain.now + 600
         decrease = V3_POSITIONS.function("decreaseLiquidity")
         collect = V3_POSITIONS.function("collect")
-        calls = [
-            decrease.encode((held.token_id, held.liquidity, 0, 0, until)),
-            collect.encode((held.token_id, me, MOST, MOST)),
-        ]
+        calls = [collect.encode((held.token_id, me, MOST, MOST))]
+        if held.liquidity:
+            calls.insert(0, decrease.encode((held.token_id, held.liquidity, 0, 0, until)))
         answers = market.session.call(market.uniswap.positions, V3_POSITIONS.function("multicall"), calls, sender=me)
-        return market.sided(*collect.decode(answers[1]))
+        return market.sided(*collect.decode(answers[-1]))

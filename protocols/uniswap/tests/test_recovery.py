@@ -1,0 +1,151 @@
+"""Orders on a real node that stop anywhere: what was mined is booked, by the receipts, and the next order goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from uniswap_street import USD, Books, Street
+
+from treasury_arena.events.catalog import OrderFailed
+from treasury_arena_evm.errors import ChainError, FeeError
+from treasury_arena_evm.local.market import LocalMarket
+
+
+@pytest.fixture(params=[True, False], ids=["USDC is token0", "USDC is token1"])
+def street(request: pytest.FixtureRequest, make_local_market: Callable[..., LocalMarket]) -> Street:
+    return Street(make_local_market(usdc_first=request.param, protocol_fee=5))
+
+
+def break_after(monkeypatch: pytest.MonkeyPatch, street: Street, last: Callable[[int, str], bool]) -> list[str]:
+    """Let no transaction through after the one of which `last` (number, function) is true; what went through."""
+    session, sent = street.market.session, []
+    send, over = session.send, [last(0, "")]
+
+    def until(who: Any, to: str, function: Any, *arguments: Any, **more: Any) -> Any:
+        if over[0]:
+            raise FeeError("gas costs too much now")
+        receipt = send(who, to, function, *arguments, **more)
+        sent.append(function.name)
+        over[0] = last(len(sent), function.name)
+        return receipt
+
+    monkeypatch.setattr(session, "send", until)
+    return sent
+
+
+def allowances(street: Street, uniswap: Any) -> set[int]:
+    return {
+        uniswap._token(symbol).allowance(street.user.address, spender)
+        for symbol in ("USDC", "WETH")
+        for spender in (uniswap.router, uniswap.positions)
+    }
+
+
+def test_a_minted_range_is_booked_though_the_clean_up_fails(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    market = street.open("range")
+    books = Books(street, {"lp": market})
+    with monkeypatch.context() as patched:
+        break_after(patched, street, lambda _, function: function == "mint")
+        fill = books.trade("lp", 10_000, 0, 0.2)
+    assert fill is not None
+    assert "gas costs too much now" in market.unfinished
+    held = books.held("lp")
+    assert (held.token_id,) == market.uniswap.owned()
+    there = market.uniswap.position(held.token_id)
+    assert held[1:4] == (there.liquidity, there.lower, there.upper)
+    assert market.value(tuple(held), 0) == pytest.approx(10_000 * USD, rel=1e-3)
+    assert fill.cost_raw < 20 * USD
+    books.equal_the_chain()
+    # The width is known too: nothing is re-centred, and it is added to what there is.
+    assert books.trade("lp", market.value(tuple(held), 1) / USD, 1, 0.2) is None
+    assert books.trade("lp", 20_000, 2, 0.2) is not None
+    assert market.unfinished == ""
+    assert books.held("lp").token_id == held.token_id
+    books.equal_the_chain()
+    assert allowances(street, market.uniswap) == {0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "control", "function"), [("range", (0.2,), "mint"), ("spot", (), "multicall")], ids=["range", "coin"]
+)
+def test_what_was_mined_is_booked_by_the_receipts_when_the_node_is_gone(
+    street: Street, monkeypatch: pytest.MonkeyPatch, kind: str, control: tuple[float, ...], function: str
+) -> None:
+    market, session = street.open(kind), street.market.session
+    books = Books(street, {"it": market})
+    patched = pytest.MonkeyPatch()
+
+    def gone(*_: Any, **__: Any) -> Any:
+        raise ChainError("the node is gone for a moment")
+
+    def last(_: int, name: str) -> bool:
+        if name == function:
+            patched.setattr(session, "call", gone)
+        return name == function
+
+    fill_of = market.settle
+
+    def settle(*arguments: Any) -> Any:
+        try:
+            return fill_of(*arguments)
+        finally:
+            patched.undo()
+
+    with monkeypatch.context() as broken:
+        broken.setattr(market, "settle", settle)
+        break_after(broken, street, last)
+        fill = books.trade("it", 10_000, 0, *control)
+    assert fill is not None
+    assert "the node is gone for a moment" in market.unfinished
+    assert market.value(books.account.positions["it"], 0) == pytest.approx(10_000 * USD, rel=1e-3)
+    books.equal_the_chain()
+    assert books.trade("it", 0, 1, *(0.0 for _ in control)) is not None
+    books.equal_the_chain()
+    assert books.account.cash_raw > 59_900 * USD
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "width", "most"),
+    [(0, 10_000, 0.1, 7), (10_000, 9_000, -0.2, 12), (10_000, 15_000, 0.1, 8), (10_000, 0, 0.0, 5)],
+    ids=["opening", "re-centring", "adding", "leaving"],
+)
+def test_wherever_an_order_stops_the_books_equal_the_chain(
+    make_local_market: Callable[..., LocalMarket],
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+    after: int,
+    width: float,
+    most: int,
+) -> None:
+    street = Street(make_local_market(protocol_fee=5))
+    market = street.open("range")
+    books, row = Books(street, {"lp": market}), 0
+    for stop in range(most + 1):
+        if before:
+            assert books.trade("lp", before, row, 0.1) is not None
+            street.trade_there_and_back()
+        row += 2
+        books.equal_the_chain(row)
+        failed = len(books.journal.payloads(OrderFailed))
+        with monkeypatch.context() as patched:
+            sent = break_after(patched, street, lambda number, _, stop=stop: number >= stop)
+            fill = books.trade("lp", after, row, width)
+        assert len(sent) <= stop
+        assert (fill is None) == (len(books.journal.payloads(OrderFailed)) > failed)
+        books.equal_the_chain(row + 1)
+        # The next order finds all of it.
+        worth = market.value(books.account.positions.get("lp", market.open()), row)
+        if worth:
+            assert books.trade("lp", worth / USD * 1.1, row + 1, -0.3) is not None
+            assert books.held("lp").liquidity > 0
+            assert market.worth(market.pool(), books.held("lp").idle_coin, books.held("lp").idle_base) < 10
+            books.equal_the_chain()
+            assert books.trade("lp", 0, row + 1, 0.0) is not None
+        books.equal_the_chain(row + 1)
+        assert market.uniswap.owned() == ()
+        assert not any(market.holdings(books.account.positions.get("lp", market.open())).values())
+    assert fill is not None
+    assert market.unfinished == ""
+    assert books.account.cash_raw > 59_500 * USD
