@@ -149,3 +149,56 @@ def test_wherever_an_order_stops_the_books_equal_the_chain(
     assert fill is not None
     assert market.unfinished == ""
     assert books.account.cash_raw > 59_500 * USD
+
+
+def test_an_emptied_range_goes_back_into_one_of_the_same_width(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    market = street.open("range")
+    books = Books(street, {"lp": market})
+    books.trade("lp", 10_000, 0, 0.1)
+    first = books.held("lp")
+    street.move_by(0.01)
+    with monkeypatch.context() as patched:
+        break_after(patched, street, lambda _, function: function == "collect")
+        assert books.trade("lp", market.value(tuple(first), 1) / USD, 1, -0.1) is not None
+    held = books.held("lp")
+    assert (held.token_id, held.liquidity, held.width) == (first.token_id, 0, first.width)
+    assert market.worth(market.pool(), held.idle_coin, held.idle_base) > 9_900 * USD
+    books.equal_the_chain()
+    assert books.trade("lp", market.value(tuple(held), 2) / USD, 2, 0.1) is not None
+    assert books.held("lp").liquidity > 0
+    assert market.uniswap.owned() == (books.held("lp").token_id,) != (first.token_id,)
+    books.equal_the_chain()
+
+
+def test_a_partial_sale_is_booked_by_its_receipts_when_the_node_is_gone(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market, session = street.open("range"), street.market.session
+    books, settle = Books(street, {"lp": market}), market.settle
+    books.trade("lp", 20_000, 0, 0.1)
+    street.trade_there_and_back()
+    gone = pytest.MonkeyPatch()
+
+    def no_answer(*_: Any, **__: Any) -> Any:
+        raise ChainError("the node is gone for a moment")
+
+    def last(_: int, function: str) -> bool:
+        if function == "collect":
+            gone.setattr(session, "call", no_answer)
+        return function == "collect"
+
+    def until_then(*arguments: Any) -> Any:
+        try:
+            return settle(*arguments)
+        finally:
+            gone.undo()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(market, "settle", until_then)
+        break_after(patched, street, last)
+        fill = books.trade("lp", 5_000, 1, 0.1)
+    assert fill is not None
+    held = books.held("lp")
+    assert held.liquidity == market.uniswap.position(held.token_id).liquidity > 0
+    assert market._worth(market.pool(), held._replace(idle_coin=0, idle_base=0)) == pytest.approx(5_000 * USD, rel=0.01)
+    books.equal_the_chain()
