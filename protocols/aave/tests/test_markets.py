@@ -216,6 +216,8 @@ class TestAccount:
             ({"threshold": 0.83001}, "basis points"),
             ({"version": 3.0}, "small = 0"),
             ({"close_factor": 0.4}, "close_factor = 0.5"),
+            ({"bonus": 0.21}, "more than there is"),
+            ({"version": 3.6}, "market '.*': params.version: there is no Aave version"),
         ],
     )
     def test_markets_that_cannot_be(self, params, message):

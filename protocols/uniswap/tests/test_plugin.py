@@ -42,6 +42,9 @@ def test_models_declare_floats_with_defaults(model):
     assert all(type(value) is float for value in (*model.state(), *model.params()))
 
 
+TVL = {"price": "price", "tvl": "gas", "gas": "gas"}
+
+
 def make(values=None, **changes):
     facts = {"name": "lp", "model": "uniswap.range", "kind": "range", "asset": "WETH", "columns": COLUMNS}
     cells = {"price": 2000.0, "liquidity": 1e7, "volume": 1e6, "gas": 1.0, **(values or {})}
@@ -61,6 +64,15 @@ def make(values=None, **changes):
         ({"params": {"fees": 0.1}}, ConfigError, "no parameter 'fees'; did you mean 'fee'"),
         ({"params": {"fee": 0.00050005}}, ConfigError, "fee = 0.00050005 must be a whole number of millionths"),
         ({"params": {"fee": 1.0}}, ConfigError, "fee = 1 is a share of the trade; expected less than 1"),
+        (
+            {
+                "model": "uniswap.spot_tvl",
+                "columns": {"price": "price", "tvl": "gas", "gas": "gas"},
+                "params": {"concentration": 0.0},
+            },
+            ConfigError,
+            "concentration = 0 leaves no liquidity",
+        ),
         ({"params": {"spacing": 0.0}}, ConfigError, "spacing = 0 must be a whole number of ticks from 1 to 16383"),
         ({"params": {"fee_protocol": 3.0}}, ConfigError, "one part in 4 to 10, or 0"),
         ({"params": {"coin_is_token0": 2.0}}, ConfigError, "coin_is_token0 = 2 must be"),
@@ -87,3 +99,19 @@ def test_a_price_outside_the_range_of_ticks_is_refused():
 def test_rows_outside_the_frame_are_refused():
     with pytest.raises(ValidationError, match="from row 1 to row 2 of 2"):
         make().accrue(make().open(), 1, 2)
+
+
+def test_nothing_is_earned_of_volume_that_a_pool_without_liquidity_cannot_have_traded():
+    rows = {"price": [2000.0] * 3, "liquidity": [1e7, 0.0, 1e7], "volume": [0.0, 1e6, 1e6], "gas": [0.1] * 3}
+    frame = MarketFrame(0, 3600, {name: np.array(values) for name, values in rows.items()})
+    spec = MarketSpec("lp", "uniswap.range", "range", "WETH", COLUMNS)
+    market = UniswapProtocol().exact(spec, frame, ASSETS, ASSETS["USDC"])
+    held = market.trade(market.open(), 1_000 * ASSETS["USDC"].unit, 0, (0.1,)).state
+    dry, legs = market.accrue(held, 0, 1)
+    assert (market.value(dry, 1), legs) == (market.value(held, 0), ())
+    assert market.value(market.accrue(held, 0, 2)[0], 2) > market.value(held, 0)
+    model = {model.name: model for model in UniswapProtocol().models}["uniswap.range"]
+    line = [model.market(*(rows[COLUMNS[field]][row] for field in model.market._fields)) for row in range(3)]
+    state, _ = model.trade(model.state(), 1_000.0, line[0], model.params(), model.control(0.1))
+    assert model.accrue(state, line[1], model.params()) == state
+    assert model.accrue(state, line[2], model.params()) != state

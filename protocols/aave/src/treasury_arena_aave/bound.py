@@ -11,7 +11,7 @@ from treasury_arena.contracts.bound import BoundMarket, fixed
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ConfigError, TreasuryArenaError
 from treasury_arena_aave.exact.versions import Version, version_of
 
 
@@ -37,7 +37,10 @@ class VersionedMarket(BoundMarket):
         for field in ("supplied", "borrowed"):
             if field in self._columns:
                 self._refuse_rows(field, strict=False)
-        self.version = version_of(f"{self._params['version']:.1f}")
+        try:
+            self.version = version_of(f"{self._params['version']:.1f}")
+        except TreasuryArenaError as error:
+            raise ConfigError(f"market {spec.name!r}: params.version: {error}") from error
         self._dust = fixed(self._params["dust"], base.unit)
         step = self._params["step_seconds"]
         if step != frame.step_seconds:

@@ -16,7 +16,7 @@ from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ConfigError, TreasuryArenaError, ValidationError
 from treasury_arena_aave.bound import Holding, VersionedMarket
 from treasury_arena_aave.exact.interest import linear
 from treasury_arena_aave.exact.liquidation import SMALL_VALUE, Side, closable, liquidation_amounts
@@ -47,7 +47,13 @@ class SupplyExact(VersionedMarket):
                 f"market {spec.name!r}: the price of {base.symbol}, the base asset, must be 1.0 in every row"
             )
         curve = (fixed(self._params[name], RAY) for name in ("optimal", "base", "slope1", "slope2"))
-        self._curve = RateStrategy(*curve)
+        try:
+            self._curve = RateStrategy(*curve)
+        except TreasuryArenaError as error:
+            told = ", ".join(f"{name} = {self._params[name]:g}" for name in ("optimal", "base", "slope1", "slope2"))
+            raise ConfigError(
+                f"market {spec.name!r}: {told} is no rate curve; expected 0 < optimal <= 1 and rates that do not fall"
+            ) from error
 
     def open(self) -> ExactState:
         return (0, RAY)
@@ -146,6 +152,11 @@ class AccountExact(VersionedMarket):
             raise ConfigError(
                 f"market {spec.name!r}: ltv_max = {known['ltv_max']:g} must be at most threshold = {known['threshold']:g}, "
                 f"which is at most 1, and together with the fee below 1"
+            )
+        if known["threshold"] * (1.0 + known["bonus"]) > 1.0:
+            raise ConfigError(
+                f"market {spec.name!r}: threshold = {known['threshold']:g} with bonus = {known['bonus']:g} would let a "
+                f"liquidation take more than there is; Aave wants threshold x (1 + bonus) at most 1"
             )
         self._fee, self._ltv_max = fixed(known["fee"], ONE), fixed(known["ltv_max"], ONE)
         self._slack = fixed(known["slack"], ONE)

@@ -40,6 +40,10 @@ class PoolMarket(BoundMarket):
         self._coin_is_token0 = self._whole("coin_is_token0", 1, 0, 1, "") == 1
         self._dust = fixed(self._params["dust"], base.unit)
         self._farthest = fixed(1.0 + self._params["max_move"], ONE)
+        if not self._params.get("concentration", 1.0) > 0.0:
+            raise ConfigError(
+                f"market {spec.name!r}: params.concentration = 0 leaves no liquidity; expected more than 0"
+            )
 
     # ---------------------------------------------------------------- rows and parameters as integers
     def _whole(self, name: str, scale: int, low: int, high: int, unit: str) -> int:

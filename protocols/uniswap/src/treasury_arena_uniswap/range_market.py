@@ -127,7 +127,12 @@ class RangeMarket(PoolMarket):
         )
 
     def _earned(self, held: Held, row: int) -> Held:
-        """Fee growth of the step that ends at the row: half its volume in each token, the fee in range shared by liquidity."""
+        """Fee growth of the step that ends at the row: half its volume in each token, the fee in range shared by liquidity.
+
+        Nothing where the pool has no other liquidity: then the volume that the data tell of was not traded in it.
+        """
+        if not self._liquidity(row):
+            return held
         above, below = self._fraction(row)
         half = fixed(float(self._columns["volume"][row]), self.base.unit) // 2
         total = self._liquidity(row) + held.liquidity

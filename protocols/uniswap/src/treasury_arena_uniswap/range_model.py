@@ -179,9 +179,12 @@ def offset_of(s: RangeState, price: float) -> float:
 
 
 def earned(s: RangeState, m: RangeMarket, p: RangeParams) -> RangeState:
-    """Fees of the step that ends at this row: its volume's, by the share of the liquidity in range, half in each token."""
+    """Fees of the step that ends at this row: its volume's, by the share of the liquidity in range, half in each token.
+
+    Nothing where the pool has no other liquidity: then the volume that the data tell of was not traded in it.
+    """
     total = m.liquidity + s.liquidity
-    share = s.liquidity / total if total > 0.0 else 0.0
+    share = s.liquidity / total if m.liquidity > 0.0 and total > 0.0 else 0.0
     kept = 1.0 - 1.0 / p.fee_protocol if p.fee_protocol > 0.0 else 1.0
     half = 0.5 * m.volume * p.fee * kept * share * is_inside(s, m.price)
     coin = half / m.price if m.price > 0.0 else 0.0
