@@ -17,6 +17,8 @@ from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError, FeeError, TokenError
 from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_uniswap.chain import UniswapV3
+from treasury_arena_uniswap.exchange import PoolExchange
 
 
 @pytest.fixture
@@ -69,6 +71,17 @@ def test_lending_and_a_loop_of_one_account_leave_the_ledger_equal_to_the_chain(b
     assert bench.account.positions == {"usd": (0, 0), "account": (0, 0, 0, 0, 0)}
     assert 19_900 * USD < bench.account.cash_raw < 20_010 * USD
     assert len(bench.journal.payloads(OrderSettled)) == 9
+
+
+def test_a_loop_swaps_over_uniswaps_own_exchange(local_market: Any) -> None:
+    who = local_market.users[0].signer
+    bench = Bench(local_market, exchange=PoolExchange(UniswapV3(local_market.session, who), "WETH", "USDC", fee=500))
+    for target, ltv in ((6_000, 0.6), (4_000, 0.3), (0, 0.0)):
+        assert bench.trade("account", target, ltv) is not None, bench.journal.posted[-1]
+        assert bench.loan.unfinished == ""
+        bench.books_equal_the_chain()
+        bench.chain.advance(DAY)
+    assert bench.account.positions["account"] == (0, 0, 0, 0, 0)
 
 
 def test_interest_is_posted_on_position_and_debt(bench: Bench) -> None:
