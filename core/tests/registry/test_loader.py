@@ -212,15 +212,15 @@ def test_the_declared_range_on_core_is_checked_before_the_import(
 def test_every_claimant_of_a_doubled_entry_name_is_refused_and_never_imported(install: Install, site: Path) -> None:
     install("good", GOOD)
     touch = f"open({str(site / 'imported')!r}, 'w').close()"
-    install("honest", touch, entry="aave")
-    install("impostor", touch, entry="aave")
-    _, reports = load("aave")
+    install("honest", touch, entry="pendle")
+    install("impostor", touch, entry="pendle")
+    _, reports = load("pendle")
     way_out = (
         ", and no claim is preferred; uninstall the one you do not want: `pip uninstall dist-honest` or `pip uninstall "
         "dist-impostor`"
     )
-    assert reports["dist-honest"].reason == f"the name 'aave' is also claimed by dist-impostor{way_out}"
-    assert reports["dist-impostor"].reason == f"the name 'aave' is also claimed by dist-honest{way_out}"
+    assert reports["dist-honest"].reason == f"the name 'pendle' is also claimed by dist-impostor{way_out}"
+    assert reports["dist-impostor"].reason == f"the name 'pendle' is also claimed by dist-honest{way_out}"
     assert not (site / "imported").exists()
 
 

@@ -27,6 +27,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "OrderSettled": ("market", "status", "notional_raw", "cost_raw", "slippage_bps"),
     "OrderRejected": ("code", "market", "notional_raw"),
     "OrderFailed": ("market", "cost_raw"),
+    "OrderQuarantined": ("market",),
     "AgentMarked": ("equity_raw", "cash_raw", "orders", "costs_raw"),
     "PoolMarked": ("pool", "cash_raw", "lent_raw"),
     "CapitalConservationChecked": ("cycle", "totals"),
