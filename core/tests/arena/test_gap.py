@@ -12,6 +12,7 @@ from treasury_arena.arena.gap import GapMeter
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.results import build_result
 from treasury_arena.arena.state import ARENA, SIMULATION
+from treasury_arena.contracts.validation import OrderFacts, Validator
 from treasury_arena.testing.strategies import LENDER, LenderState, LenderTarget
 
 Make = Callable[..., ArenaManager]
@@ -88,6 +89,29 @@ def test_an_agent_whose_code_fails_live_has_none(make_arena: Make, live_decide: 
     agent = healthy.agent("lender-0001")
     meter = GapMeter(healthy.settings, live_decide(world, "lender", broken), healthy.limits)
     assert meter.gap(agent, healthy.row) is None
+
+
+def test_the_runs_own_limits_and_validators_hold(make_arena: Make) -> None:
+    """Where they refuse every order, the books earn nothing, and the gap is all that the model earned."""
+
+    class Refuses(Validator):
+        name = "never"
+
+        def refuse(self, order: OrderFacts) -> str | None:
+            return "never"
+
+    arena = lived(make_arena, strategies=(LENDER,))
+    agent = arena.agent("lender-0001")
+    open_gap = GapMeter(arena.settings, arena.world, arena.limits).gap(agent, arena.row)
+    tiny = attrs.evolve(arena.limits, trade_raw_max=1.0)
+    for meter in (
+        GapMeter(arena.settings, arena.world, tiny),
+        GapMeter(arena.settings, arena.world, arena.limits, (Refuses(),)),
+    ):
+        gap = meter.gap(agent, arena.row)
+        assert gap is not None
+        assert open_gap is not None
+        assert gap < open_gap - 1e-4
 
 
 def test_nothing_is_traded_on_a_chain_for_a_figure(make_arena: Make) -> None:

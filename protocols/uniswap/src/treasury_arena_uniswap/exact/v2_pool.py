@@ -12,7 +12,6 @@ from treasury_arena_uniswap.exact.refusal import require
 MINIMUM_LIQUIDITY = 1_000
 """Shares that the first provider leaves in the pair for good."""
 RESERVE_MAX = (1 << 112) - 1
-UINT_256_MAX = (1 << 256) - 1
 NOBODY = ""
 """Owner of the shares that belong to no one."""
 
