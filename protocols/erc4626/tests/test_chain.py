@@ -221,6 +221,7 @@ def test_an_order_whose_receipt_is_lost_is_found_out_later_and_not_done_twice(
     assert len(bench.journal.payloads(OrderQuarantined)) == 1
     assert bench.account.reserved_raw == 5_000 * USD
     outage.down = set()
+    monkeypatch.setattr(session_module, "RESOLVE_SECONDS", 10.0)
     sent = nonce(bench)
     bench.engine.ask_again(AGENT, "usd")
     assert bench.account.reserved_raw == 0
@@ -253,6 +254,7 @@ def test_nothing_is_signed_while_a_transaction_is_open(
         session.send(bench.market.who, bench.market.vault, ERC20.function("transfer"), bench.market.who.address, 1)
     local_market.chain.rpc("evm_setAutomine", True)
     local_market.chain.mine()
+    monkeypatch.setattr(session_module, "RESOLVE_SECONDS", 10.0)
     bench.engine.ask_again(AGENT, "usd")
     assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
     bench.books_equal_the_chain()
