@@ -260,6 +260,33 @@ def test_nothing_is_signed_while_a_transaction_is_open(
     bench.books_equal_the_chain()
 
 
+def test_another_order_of_the_market_does_not_make_an_unknown_one_forgotten(
+    make_vault: Callable[..., VaultOnChain], local_market: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deposit is mined, and the node goes away before the market can read what it is worth."""
+    bench = Bench(make_vault(), local_market)
+    outage = Outage(local_market.session, monkeypatch)
+    send = bench.market._send
+
+    def sent_then_dark(*arguments: Any) -> Any:
+        receipt = send(*arguments)
+        outage.down = {"eth_call"}
+        return receipt
+
+    monkeypatch.setattr(bench.market, "_send", sent_then_dark)
+    assert bench.trade(5_000, 0) is None
+    assert len(bench.journal.payloads(OrderQuarantined)) == 1
+    outage.down = set()
+    before = nonce(bench)
+    with pytest.raises(ExecutionError, match="another order's outcome is not known yet"):
+        bench.market.settle("another", (0, 0), bench.market.trade((0, 0), 1_000 * USD, 0), 0)
+    monkeypatch.setattr(bench.market, "_send", send)
+    bench.engine.ask_again(AGENT, "usd")
+    assert nonce(bench) == before
+    assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
+    bench.books_equal_the_chain()
+
+
 def test_a_vault_that_became_dearer_since_the_quote_is_not_bought(
     make_vault: Callable[..., VaultOnChain], local_market: Any
 ) -> None:

@@ -111,7 +111,9 @@ class OnChainMarket(ExactMarket):
         with self.session.listening(self._heard):
             if intent_id == self._unknown:
                 return self._found_out(state, fill, self.unfinished)
-            self._spent, self.unfinished, self._unknown = [], "", ""
+            if self._unknown:  # its receipts are still needed; nothing of this order has been sent
+                raise ExecutionError(f"market {self.spec.name!r}: another order's outcome is not known yet")
+            self._spent, self.unfinished = [], ""
             try:
                 return self.execute(state, fill)
             except Exception as error:  # whatever it was, what is mined is mined
