@@ -110,6 +110,18 @@ class UnknownOutcomeError(TreasuryArenaError):
     """An order of which nobody can tell yet whether it happened: its reservation stays, and it is asked about again."""
 
 
+class ChainUnavailableError(TreasuryArenaError):
+    """A chain, a node or a signer did not answer, or answered nonsense: whatever was asked is unknown, not denied."""
+
+
+class SignerError(TreasuryArenaError):
+    """A signer refused to sign, or did not answer: there is no signature."""
+
+
+class FeeCapError(TreasuryArenaError):
+    """Gas costs more now than the configured cap allows."""
+
+
 class AgentError(TreasuryArenaError):
     """One agent's own failure (raised, looped beyond its limit, returned a non-finite or over-sized target)."""
 

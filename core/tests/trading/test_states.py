@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from treasury_arena.errors import ValidationError
-from treasury_arena.trading.states import (
+from treasury_arena.domain.order_states import (
     INTENT_MOVES,
     STEP_MOVES,
     IntentState,

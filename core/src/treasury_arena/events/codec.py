@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from treasury_arena.errors import IntegrityError, ValidationError, nearest
-from treasury_arena.events import catalog
+from treasury_arena.events import catalog, live
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.events.upcasters import upcast
 
@@ -44,6 +44,26 @@ VERSIONS: dict[str, int] = {
     "RunCompleted": 1,
     "EmergencyStopEngaged": 1,
     "EmergencyStopReleased": 1,
+    "IntentReserved": 1,
+    "NonceAllocated": 1,
+    "NonceReleased": 1,
+    "AttemptSigned": 1,
+    "SendObserved": 1,
+    "IncludedObserved": 1,
+    "ReorgDetected": 1,
+    "StepFinal": 1,
+    "StepSkipped": 1,
+    "GateRefused": 1,
+    "SlotDisplaced": 1,
+    "SenderResumed": 1,
+    "IntentQuarantined": 1,
+    "IntentEnded": 1,
+    "FinalityBroken": 1,
+    "LiveArmed": 1,
+    "LiveDisarmed": 1,
+    "ReconciliationCompleted": 1,
+    "ReconciliationFailed": 1,
+    "HoldingsAdjusted": 1,
 }
 """Event name -> present version of its payload."""
 
@@ -171,7 +191,11 @@ def _plan(cls: type, version: int) -> _Plan:
     return _Plan(cls.__name__, version, cls, names, tuple(special))
 
 
-_by_name = {name: _plan(getattr(catalog, name), version) for name, version in VERSIONS.items()}
+def _payload(name: str) -> type:
+    return next(getattr(module, name) for module in (catalog, live) if hasattr(module, name))  # type: ignore[no-any-return]
+
+
+_by_name = {name: _plan(_payload(name), version) for name, version in VERSIONS.items()}
 _by_class = {plan.cls: plan for plan in _by_name.values()}
 
 

@@ -9,32 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
-import attrs
-
 from treasury_arena.domain.stops import OFF, check_level, higher, known_level
 from treasury_arena.errors import IntegrityError, StoreError
 from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
+from treasury_arena.store.order_projections import ORDER_RULES
+from treasury_arena.store.rules import Key, Row, Rule
 from treasury_arena.store.schema import JSON, PROJECTIONS, Table
-
-Row = dict[str, Any]
-"""Column -> value; a JSON column holds either the value or, as stored, its canonical text."""
-
-Key = tuple[Any, ...]
-Fold = Callable[[Row | None, Event, Key], Row | None]
-"""(row before or None, event, key) -> row after, or None when the event does not concern a row that is not there."""
-
-
-@attrs.frozen
-class Rule:
-    """`keys` names the rows of `table` that an event touches, `fold` makes the new row; `fresh` rows are never read first."""
-
-    table: str
-    keys: Callable[[Event], Iterable[Key]]
-    fold: Fold
-    fresh: bool = False
-
 
 def _real(value: float) -> float:
     """A float as both databases give it back: SQLite knows no negative zero."""
@@ -271,6 +253,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "RunCompleted": (_run(lambda event: {"status": "completed", "capital_raw": str(event.payload.capital_raw)}),),
     "EmergencyStopEngaged": (_STOP,),
     "EmergencyStopReleased": (_STOP,),
+    **ORDER_RULES,
 }
 """Event name -> the rows it touches. An event without an entry touches balances and `arena_state` only."""
 

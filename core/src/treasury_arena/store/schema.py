@@ -7,29 +7,14 @@ projection's row is the event that wrote the row last.
 
 from __future__ import annotations
 
-import attrs
+from treasury_arena.store import order_schema
+from treasury_arena.store.table import AMOUNT, INT, JSON, REAL, TEXT, Table
 
-HEAD = "0001"
+HEAD = "0002"
 """The Alembic revision this program writes."""
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision this program can bring to HEAD, oldest first."""
-
-INT, REAL, TEXT, AMOUNT, JSON = "BIGINT", "DOUBLE PRECISION", "TEXT", "AMOUNT", "JSON"
-
-
-@attrs.frozen
-class Table:
-    """A table's columns (name -> INT, REAL, TEXT, AMOUNT or JSON), in stored order; the first `key_columns` are its key."""
-
-    name: str
-    columns: dict[str, str]
-    key_columns: int = 1
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        return tuple(self.columns)[: self.key_columns]
-
 
 EVENTS = Table(
     "events",
@@ -186,6 +171,7 @@ FOLDED = {
         SIMULATION_RUNS,
         SIMULATION_SNAPSHOTS,
         EMERGENCY_STOP,
+        *order_schema.TABLES,
     )
 }
 """Projections folded event by event; `arena_state` is drawn from them."""

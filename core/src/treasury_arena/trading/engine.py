@@ -36,7 +36,7 @@ from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.lines import HELD, check_fill, fill_lines, freed_cash, interest_lines
 from treasury_arena.trading.orders import VENUES, Order
-from treasury_arena.trading.states import IntentState, move_intent, walk_instant
+from treasury_arena.domain.order_states import IntentState, move_intent, walk_instant
 from treasury_arena.trading.validators import BUILT_IN
 
 

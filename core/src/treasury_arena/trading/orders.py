@@ -7,7 +7,7 @@ import attrs
 from treasury_arena.contracts.protocol import Fill
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.intent import Intent
-from treasury_arena.trading.states import IntentState
+from treasury_arena.domain.order_states import IntentState
 
 #: Mode -> venues of markets it may trade in.
 VENUES = {"simulation": ("replay",), "local": ("replay", "local")}

@@ -40,8 +40,9 @@ INTENT_MOVES: dict[IntentState, frozenset[IntentState]] = {
     IntentState.EXECUTING: frozenset({IntentState.SETTLED, IntentState.FAILED, IntentState.QUARANTINED}),
     IntentState.QUARANTINED: frozenset({IntentState.SETTLED, IntentState.FAILED, IntentState.CANCELLED}),
     IntentState.REJECTED: frozenset(),
-    IntentState.SETTLED: frozenset(),
-    IntentState.FAILED: frozenset(),
+    # Only broken finality leads back out of an end: what was final is not, and a person must look.
+    IntentState.SETTLED: frozenset({IntentState.QUARANTINED}),
+    IntentState.FAILED: frozenset({IntentState.QUARANTINED}),
     IntentState.CANCELLED: frozenset(),
 }
 
@@ -53,11 +54,17 @@ STEP_MOVES: dict[StepState, frozenset[StepState]] = {
         {StepState.INCLUDED, StepState.SENT, StepState.SUPERSEDED, StepState.DISPLACED, StepState.QUARANTINED}
     ),
     StepState.INCLUDED: frozenset({StepState.FINAL, StepState.SENT, StepState.QUARANTINED}),
-    StepState.FINAL: frozenset(),
-    StepState.SUPERSEDED: frozenset(),
+    # Broken finality: the transaction is waited for again.
+    StepState.FINAL: frozenset({StepState.SENT}),
+    StepState.SUPERSEDED: frozenset({StepState.SENT}),
     StepState.DISPLACED: frozenset(),
     StepState.QUARANTINED: frozenset({StepState.FINAL, StepState.SUPERSEDED}),
 }
+
+#: States in which a slot still waits for something.
+OPEN_STEPS = (StepState.NONCED, StepState.SIGNED, StepState.SENT, StepState.INCLUDED)
+#: States of an intent that holds a reservation.
+OPEN_INTENTS = (IntentState.RESERVED, IntentState.EXECUTING, IntentState.QUARANTINED)
 
 #: What a step passes through when its chain is instant (replay): included and final in the same instant.
 INSTANT_PATH = (
