@@ -6,7 +6,6 @@ from itertools import product
 
 import pytest
 
-from treasury_arena.errors import ValidationError
 from treasury_arena.domain.order_states import (
     INTENT_MOVES,
     STEP_MOVES,
@@ -16,6 +15,7 @@ from treasury_arena.domain.order_states import (
     move_step,
     walk_instant,
 )
+from treasury_arena.errors import ValidationError
 
 LEGAL_INTENT = {
     "PROPOSED": "REJECTED RESERVED",

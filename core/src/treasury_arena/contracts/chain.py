@@ -185,11 +185,15 @@ class ChainClient(ABC):
         chain_id: the configured chain.
         native: the coin that pays for gas, as the ledger books it.
         block_seconds: nominal time between blocks.
+        endpoints: names of the nodes, without what is secret in their addresses.
+        fee_cap_raw: most wei per unit of gas that is ever offered.
     """
 
     chain_id: int
     native: Asset
     block_seconds: float
+    endpoints: Sequence[str]
+    fee_cap_raw: int
 
     @abstractmethod
     def identities(self) -> Sequence[Identity]:
@@ -244,8 +248,8 @@ class ChainClient(ABC):
         """Decode signed bytes: the transaction and its hash. Raises ValidationError for bytes that are none."""
 
     @abstractmethod
-    def broadcast(self, raw: str) -> Sequence[SendResult]:
-        """Send signed bytes to every endpoint; never raises, for nothing a node says is proof."""
+    def send(self, endpoint: str, raw: str) -> SendResult:
+        """Send signed bytes to one endpoint; never raises, for nothing a node says is proof."""
 
     @abstractmethod
     def known(self, transaction: str) -> bool:

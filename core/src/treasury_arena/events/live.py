@@ -195,6 +195,8 @@ class IntentEnded:
     status: str
     reason: str
     operator: str  # who decided a quarantined one; empty when nobody had to
+    released_raw: int
+    gas_released_raw: int
 
 
 @attrs.frozen
@@ -222,6 +224,7 @@ class LiveArmed:
     limit_raw: int
     operator: str
     genesis: str
+    nonce: int  # the address's first that belongs to this journal
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.events.hashing import GENESIS, digests
 from treasury_arena.events.postings import sign_is_legal
+from treasury_arena.store.table import Table
 from treasury_arena.store import schema
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
 from treasury_arena.store.replay import Replay, differences, stored_tables
@@ -100,7 +101,7 @@ class _Auditor:
     def _find(self, seq: int, check: str, message: str) -> None:
         self.findings.append(Finding(seq, check, message))
 
-    def _pages(self, table: schema.Table) -> Iterator[tuple[Any, ...]]:
+    def _pages(self, table: Table) -> Iterator[tuple[Any, ...]]:
         key = table.key[0]
         after: Any = None
         while True:

@@ -18,7 +18,7 @@ from sqlalchemy.pool import StaticPool
 
 from treasury_arena.errors import StoreError
 from treasury_arena.store.failures import describe, is_lost
-from treasury_arena.store.schema import AMOUNT, INT, REAL, TEXT, Table
+from treasury_arena.store.table import AMOUNT, INT, REAL, TEXT, Table
 
 CHUNK_ROWS = 5_000
 CHECKPOINT_PAGES = 4_000  # 16 MiB of log before pages are written back: each page is then written back less often

@@ -281,7 +281,12 @@ def _ended(row: Row, end: o.IntentEnded) -> Row:
     before = row
     if row["state"] == IntentState.RESERVED and end.status != IntentState.CANCELLED:
         before = {**row, "state": _to(row, IntentState.EXECUTING)}
-    return {"state": _to(before, IntentState(end.status)), "reason": end.reason}
+    return {
+        "state": _to(before, IntentState(end.status)),
+        "reason": end.reason,
+        "reserved_raw": str(int(row["reserved_raw"]) - end.released_raw),
+        "gas_raw": str(int(row["gas_raw"]) - end.gas_released_raw),
+    }
 
 
 def _quarantined(row: Row, event: o.IntentQuarantined) -> Row:
@@ -325,6 +330,7 @@ def _armed(row: Row | None, event: Event, key: Key) -> Row:
         "address": live.address.lower(),
         "limit_raw": str(live.limit_raw),
         "genesis": live.genesis.lower(),
+        "nonce": live.nonce,
         "operator": live.operator,
         "timestamp": event.timestamp,
         "seq": event.seq,

@@ -89,6 +89,7 @@ LIVE = Table(
         "address": TEXT,
         "limit_raw": TEXT,
         "genesis": TEXT,
+        "nonce": INT,
         "operator": TEXT,
         "timestamp": TEXT,
         "seq": INT,

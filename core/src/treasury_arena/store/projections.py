@@ -16,7 +16,9 @@ from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.store.order_projections import ORDER_RULES
 from treasury_arena.store.rules import Key, Row, Rule
-from treasury_arena.store.schema import JSON, PROJECTIONS, Table
+from treasury_arena.store.schema import PROJECTIONS
+from treasury_arena.store.table import JSON, Table
+
 
 def _real(value: float) -> float:
     """A float as both databases give it back: SQLite knows no negative zero."""

@@ -14,7 +14,9 @@ from treasury_arena.events.hashing import GENESIS
 from treasury_arena.events.postings import settle
 from treasury_arena.store import schema
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, check_next, event_of, ledger_rows
-from treasury_arena.store.projections import Row, draw_state, fold_rules, stored, touched
+from treasury_arena.store.table import Table
+from treasury_arena.store.projections import draw_state, fold_rules, stored, touched
+from treasury_arena.store.rules import Row
 
 StoredRow = tuple[Any, ...]
 
@@ -53,7 +55,7 @@ class Replay:
         return draw_state(self.last_seq, self._rows["simulation_runs"].get((1,)), self._balances, stages, funded)
 
 
-def keyed(table: schema.Table, rows: Iterable[StoredRow]) -> dict[tuple[Any, ...], StoredRow]:
+def keyed(table: Table, rows: Iterable[StoredRow]) -> dict[tuple[Any, ...], StoredRow]:
     """Rows by their key columns."""
     return {row[: table.key_columns]: row for row in rows}
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.contracts.validation import OrderFacts, Validator
+from treasury_arena.domain.order_states import IntentState, move_intent, walk_instant
 from treasury_arena.domain.stops import HARD, OFF, SOFT, check_level, check_order, higher
 from treasury_arena.errors import (
     EmergencyStopError,
@@ -36,7 +37,6 @@ from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.lines import HELD, check_fill, fill_lines, freed_cash, interest_lines
 from treasury_arena.trading.orders import VENUES, Order
-from treasury_arena.domain.order_states import IntentState, move_intent, walk_instant
 from treasury_arena.trading.validators import BUILT_IN
 
 

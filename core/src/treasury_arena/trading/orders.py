@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 
 from treasury_arena.contracts.protocol import Fill
+from treasury_arena.domain.order_states import IntentState
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.intent import Intent
-from treasury_arena.domain.order_states import IntentState
 
 #: Mode -> venues of markets it may trade in.
 VENUES = {"simulation": ("replay",), "local": ("replay", "local")}

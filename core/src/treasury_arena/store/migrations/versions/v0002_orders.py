@@ -82,13 +82,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("slot", "attempt"),
     )
     op.create_table("postings", _name("posting"), *_text("intent_id", "asset", "amount_raw"), *_int("seq"))
-    op.create_table(
-        "senders", _name("sender"), *_int("chain_id"), *_text("address", "state", "reason"), *_int("seq")
-    )
+    op.create_table("senders", _name("sender"), *_int("chain_id"), *_text("address", "state", "reason"), *_int("seq"))
     op.create_table(
         "live",
         sa.Column("id", _INT, primary_key=True, autoincrement=False),
         *_int("armed", "chain_id"),
-        *_text("address", "limit_raw", "genesis", "operator", "timestamp"),
+        *_text("address", "limit_raw", "genesis"),
+        *_int("nonce"),
+        *_text("operator", "timestamp"),
         *_int("seq"),
     )

@@ -1,0 +1,299 @@
+"""What the journal says of open orders: typed rows, read inside or outside a transaction. Nothing is kept between reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.engine import Connection
+
+from treasury_arena.contracts.chain import PlannedStep, Step, StepKind
+from treasury_arena.domain.order_states import OPEN_INTENTS, OPEN_STEPS, IntentState, StepState
+from treasury_arena.errors import IntegrityError
+from treasury_arena.store import order_schema
+from treasury_arena.store.event_store import EventStore
+from treasury_arena.store.table import JSON, Table
+
+HALTED = "HALTED"
+
+
+@attrs.frozen
+class IntentRecord:
+    """A journaled intent; `gained` is what its final steps brought in (+) or took (-), by asset."""
+
+    intent_id: str
+    agent_id: str | None
+    market: str
+    role: str
+    purpose: str
+    chain_id: int
+    sender: str
+    control: tuple[float, ...]
+    target_raw: int
+    notional_raw: int
+    reserved_raw: int
+    gas_raw: int
+    reduces: bool
+    deadline: int
+    steps: tuple[PlannedStep, ...]
+    next_step: int
+    gained: dict[str, int]
+    fees_raw: int
+    state: IntentState
+    failed: str
+    reason: str
+    reserved_at: str
+
+    def left_raw(self, base: str) -> int:
+        """Base units of the reservation (and of what came in) that are not spent."""
+        return self.reserved_raw + self.gained.get(base, 0)
+
+
+@attrs.frozen
+class SlotRecord:
+    """A journaled slot."""
+
+    slot: str
+    chain_id: int
+    sender: str
+    nonce: int
+    intent_id: str | None
+    step: int | None
+    kind: str | None
+    state: StepState
+    attempts: int
+    tx_hash: str | None
+    block_number: int | None
+    block_hash: str | None
+
+
+@attrs.frozen
+class AttemptRecord:
+    """A journaled signature; `call` is the bound step that its bytes carry out."""
+
+    tx_hash: str
+    slot: str
+    attempt: int
+    purpose: str
+    signed: str
+    gas: int
+    fee_cap_raw: int
+    tip_raw: int
+    call: dict[str, Any]
+    signed_block: int
+    sent_block: int | None
+
+    def step(self) -> Step:
+        """The step as it was bound."""
+        return step_of(self.call)
+
+
+@attrs.frozen
+class Armed:
+    """The confirmation in force."""
+
+    chain_id: int
+    address: str
+    limit_raw: int
+    genesis: str
+    nonce: int
+
+
+def planned_out(step: PlannedStep) -> dict[str, Any]:
+    """A planned step as events hold it."""
+    amount = step.amount_raw
+    return {
+        "kind": str(step.kind),
+        "asset": step.asset,
+        "amount": amount if isinstance(amount, str) else str(amount),
+        "gas_max": step.gas_max,
+        "details": step.details,
+    }
+
+
+def planned_in(values: dict[str, Any]) -> PlannedStep:
+    """The inverse of `planned_out`."""
+    amount = values["amount"]
+    whole = int(amount) if amount.lstrip("-").isdigit() else amount
+    return PlannedStep(
+        StepKind(values["kind"]), values["asset"], whole, int(values["gas_max"]), _raws(dict(values["details"]))
+    )
+
+
+def _raws(details: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: int(value) if key.endswith("_raw") and isinstance(value, str) else value for key, value in details.items()
+    }
+
+
+def call_out(step: Step) -> dict[str, Any]:
+    """A bound step as events hold it."""
+    return {
+        "kind": str(step.kind),
+        "asset": step.asset,
+        "to": step.to,
+        "data": step.data,
+        "value": str(step.value_raw),
+        "gas_max": step.gas_max,
+        "expects": [[name, str(value), isinstance(value, int)] for name, value in sorted(step.expects.items())],
+        "spends": [[asset, str(amount)] for asset, amount in sorted(step.spends.items())],
+    }
+
+
+def step_of(call: dict[str, Any]) -> Step:
+    """The inverse of `call_out`."""
+    return Step(
+        StepKind(call["kind"]),
+        call["asset"],
+        call["to"],
+        call["data"],
+        int(call["value"]),
+        int(call["gas_max"]),
+        {name: int(value) if whole else value for name, value, whole in call["expects"]},
+        {asset: int(amount) for asset, amount in call["spends"]},
+    )
+
+
+class Records:
+    """Reads the tables of live orders of one store."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    def _rows(
+        self, table: Table, tail: str, params: Sequence[Any], connection: Connection | None
+    ) -> list[dict[str, Any]]:
+        database = self._store.database
+        if connection is None:
+            with database.read() as own:
+                found = database.rows(own, table, tail, params)
+        else:
+            found = database.rows(connection, table, tail, params)
+        names = list(table.columns.items())
+        return [
+            {name: json.loads(value) if kind == JSON else value for (name, kind), value in zip(names, row, strict=True)}
+            for row in found
+        ]
+
+    def open_intents(self, connection: Connection | None = None) -> list[IntentRecord]:
+        """Intents that hold a reservation, oldest first."""
+        marks = ", ".join("?" * len(OPEN_INTENTS))
+        tail = f"WHERE state IN ({marks}) ORDER BY reserved_at, seq, intent_id"
+        return [_intent(row) for row in self._rows(order_schema.INTENTS, tail, list(OPEN_INTENTS), connection)]
+
+    def since(self, reserved_at: str, connection: Connection | None = None) -> list[IntentRecord]:
+        """Intents reserved at or after a time (stored form) and not cancelled."""
+        tail = "WHERE reserved_at >= ? AND state <> ?"
+        params = [reserved_at, str(IntentState.CANCELLED)]
+        return [_intent(row) for row in self._rows(order_schema.INTENTS, tail, params, connection)]
+
+    def intent(self, intent_id: str, connection: Connection | None = None) -> IntentRecord | None:
+        """One intent."""
+        rows = self._rows(order_schema.INTENTS, "WHERE intent_id = ?", [intent_id], connection)
+        return _intent(rows[0]) if rows else None
+
+    def intents(self, limit: int = 100) -> list[IntentRecord]:
+        """The latest intents, newest first."""
+        rows = self._rows(order_schema.INTENTS, f"ORDER BY reserved_at DESC, seq DESC LIMIT {int(limit)}", [], None)
+        return [_intent(row) for row in rows]
+
+    def open_slots(self, sender: str | None = None, connection: Connection | None = None) -> list[SlotRecord]:
+        """Slots that wait for something, by nonce."""
+        marks = ", ".join("?" * len(OPEN_STEPS))
+        tail, params = f"WHERE state IN ({marks})", [str(state) for state in OPEN_STEPS]
+        if sender is not None:
+            tail, params = f"{tail} AND sender = ?", [*params, sender.lower()]
+        return [_slot(row) for row in self._rows(order_schema.SLOTS, f"{tail} ORDER BY nonce", params, connection)]
+
+    def open_slot(self, intent_id: str, connection: Connection | None = None) -> SlotRecord | None:
+        """The slot under way of an intent."""
+        marks = ", ".join("?" * len(OPEN_STEPS))
+        tail = f"WHERE intent_id = ? AND state IN ({marks})"
+        rows = self._rows(order_schema.SLOTS, tail, [intent_id, *map(str, OPEN_STEPS)], connection)
+        if len(rows) > 1:
+            raise IntegrityError(f"intent {intent_id} has {len(rows)} slots under way; one step is taken at a time")
+        return _slot(rows[0]) if rows else None
+
+    def slots(self, intent_id: str) -> list[SlotRecord]:
+        """Every slot of an intent, by nonce."""
+        return [
+            _slot(row)
+            for row in self._rows(order_schema.SLOTS, "WHERE intent_id = ? ORDER BY nonce", [intent_id], None)
+        ]
+
+    def used(self, chain_id: int, sender: str, connection: Connection | None = None) -> list[SlotRecord]:
+        """Every slot of a sender that was not given back, by nonce."""
+        tail = "WHERE chain_id = ? AND sender = ? AND state <> ? ORDER BY nonce"
+        params = [chain_id, sender.lower(), str(StepState.PLANNED)]
+        return [_slot(row) for row in self._rows(order_schema.SLOTS, tail, params, connection)]
+
+    def highest_nonce(self, chain_id: int, sender: str, connection: Connection | None = None) -> int | None:
+        """The highest nonce that the journal has given to a sender."""
+        tail = "WHERE chain_id = ? AND sender = ? AND state <> ? ORDER BY nonce DESC LIMIT 1"
+        params = [chain_id, sender.lower(), str(StepState.PLANNED)]
+        rows = self._rows(order_schema.SLOTS, tail, params, connection)
+        return int(rows[0]["nonce"]) if rows else None
+
+    def attempts(self, slot: str, connection: Connection | None = None) -> list[AttemptRecord]:
+        """Every signature of a slot, in order."""
+        rows = self._rows(order_schema.ATTEMPTS, "WHERE slot = ? ORDER BY attempt", [slot], connection)
+        return [_attempt(row) for row in rows]
+
+    def halted(self, chain_id: int, sender: str, connection: Connection | None = None) -> str | None:
+        """Why a sender is halted, or None."""
+        key = order_schema.sender_key(chain_id, sender)
+        rows = self._rows(order_schema.SENDERS, "WHERE sender = ?", [key], connection)
+        return str(rows[0]["reason"]) if rows and rows[0]["state"] == HALTED else None
+
+    def armed(self, connection: Connection | None = None) -> Armed | None:
+        """The confirmation in force, or None."""
+        rows = self._rows(order_schema.LIVE, "WHERE id = 1 AND armed = 1", [], connection)
+        if not rows:
+            return None
+        row = rows[0]
+        return Armed(
+            int(row["chain_id"]), str(row["address"]), int(row["limit_raw"]), str(row["genesis"]), int(row["nonce"])
+        )
+
+
+def _intent(row: dict[str, Any]) -> IntentRecord:
+    return IntentRecord(
+        intent_id=row["intent_id"],
+        agent_id=row["agent_id"],
+        market=row["market"],
+        role=row["role"],
+        purpose=row["purpose"],
+        chain_id=row["chain_id"],
+        sender=row["sender"],
+        control=tuple(row["control"]),
+        target_raw=int(row["target_raw"]),
+        notional_raw=int(row["notional_raw"]),
+        reserved_raw=int(row["reserved_raw"]),
+        gas_raw=int(row["gas_raw"]),
+        reduces=bool(row["reduces"]),
+        deadline=row["deadline"],
+        steps=tuple(planned_in(step) for step in row["steps"]),
+        next_step=row["next_step"],
+        gained={asset: int(amount) for asset, amount in row["gained"].items()},
+        fees_raw=int(row["fees_raw"]),
+        state=IntentState(row["state"]),
+        failed=row["failed"],
+        reason=row["reason"],
+        reserved_at=row["reserved_at"],
+    )
+
+
+def _slot(row: dict[str, Any]) -> SlotRecord:
+    return SlotRecord(
+        **{
+            **{name: row[name] for name in order_schema.SLOTS.columns if name != "seq"},
+            "state": StepState(row["state"]),
+        }
+    )
+
+
+def _attempt(row: dict[str, Any]) -> AttemptRecord:
+    values = {name: row[name] for name in order_schema.ATTEMPTS.columns if name != "seq"}
+    return AttemptRecord(**{**values, "fee_cap_raw": int(row["fee_cap_raw"]), "tip_raw": int(row["tip_raw"])})
