@@ -132,7 +132,7 @@ class Counts:
 
 @attrs.frozen
 class SendResult:
-    """What one endpoint said to a transaction: ``ok``, ``known``, ``refused`` or ``unknown`` (no answer). Never proof of anything."""
+    """What one endpoint said to a transaction: ``ok``, ``known``, ``refused`` or ``unknown`` (no answer). It proves nothing."""
 
     endpoint: str
     outcome: str

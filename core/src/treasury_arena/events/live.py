@@ -213,6 +213,7 @@ class FinalityBroken:
     block_hash: str
     fee_raw: int
     effects: list[dict[str, Any]]  # as they were posted
+    retaken_raw: int  # of the base asset: what had been set free already and was reserved again to post this back
 
 
 @attrs.frozen

@@ -15,10 +15,10 @@ from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.events.hashing import GENESIS, digests
 from treasury_arena.events.postings import sign_is_legal
-from treasury_arena.store.table import Table
 from treasury_arena.store import schema
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
 from treasury_arena.store.replay import Replay, differences, stored_tables
+from treasury_arena.store.table import Table
 
 FINDINGS_MAX = 200
 

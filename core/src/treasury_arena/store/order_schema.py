@@ -47,7 +47,7 @@ SLOTS = Table(
         "intent_id": TEXT,  # None for a nonce that was used from elsewhere
         "step": INT,
         "kind": TEXT,
-        "state": TEXT,  # of ORDERS: NONCED, SIGNED, SENT, INCLUDED, FINAL, SUPERSEDED, DISPLACED, QUARANTINED; PLANNED once given back
+        "state": TEXT,  # NONCED, SIGNED, SENT, INCLUDED, FINAL, SUPERSEDED, DISPLACED; PLANNED once given back
         "attempts": INT,
         "tx_hash": TEXT,  # the attempt that is included or final
         "block_number": INT,

@@ -14,9 +14,9 @@ from treasury_arena.events.hashing import GENESIS
 from treasury_arena.events.postings import settle
 from treasury_arena.store import schema
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, check_next, event_of, ledger_rows
-from treasury_arena.store.table import Table
 from treasury_arena.store.projections import draw_state, fold_rules, stored, touched
 from treasury_arena.store.rules import Row
+from treasury_arena.store.table import Table
 
 StoredRow = tuple[Any, ...]
 

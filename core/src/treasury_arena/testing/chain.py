@@ -332,7 +332,7 @@ class SimulatedSigner(TransactionSigner):
 
 
 class SimulatedPlanner(StepPlanner):
-    """A market that supplies (or swaps, borrows, mints) base units one to one.
+    """A market that supplies (or swaps, borrows, mints) base units one to one. What is owed counts as worth, too.
 
     Args:
         market, base: as configured.
@@ -353,7 +353,7 @@ class SimulatedPlanner(StepPlanner):
         self.enter, self.leave, self.asset = enter, leave, asset
 
     def value(self, holding: Holding) -> int:
-        return sum(holding.held.values()) - sum(holding.owed.values())
+        return sum(holding.held.values()) + sum(holding.owed.values())
 
     def plan(self, holding: Holding, target_raw: int, control: tuple[float, ...]) -> Plan | None:
         if target_raw < 0:
@@ -370,7 +370,8 @@ class SimulatedPlanner(StepPlanner):
                 PlannedStep(StepKind.REVOKE, base, 0, GAS_USED),
             )
             return Plan(steps, size, size if SIGNS.get(self.enter, -1) < 0 else 0, False)
-        return Plan((PlannedStep(self.leave, base, size, GAS_USED),), size, 0, True)
+        cash = size if SIGNS.get(self.leave, 1) < 0 else 0
+        return Plan((PlannedStep(self.leave, base, size, GAS_USED),), size, cash, True)
 
     def bind(self, step: PlannedStep, amount_raw: int, now: int) -> Step | None:
         base = step.asset

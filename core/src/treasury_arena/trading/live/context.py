@@ -21,7 +21,7 @@ from treasury_arena.trading.live.points import Passing
 from treasury_arena.trading.live.records import IntentRecord, Records
 
 
-class Refused(TreasuryArenaError):
+class RefusedError(TreasuryArenaError):
     """The gate refused, inside a transaction that is undone by this."""
 
     def __init__(self, refusal: Refusal) -> None:

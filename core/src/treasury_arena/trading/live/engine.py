@@ -10,19 +10,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from treasury_arena.clock import Clock
 from treasury_arena.contracts.chain import ChainClient, Holding, Refusal, StepKind, StepPlanner, TransactionSigner
 from treasury_arena.domain.order_states import IntentState
 from treasury_arena.errors import ChainUnavailableError, SignerError, ValidationError, nearest
 from treasury_arena.events import live as o
+from treasury_arena.events.event import Draft
 from treasury_arena.store.event_store import EventStore
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.live.context import Context
 from treasury_arena.trading.live.gate import FuseOpen, Gate, StopLevel
 from treasury_arena.trading.live.limits import LiveLimits
 from treasury_arena.trading.live.points import Passing, pass_by
+from treasury_arena.trading.live.reconciling import Reconciler, Reconciliation
 from treasury_arena.trading.live.records import IntentRecord, Records
 from treasury_arena.trading.live.reserving import Reserving
 from treasury_arena.trading.live.signing import Signing
@@ -49,6 +51,7 @@ class OrderEngine:
         stop_level: reads the emergency stop inside a transaction.
         fuse: reads the fuse inside a transaction.
         passing: called at every crash point; tests end the process there.
+        broken: events to append when finality broke: what locks the fuse.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class OrderEngine:
         stop_level: StopLevel,
         fuse: FuseOpen = lambda _: "",
         passing: Passing = pass_by,
+        broken: Callable[[str], Sequence[Draft]] = lambda _: (),
     ) -> None:
         if mode not in MODES:
             raise ValidationError(f"order mode {mode!r} is unknown; {nearest(mode, MODES)}")
@@ -87,6 +91,7 @@ class OrderEngine:
         self.reserving = Reserving(self.context)
         self.signing = Signing(self.context)
         self.watching = Watching(self.context, self.signing)
+        self.reconciler = Reconciler(self.context, self.tick, broken)
         self._lock = threading.RLock()
 
     def holding(self, agent_id: str, role: str) -> Holding:
@@ -96,6 +101,10 @@ class OrderEngine:
     def submit(self, intent: Intent) -> str | None:
         """Plan an intent, hold it against every limit and reserve its worst case (C1); see `Reserving.submit`."""
         return self.reserving.submit(intent)
+
+    def reconcile(self, *, write: bool = True) -> Reconciliation:
+        """Hold journal, ledger and chain against each other; see `treasury_arena.trading.live.reconciling`."""
+        return self.reconciler.run(write=write)
 
     def tick(self) -> int:
         """Advance every open intent as far as the chain allows now; the number of moves made.

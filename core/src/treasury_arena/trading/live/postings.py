@@ -120,6 +120,38 @@ def gas_paid(agent_id: str, native: str, fee_raw: int) -> tuple[Line, ...]:
     return moved(accounts.agent_reserved(agent_id), accounts.GAS, native, fee_raw)
 
 
-def reversed_lines(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """The same lines, posted back."""
-    return tuple(Line(line.account, line.asset, -line.amount_raw) for line in lines)
+def posted_back(
+    agent_id: str, base: str, transfers: Sequence[Transfer], balance: Balance
+) -> tuple[tuple[Transfer, ...], int]:
+    """Transfers that undo `transfers`, and the base units that had to be reserved again for it.
+
+    Money that an account no longer has is taken from where it went: from the agent's free cash, and what is not there either
+    from the suspense account ``world:broken``, for a person to clear up.
+    """
+    change: dict[tuple[str, str], int] = {}
+    for transfer in transfers:
+        for line in transfer.lines:
+            key = (line.account, line.asset)
+            change[key] = change.get(key, 0) - line.amount_raw
+    reserved, available = accounts.agent_reserved(agent_id), accounts.agent_available(agent_id)
+    suspense = accounts.world("broken")
+    lines: list[Line] = []
+    retaken = 0
+    for (account, asset), amount in sorted(change.items()):
+        lacking = -(balance(account, asset) + amount)
+        if lacking <= 0 or account.startswith("world:") or account.split(":")[2:3] == ["debt"]:
+            continue
+        if (account, asset) == (reserved, base):
+            retaken = lacking
+            free = min(lacking, balance(available, base))
+            lines += moved(available, reserved, base, free)
+            lacking -= free
+        lines += moved(suspense, account, asset, lacking)
+    back = [
+        Transfer(
+            f"reverse {part.reason}", tuple(Line(line.account, line.asset, -line.amount_raw) for line in part.lines)
+        )
+        for part in transfers
+    ]
+    first = [Transfer("retake", tuple(lines))] if lines else []
+    return (*first, *back), retaken

@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 
 from treasury_arena.contracts.chain import PlannedStep, Step, StepKind
 from treasury_arena.domain.order_states import OPEN_INTENTS, OPEN_STEPS, IntentState, StepState
-from treasury_arena.errors import IntegrityError
 from treasury_arena.store import order_schema
 from treasury_arena.store.event_store import EventStore
 from treasury_arena.store.table import JSON, Table
@@ -208,12 +207,10 @@ class Records:
         return [_slot(row) for row in self._rows(order_schema.SLOTS, f"{tail} ORDER BY nonce", params, connection)]
 
     def open_slot(self, intent_id: str, connection: Connection | None = None) -> SlotRecord | None:
-        """The slot under way of an intent."""
+        """The slot under way of an intent; the lowest one when broken finality has opened several again."""
         marks = ", ".join("?" * len(OPEN_STEPS))
-        tail = f"WHERE intent_id = ? AND state IN ({marks})"
+        tail = f"WHERE intent_id = ? AND state IN ({marks}) ORDER BY nonce LIMIT 1"
         rows = self._rows(order_schema.SLOTS, tail, [intent_id, *map(str, OPEN_STEPS)], connection)
-        if len(rows) > 1:
-            raise IntegrityError(f"intent {intent_id} has {len(rows)} slots under way; one step is taken at a time")
         return _slot(rows[0]) if rows else None
 
     def slots(self, intent_id: str) -> list[SlotRecord]:

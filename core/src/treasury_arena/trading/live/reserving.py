@@ -17,7 +17,7 @@ from treasury_arena.ledger import accounts
 from treasury_arena.store import schema
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.live import postings
-from treasury_arena.trading.live.context import Part, Refused
+from treasury_arena.trading.live.context import Part, RefusedError
 from treasury_arena.trading.live.points import CrashPoint
 from treasury_arena.trading.live.records import planned_out
 from treasury_arena.trading.live.signing import CANCEL_GAS
@@ -68,7 +68,7 @@ class Reserving(Part):
         self._at(CrashPoint.K0, "")
         try:
             self.store.append_decided(lambda connection: self._reserve(connection, intent, intent_id, plan, value, gas))
-        except Refused as error:
+        except RefusedError as error:
             self._reject(intent, intent_id, plan.notional_raw, error.refusal)
             return None
         self._at(CrashPoint.K1, "")
@@ -86,7 +86,7 @@ class Reserving(Part):
             or self._unfunded(connection, intent, plan, gas)
         )
         if refusal is not None:
-            raise Refused(refusal)
+            raise RefusedError(refusal)
         reserved = o.IntentReserved(
             intent_id=intent_id,
             market=intent.market,

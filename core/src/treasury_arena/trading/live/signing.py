@@ -13,7 +13,7 @@ from treasury_arena.domain.order_states import IntentState
 from treasury_arena.errors import FeeCapError, SignerError, ValidationError
 from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft
-from treasury_arena.trading.live.context import Part, Refused
+from treasury_arena.trading.live.context import Part, RefusedError
 from treasury_arena.trading.live.points import CrashPoint
 from treasury_arena.trading.live.records import IntentRecord, SlotRecord, call_out
 
@@ -45,7 +45,7 @@ class Signing(Part):
             reduces = intent.reduces or number > 0 or bound.kind is StepKind.REVOKE
             blocked = self.gate.permitted(connection, sender, reduces)
             if blocked is not None:
-                raise Refused(blocked)
+                raise RefusedError(blocked)
             if self.records.open_slots(sender, connection):
                 return ()
             highest = self.records.highest_nonce(self.client.chain_id, sender, connection)
@@ -56,7 +56,7 @@ class Signing(Part):
         try:
             if not self.store.append_decided(decide):
                 return False
-        except Refused as error:
+        except RefusedError as error:
             return self.refuse(intent, number, bound.kind, error.refusal)
         self._at(CrashPoint.K2, str(bound.kind))
         return True
@@ -124,7 +124,7 @@ class Signing(Part):
             return self._give_back(intent, slot, planned.kind, refusal)
         try:
             self._sign(intent, slot, bound, draft, 0, "original")
-        except Refused as error:
+        except RefusedError as error:
             return self._give_back(intent, slot, planned.kind, error.refusal)
         self._at(CrashPoint.K3, str(bound.kind))
         return True
@@ -132,7 +132,7 @@ class Signing(Part):
     def _sign(
         self, intent: IntentRecord, slot: SlotRecord, bound: Step, draft: Unsigned, attempt: int, purpose: str
     ) -> None:
-        """C3: the stop, the fuse, the limits and the signature belong to one transaction; what is refused raises Refused."""
+        """C3: the stop, the fuse, the limits and the signature belong to one transaction; what is refused raises RefusedError."""
         head = self.client.head()
 
         def decide(connection: Connection) -> Sequence[Draft]:
@@ -142,7 +142,7 @@ class Signing(Part):
                 else self.gate.permitted(connection, slot.sender, True)
             )
             if refusal is not None:
-                raise Refused(refusal)
+                raise RefusedError(refusal)
             signed = self._checked(draft)
             payload = o.AttemptSigned(
                 intent_id=intent.intent_id,
@@ -204,7 +204,7 @@ class Signing(Part):
         draft = Unsigned(slot.chain_id, self.signer.address, slot.nonce, step.to, step.value_raw, step.data, gas, fees)
         try:
             self._sign(intent, slot, step, draft, attempt, purpose)
-        except Refused:
+        except RefusedError:
             return False  # stopped: what is public stays public and is watched
         self._at(CrashPoint.K12, str(step.kind))
         return True

@@ -148,6 +148,7 @@ class Watching(Part):
         """C6 once the block is final; back to waiting when it was replaced."""
         assert slot.tx_hash is not None
         assert slot.block_number is not None
+        assert slot.block_hash is not None
         canonical = self.client.block(slot.block_number)
         found = self.client.inclusion(slot.tx_hash, slot.sender)
         if (

@@ -1,0 +1,298 @@
+"""Reconciliation: journal, ledger and chain held against each other, at start and every minute by the same code.
+
+R1 the chain is the right one, fresh, and its nodes agree. R2 the sender's counts. R3 every open slot is advanced. R4 a used nonce
+that is not in the journal halts its sender. R5 balances: tokens exactly, what earns interest within what interest explains.
+R6 the stop and the fuse are read from the store wherever they matter. R7 the result is an event.
+
+A read that fails leaves everything as it is: what is unknown is not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+from sqlalchemy.engine import Connection
+
+from treasury_arena.clock import to_epoch
+from treasury_arena.contracts.chain import BlockRef
+from treasury_arena.domain.order_states import IntentState, StepState
+from treasury_arena.errors import ChainUnavailableError
+from treasury_arena.events import live as o
+from treasury_arena.events.event import Draft, Transfer
+from treasury_arena.ledger import accounts
+from treasury_arena.store import order_schema, schema
+from treasury_arena.trading.live import postings
+from treasury_arena.trading.live.context import Context, Part
+from treasury_arena.trading.live.points import CrashPoint
+from treasury_arena.trading.live.records import SlotRecord
+
+#: A head older than so many block times is not believed.
+AGE_BLOCKS = 3
+#: Nodes must agree on the block so far back, and finality is looked at again over so many blocks.
+DEPTH, LOOK_BACK = 8, 64
+#: Rounding of scaled balances, per holder.
+ROUNDING_RAW = 2
+#: Nothing lent or owed earns more than this a year; more is unexplained.
+RATE_MAX = 2
+YEAR_SECONDS = 365 * 86_400
+
+
+@attrs.frozen
+class Reconciliation:
+    """What was found at a block. `differences` are sentences; empty when everything is explained."""
+
+    block: BlockRef
+    differences: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not self.differences
+
+
+class Reconciler(Part):
+    """Holds one engine's journal and ledger against its chain.
+
+    Args:
+        context: of the engine.
+        advance: advances every open intent (R3).
+        broken: events to append when finality broke, with the reason: locking the fuse is not this layer's business.
+    """
+
+    def __init__(
+        self, context: Context, advance: Callable[[], int], broken: Callable[[str], Sequence[Draft]] = lambda _: ()
+    ) -> None:
+        super().__init__(context)
+        self._advance, self._broken = advance, broken
+        self._since: int | None = None
+
+    def run(self, *, write: bool = True) -> Reconciliation:
+        """R1 to R7. Without `write` nothing is advanced or stored: what would be found is only told.
+
+        Raises ChainUnavailableError when the chain does not answer or is not to be believed.
+        """
+        head = self._believable()
+        differences: list[str] = []
+        if write:
+            differences += self._refinalized()
+            self._advance()
+        differences += self._foreign(write)
+        differences += self._wallet()
+        differences += self._markets(head, write)
+        if write:
+            payload = o.ReconciliationCompleted(self.client.chain_id, head.number, head.hash, differences)
+            self.store.append([self.context.draft(payload)])
+            self._since = head.timestamp
+        return Reconciliation(head, tuple(differences))
+
+    def _believable(self) -> BlockRef:
+        armed = self.records.armed()
+        for found in self.client.identities():
+            if found.chain_id != self.client.chain_id:
+                raise ChainUnavailableError(
+                    f"{found.endpoint} serves chain {found.chain_id}, chain {self.client.chain_id} is configured"
+                )
+            if armed is not None and found.genesis.lower() != armed.genesis:
+                raise ChainUnavailableError(f"{found.endpoint} serves another chain with the same id (its first block)")
+        head = self.client.head()
+        age = to_epoch(self.context.clock.now()) - head.timestamp
+        if self.client.block_seconds and age > AGE_BLOCKS * self.client.block_seconds:
+            raise ChainUnavailableError(f"the latest block {head.number} is {age} s old; the nodes are behind")
+        if not self.client.agree(DEPTH):
+            raise ChainUnavailableError(f"the nodes do not agree on the block {DEPTH} below their heads")
+        return head
+
+    # --- R3, once more: what was final must still be
+
+    def _refinalized(self) -> list[str]:
+        found: list[str] = []
+        lowest = self.client.head().number - LOOK_BACK
+        for slot in self._settled(lowest):
+            assert slot.block_number is not None
+            canonical = self.client.block(slot.block_number)
+            if canonical is not None and canonical.hash == slot.block_hash:
+                continue
+            why = f"block {slot.block_number} was final and was replaced; it held transaction {slot.tx_hash}"
+            self._break(slot, why)
+            self._at(CrashPoint.K11, slot.kind or "")
+            found.append(why)
+        return found
+
+    def _settled(self, lowest: int) -> list[SlotRecord]:
+        used = self.records.used(self.client.chain_id, self.signer.address)
+        ends = (StepState.FINAL, StepState.SUPERSEDED)
+        return [slot for slot in used if slot.state in ends and (slot.block_number or 0) >= lowest]
+
+    def _break(self, slot: SlotRecord, why: str) -> None:
+        assert slot.tx_hash is not None
+        assert slot.block_number is not None
+        event = next(
+            event
+            for event in self.store.read(event_type="StepFinal")
+            if event.payload.tx_hash == slot.tx_hash and event.payload.block_hash == slot.block_hash
+        )
+        final: o.StepFinal = event.payload
+        agent = event.agent_id or ""
+        back, retaken = postings.posted_back(agent, self.context.base, event.transfers, self.store.balance)
+        intent = self.records.intent(final.intent_id)
+        payload = o.FinalityBroken(
+            final.intent_id,
+            final.step,
+            slot.chain_id,
+            slot.sender,
+            slot.nonce,
+            final.tx_hash,
+            final.block_number,
+            final.block_hash,
+            final.fee_raw,
+            final.effects,
+            retaken,
+        )
+        drafts = [self.context.draft(payload, event.agent_id, back)]
+        if intent is not None and intent.state is not IntentState.QUARANTINED:
+            drafts.append(self.context.draft(o.IntentQuarantined(final.intent_id, why), event.agent_id))
+        self.store.append([*drafts, *self._broken(why)])
+
+    # --- R4
+
+    def _foreign(self, write: bool) -> list[str]:
+        """Nonces used up to the finalized block that no journaled transaction used."""
+        armed = self.records.armed()
+        sender = self.signer.address
+        used = {slot.nonce: slot for slot in self.records.used(self.client.chain_id, sender)}
+        first = armed.nonce if armed is not None else min(used, default=0)
+        if armed is None and not used:
+            return []
+        found: list[str] = []
+        for nonce in range(first, self.client.counts(sender).finalized):
+            if nonce in used:
+                continue
+            why = f"nonce {nonce} of {sender} was used by a transaction that is not in the journal"
+            found.append(why)
+            if write:
+                payload = o.SlotDisplaced(None, self.client.chain_id, sender.lower(), nonce, why)
+                self.store.append([self.context.draft(payload)])
+        return found
+
+    # --- R5
+
+    def _books(self) -> dict[tuple[str, str], int]:
+        with self.store.database.read() as connection:
+            return self._balances(connection)
+
+    def _balances(self, connection: Connection) -> dict[tuple[str, str], int]:
+        rows = self.store.database.rows(connection, schema.ACCOUNT_BALANCES)
+        return {(account, asset): int(amount) for account, asset, amount, _ in rows}
+
+    def _wallet(self) -> list[str]:
+        """Cash and gas: exactly what the books say, unless an order is under way whose block is not final."""
+        if self._in_flight():
+            return []
+        books, base, native = self._books(), self.context.base, self.client.native.symbol
+        address = self.signer.address
+        found = []
+        held = self.client.balances(address)
+        cash = sum(
+            amount
+            for (account, asset), amount in books.items()
+            if asset == base and account.split(":")[0] in ("treasury", "pool", "agent") and _is_cash(account)
+        )
+        gas = sum(
+            amount for (account, asset), amount in books.items() if asset == native and account.split(":")[0] != "world"
+        ) - books.get((accounts.GAS, native), 0)
+        for symbol, booked, there in (
+            (base, cash, held.get(base, 0)),
+            (native, gas, self.client.native_balance(address)),
+        ):
+            if booked != there:
+                found.append(f"{address} holds {there} base units of {symbol}, the books say {booked}")
+        known = {base, native} | {asset for account, asset in books if ":position:" in account}
+        found += [
+            f"{address} holds {amount} base units of {symbol} that no book knows; it is reported, never adopted"
+            for symbol, amount in sorted(held.items())
+            if amount and symbol not in known
+        ]
+        return found
+
+    def _in_flight(self) -> bool:
+        return bool(self.records.open_slots(self.signer.address))
+
+    def _markets(self, head: BlockRef, write: bool) -> list[str]:
+        """Positions: the difference is interest when interest explains it, and is posted as such."""
+        if self._in_flight():
+            return []
+        found: list[str] = []
+        holders = self._holders()
+        wallet = dict(self.client.balances(self.signer.address))
+        wallet.pop(self.context.base, None)
+        for market, planner in self.planners.items():
+            for asset, (held, owed) in planner.holdings().items():
+                for name, there, of in (
+                    ("position", held, accounts.agent_position),
+                    ("debt", -owed, accounts.agent_debt),
+                ):
+                    shares = {
+                        (agent, role): amount
+                        for (agent, role) in holders.get(market, ())
+                        if (amount := self.store.balance(of(agent, role), asset))
+                    }
+                    booked = sum(shares.values())
+                    if there == booked:
+                        continue
+                    if not shares or not self._explained(booked, there, len(shares), head):
+                        found.append(
+                            f"market {market!r}: the chain has a {name} of {there} base units of {asset}, the books {booked}"
+                        )
+                    elif write:
+                        self._adjust(market, asset, there - booked, shares, of, head)
+        return found
+
+    def _holders(self) -> dict[str, set[tuple[str, str]]]:
+        """market -> (agent, role) that ever had an intent there."""
+        with self.store.database.read() as connection:
+            rows = self.store.database.rows(connection, order_schema.INTENTS)
+        names = list(order_schema.INTENTS.columns)
+        found: dict[str, set[tuple[str, str]]] = {}
+        for row in rows:
+            values = dict(zip(names, row, strict=True))
+            found.setdefault(values["market"], set()).add((values["agent_id"], values["role"]))
+        return found
+
+    def _explained(self, booked: int, there: int, holders: int, head: BlockRef) -> bool:
+        """Whether interest (or rounding) explains a difference: the same sign, growing, and not faster than any rate."""
+        difference = abs(there) - abs(booked)
+        if booked and (there < 0) != (booked < 0) and there:
+            return False
+        if abs(difference) <= ROUNDING_RAW * holders:
+            return True
+        seconds = YEAR_SECONDS if self._since is None else max(60, head.timestamp - self._since)
+        return 0 < difference <= abs(booked) * RATE_MAX * seconds // YEAR_SECONDS + ROUNDING_RAW * holders
+
+    def _adjust(
+        self,
+        market: str,
+        asset: str,
+        difference: int,
+        shares: dict[tuple[str, str], int],
+        of: Callable[[str, str], str],
+        head: BlockRef,
+    ) -> None:
+        """Share a difference by what each holds, the remainder to the largest; as events of the agents."""
+        total = sum(shares.values())
+        parts = {key: difference * amount // total for key, amount in shares.items()}
+        largest = max(shares, key=lambda key: (abs(shares[key]), key))
+        parts[largest] += difference - sum(parts.values())
+        drafts = []
+        for (agent, role), amount in sorted(parts.items()):
+            if amount:
+                lines = postings.moved(accounts.world(market), of(agent, role), asset, amount)
+                payload = o.HoldingsAdjusted(market, role, asset, amount, "interest", head.number)
+                drafts.append(self.context.draft(payload, agent, (Transfer("interest", lines),)))
+        self.store.append(drafts)
+
+
+def _is_cash(account: str) -> bool:
+    kind, *rest = account.split(":")
+    if kind == "agent":
+        return rest[-1] in ("available", "reserved") and len(rest) == 2
+    return not account.endswith(":lent")
