@@ -44,6 +44,18 @@ VERSIONS: dict[str, int] = {
     "RunCompleted": 1,
     "EmergencyStopEngaged": 1,
     "EmergencyStopReleased": 1,
+    "FuseArmed": 1,
+    "FuseChecked": 1,
+    "FuseWarned": 1,
+    "FuseTriggered": 1,
+    "FuseCleared": 1,
+    "FuseTripped": 1,
+    "FuseLocked": 1,
+    "FuseCooling": 1,
+    "FuseRearmed": 1,
+    "FuseReset": 1,
+    "FuseActionBegun": 1,
+    "FuseActionTaken": 1,
 }
 """Event name -> present version of its payload."""
 

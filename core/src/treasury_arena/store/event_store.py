@@ -92,12 +92,22 @@ class EventStore:
         CapitalConservationError when a transfer breaks the ledger's laws; ValidationError for a draft that cannot be stored;
         StoreError when the database refuses. Whatever is raised, nothing was written.
         """
-        if not drafts:
-            return []
+        return self.append_decided(lambda _: drafts, expected_seq=expected_seq) if drafts else []
+
+    def append_decided(
+        self, decide: Callable[[Connection], Sequence[Draft]], *, expected_seq: int | None = None
+    ) -> list[Event]:
+        """Store what `decide` returns, in the transaction in which it decides: nothing it has read changes before the commit.
+
+        `decide` gets the transaction's connection to read from and may raise, which undoes everything. Raises as `append`.
+        """
         if self.database.readonly:
             raise StoreError(f"store {self.database.label} was opened read-only; nothing was written")
-        encoded = encode_drafts(drafts)
         with self._writer, self.database.write() as connection:
+            drafts = decide(connection)
+            if not drafts:
+                return []
+            encoded = encode_drafts(drafts)
             seq, prev_hash = self._last(connection)
             self._check_noted(connection, seq)
             if expected_seq is not None and seq != expected_seq:

@@ -16,6 +16,7 @@ from treasury_arena.errors import IntegrityError, StoreError
 from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
+from treasury_arena.store.fuse_projection import FUSE_EVENTS, fold_fuse, fuse_keys
 from treasury_arena.store.schema import JSON, PROJECTIONS, Table
 
 Row = dict[str, Any]
@@ -247,6 +248,7 @@ def _stop(row: Row | None, event: Event, key: Key) -> Row:
 
 _STOP = Rule("emergency_stop", lambda _: ((1,),), _stop)
 _TRADE = Rule("trades", lambda event: ((event.payload.intent_id,),), _trade)
+_FUSE = Rule("fuses", fuse_keys, fold_fuse)
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "ArenaOpened": (Rule("simulation_runs", lambda _: ((1,),), _opened),),
@@ -271,6 +273,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "RunCompleted": (_run(lambda event: {"status": "completed", "capital_raw": str(event.payload.capital_raw)}),),
     "EmergencyStopEngaged": (_STOP,),
     "EmergencyStopReleased": (_STOP,),
+    **dict.fromkeys(FUSE_EVENTS, (_FUSE,)),
 }
 """Event name -> the rows it touches. An event without an entry touches balances and `arena_state` only."""
 

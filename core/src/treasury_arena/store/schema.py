@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import attrs
 
-HEAD = "0001"
+HEAD = "0003"
 """The Alembic revision this program writes."""
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0003")
 """Every revision this program can bring to HEAD, oldest first."""
 
 INT, REAL, TEXT, AMOUNT, JSON = "BIGINT", "DOUBLE PRECISION", "TEXT", "AMOUNT", "JSON"
@@ -162,6 +162,20 @@ EMERGENCY_STOP = Table(
         "seq": INT,
     },
 )
+FUSES = Table(
+    "fuses",
+    {
+        "fuse": TEXT,
+        "state": TEXT,  # ARMED, WARNED, TRIPPED, COOLING, LOCKED; anything else counts as LOCKED
+        "since": TEXT,
+        "reason": TEXT,
+        "operator": TEXT,  # who reset it last
+        "checked_at": TEXT,  # its last recorded check
+        "valid_until": TEXT,  # from then on nobody watches, and no new risk is taken
+        "data": JSON,  # everything else it remembers: triggers, warnings, trips, actions
+        "seq": INT,
+    },
+)
 ARENA_STATE = Table(
     "arena_state",
     {
@@ -186,6 +200,7 @@ FOLDED = {
         SIMULATION_RUNS,
         SIMULATION_SNAPSHOTS,
         EMERGENCY_STOP,
+        FUSES,
     )
 }
 """Projections folded event by event; `arena_state` is drawn from them."""
