@@ -115,7 +115,15 @@ def test_json_is_one_document_and_nothing_else(house: Any, finished: Path, small
 
 
 def test_every_command_is_covered_here(finished: Path, small_config: Path) -> None:
-    covered = set(looking(finished, small_config)) | {"run", "resume", "backtest", "evolve", "stop", "release", "fuse reset"}
+    covered = set(looking(finished, small_config)) | {
+        "run",
+        "resume",
+        "backtest",
+        "evolve",
+        "stop",
+        "release",
+        "fuse reset",
+    }
     assert {" ".join(words) for words in COMMANDS if words[0] not in {"data", "parity"}} == covered
 
 

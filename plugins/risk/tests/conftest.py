@@ -138,9 +138,7 @@ class Bench:
         changes = {"volatility": 1.7} if state is FuseState.WARNED else SPOILED["drawdown_breach"]
         return fuse.step(None, self.readings(T0, changes), T0).record
 
-    def run(
-        self, fuse: SurvivalFuse, record: FuseRecord | None, seconds: Iterable[float], changes: Any = None
-    ) -> Step:
+    def run(self, fuse: SurvivalFuse, record: FuseRecord | None, seconds: Iterable[float], changes: Any = None) -> Step:
         """Step at each of `seconds` with equal readings; the last step."""
         step: Step | None = None
         for second in seconds:

@@ -303,9 +303,9 @@ def test_nothing_is_done_when_the_trip_cannot_be_committed(house: House) -> None
     house.tick(0)
     house.store.close()
     readonly = FuseKeeper(open_store(house.path, readonly=True), house.bench.fuse(), house.clock)
+    readings = house.bench.readings(house.clock.now(), {"drawdown": 0.9})
     with pytest.raises(StoreError, match="read-only"):
-        now = house.clock.now()
-        readonly.tick(house.bench.readings(now, {"drawdown": 0.9}), house.treasury, house.treasury)
+        readonly.tick(readings, house.treasury, house.treasury)
     readonly.store.close()
     assert house.treasury.calls == []
 

@@ -182,7 +182,7 @@ def test_no_reading_makes_it_raise_or_arms_it_by_mistake(bench: Any, values: dic
         "volatility": lambda v: 0 <= v < 2.0,
         "liquidity_score": lambda v: 30 < v <= 100,
         "trend_alignment": lambda v: 0 < v <= 1,
-        "health_factor": lambda v: 1.25 < v,
+        "health_factor": lambda v: v > 1.25,
         "magnet_secondary": lambda v: 0 <= v < 60,
     }
 
