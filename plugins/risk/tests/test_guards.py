@@ -199,3 +199,38 @@ def test_trouble_of_the_arena_itself_halts_and_sells_nothing(bench: Any, guard: 
 def test_the_guards_are_those_that_cannot_be_switched_off(bench: Any) -> None:
     assert {guard.name for guard in bench.fuse().guards if guard.always_on} == set(GUARDS)
     assert not {guard.name for guard in bench.fuse().guards if guard.always_on} & set(CONDITIONS)
+
+
+@pytest.mark.parametrize(
+    ("reading", "value"),
+    [
+        ("volatility", 0.0),
+        ("liquidity_score", 100.0),
+        ("magnet_primary", 100.0),
+        ("trend_alignment", 1.0),
+        ("drawdown", 0),
+        ("magnet_secondary", 0.0),
+    ],
+)
+def test_the_ends_of_a_scale_are_possible(bench: Any, reading: str, value: float) -> None:
+    assert first(bench, {reading: value}).state is FuseState.ARMED
+
+
+def test_the_lowest_alignment_is_possible_and_a_flip(bench: Any) -> None:
+    assert [one.why for one in first(bench, {"trend_alignment": -1.0}).triggers] == ["limit"]
+
+
+def test_a_reading_may_be_a_minute_ahead(bench: Any) -> None:
+    ahead = bench.T0 + timedelta(seconds=60)
+    assert first(bench, {"volatility": Reading(0.5, ahead)}).state is FuseState.ARMED
+    beyond = ahead + timedelta(microseconds=1)
+    assert first(bench, {"volatility": Reading(0.5, beyond)}).state is FuseState.TRIPPED
+
+
+def test_the_warning_of_a_high_lower_limit_lies_in_the_middle_of_what_is_left(bench: Any) -> None:
+    fuse = bench.fuse(liquidity_min=90.0)
+    states = [
+        fuse.step(None, bench.readings(bench.T0, {"liquidity_score": value}), bench.T0).record.state
+        for value in (95.0, math.nextafter(95.0, 100.0))
+    ]
+    assert states == [FuseState.WARNED, FuseState.ARMED]

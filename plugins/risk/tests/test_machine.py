@@ -332,3 +332,30 @@ def test_guards_may_be_left_out_where_no_money_is(bench: Any) -> None:
 def test_conditions_may_be_left_out_in_live_mode(bench: Any) -> None:
     fuse = bench.fuse(conditions=("drawdown_breach",))
     assert "magnet_primary" not in fuse.needs
+
+
+@pytest.mark.parametrize(("seconds", "restarted"), [(0, []), (179.999, [False]), (180, [True]), (-0.001, [True])])
+def test_watching_ends_after_exactly_180_s(bench: Any, seconds: float, restarted: list[bool]) -> None:
+    fuse = bench.fuse()
+    step = bench.run(fuse, bench.state(COOLING, fuse), [seconds])
+    assert [event.restarted for event in step.events if isinstance(event, c.FuseChecked)] == restarted
+
+
+def test_an_action_is_not_tried_twice_in_one_moment(bench: Any) -> None:
+    fuse = bench.fuse()
+    record = bench.state(TRIPPED, fuse)
+    tasks = tuple(attrs.evolve(one, attempts=1, tried_at=bench.T0) for one in record.tasks)
+    step = fuse.step(attrs.evolve(record, tasks=tasks), bench.readings(bench.T0), bench.T0)
+    assert step.actions == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "holds"),
+    [("halt_new_risk", True), ("cancel_unmined", True), ("delever", True), ("reduce", True), ("notify", False)],
+)
+def test_which_actions_hold_the_fuse(bench: Any, action: str, holds: bool) -> None:
+    fuse = bench.fuse()
+    record = bench.state(TRIPPED, fuse)
+    tasks = tuple(attrs.evolve(one, done=one.task.action != action) for one in record.tasks)
+    record = bench.run(fuse, attrs.evolve(record, tasks=tasks), range(15, 300, 15)).record
+    assert (record.state is TRIPPED) == holds
