@@ -280,3 +280,16 @@ def test_a_store_of_the_first_schema_gets_the_table(store_url: str) -> None:
     with open_store(store_url) as store:
         armed(store)
         assert why(store, "survival") == ""
+
+
+def test_what_is_over_is_taken_off_and_what_is_not_stays(store: EventStore) -> None:
+    other = {**TRIGGER, "guard": "h"}
+    armed(store)
+    append(store, c.FuseTriggered("survival", [TRIGGER, other], []), c.FuseWarned("survival", [TRIGGER, other]))
+    append(store, c.FuseCleared("survival", [TRIGGER], [other]))
+    record = fuses.records(store)["survival"]
+    assert [one.guard for one in record.triggers] == ["h"]
+    assert [one.guard for one in record.warnings] == ["g"]
+    assert record.quiet_since is None
+    append(store, c.FuseCleared("survival", [other], [TRIGGER]), at=T0 + timedelta(seconds=9))
+    assert fuses.records(store)["survival"].quiet_since == T0 + timedelta(seconds=9)

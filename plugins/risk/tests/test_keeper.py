@@ -318,3 +318,11 @@ def test_nobody_watching_lets_no_new_risk_through(house: House) -> None:
     assert "nobody watches" in house.why_no_risk()
     house.clock.time = house.bench.at(-61)
     assert "the clock went back" in house.why_no_risk()
+
+
+def test_a_try_that_does_not_get_there_says_so(house: House) -> None:
+    house.treasury.delever = lambda task, leverage: None  # type: ignore[method-assign]
+    house.tick(0, {"drawdown": 0.05})
+    told = {one.action: (one.done, one.reason) for one in house.events(c.FuseActionTaken)}
+    assert told["delever"] == (False, "its postcondition does not hold yet")
+    assert told["reduce"] == (True, "")
