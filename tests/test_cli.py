@@ -70,7 +70,7 @@ def test_help_has_an_example_that_the_command_understands(
     command.make_context(words[-1], arguments[len(words) :], parent=context)
 
 
-@pytest.mark.parametrize("words", [(), ("config",), ("data",)])
+@pytest.mark.parametrize("words", [(), ("config",), ("data",), ("fuse",)])
 def test_groups_have_an_example_too(house: Any, words: tuple[str, ...]) -> None:
     assert "Example:" in house.arena(*words, "--help").ok().out
 
@@ -84,13 +84,25 @@ def looking(finished: Path, config: Path) -> dict[str, list[object]]:
         "audit": ["audit", finished],
         "replay": ["replay", finished],
         "plugins": ["plugins"],
+        "fuse status": ["fuse", "status", finished],
         "config check": ["config", "check", config],
         "config schema": ["config", "schema"],
         "config show": ["config", "show", config],
     }
 
 
-LOOKING = ("status", "agents", "events", "audit", "replay", "plugins", "config check", "config schema", "config show")
+LOOKING = (
+    "status",
+    "agents",
+    "events",
+    "audit",
+    "replay",
+    "plugins",
+    "fuse status",
+    "config check",
+    "config schema",
+    "config show",
+)
 
 
 @pytest.mark.parametrize("name", LOOKING)
@@ -103,7 +115,15 @@ def test_json_is_one_document_and_nothing_else(house: Any, finished: Path, small
 
 
 def test_every_command_is_covered_here(finished: Path, small_config: Path) -> None:
-    covered = set(looking(finished, small_config)) | {"run", "resume", "backtest", "evolve", "stop", "release"}
+    covered = set(looking(finished, small_config)) | {
+        "run",
+        "resume",
+        "backtest",
+        "evolve",
+        "stop",
+        "release",
+        "fuse reset",
+    }
     assert {" ".join(words) for words in COMMANDS if words[0] not in {"data", "parity"}} == covered
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import click
 
     from treasury_arena.contracts.fitness import FitnessFunction
+    from treasury_arena.contracts.fuse import Action, Fuse, FuseContext, Guard
     from treasury_arena.contracts.operators import Crossover, Mutation, Selection
     from treasury_arena.contracts.protocol import Protocol
     from treasury_arena.contracts.runtime import Executor, Observer, Reporter, Scheduler
@@ -73,6 +74,27 @@ def arena_executors() -> Mapping[str, Callable[[int], Executor]]:
 @hookspec
 def arena_schedulers() -> Mapping[str, Callable[[], Scheduler]]:
     """Scheduler factories by name."""
+    raise AssertionError("a hookspec is never called")
+
+
+@hookspec
+def arena_fuses() -> Mapping[str, Callable[[Any, FuseContext], Fuse]]:
+    """Survival fuse factories by name: ``factory(section, context) -> Fuse``.
+
+    ``section`` is the parsed configuration section registered under ``fuse.<name>``.
+    """
+    raise AssertionError("a hookspec is never called")
+
+
+@hookspec
+def arena_guards() -> list[Guard]:
+    """Further guards that a fuse can be told to judge by."""
+    raise AssertionError("a hookspec is never called")
+
+
+@hookspec
+def arena_fuse_actions() -> list[Action]:
+    """Further actions that a fuse can be told to take when it trips."""
     raise AssertionError("a hookspec is never called")
 
 

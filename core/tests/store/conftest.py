@@ -11,6 +11,14 @@ from treasury_arena.events.event import Draft, Line, Transfer
 from treasury_arena.store import EventStore, open_store
 
 NOON = "2024-01-01T12:00:00Z"
+DRAWDOWN = {
+    "guard": "drawdown_breach",
+    "reading": "drawdown",
+    "why": "limit",
+    "value": "0.06",
+    "limit": "0.05",
+    "text": "drawdown_breach: drawdown is 0.06, at or beyond the limit 0.05",
+}
 
 
 def move(source: str, target: str, amount: int, asset: str = "USDC", reason: str = "move") -> Transfer:
@@ -72,6 +80,10 @@ def story() -> list[Draft]:
         Draft(c.EmergencyStopEngaged("SOFT", "drill", "ann"), NOON),
         returned("a1", 50),
         Draft(c.RunCompleted(1, 48, 990), NOON),
+        Draft(c.FuseArmed("survival", ["drawdown_breach"]), NOON),
+        Draft(c.FuseTriggered("survival", [DRAWDOWN], []), NOON),
+        Draft(c.FuseTripped("survival", 1, DRAWDOWN["text"], ["reduce"], [NOON]), NOON),
+        Draft(c.FuseChecked("survival", "TRIPPED", "2024-01-01T12:03:00Z", False, [DRAWDOWN], []), NOON),
     ]
 
 

@@ -101,7 +101,7 @@ STATEMENTS = {
         "projection",
     ),
     "an agent nobody bore": ("UPDATE agents SET agent_id = 'zz' WHERE agent_id = 'a1'", 15, "projection"),
-    "the projection's row removed": ("DELETE FROM arena_state", 16, "projection"),
+    "the projection's row removed": ("DELETE FROM arena_state", 20, "projection"),
 }
 
 

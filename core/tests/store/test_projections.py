@@ -51,7 +51,7 @@ def test_every_projection(store: EventStore, make: SimpleNamespace) -> None:
     assert json.loads(state["available"]) == {"arena": "650"}
     assert json.loads(state["allocated"]) == {"arena": "350"}
     assert json.loads(state["agents"]) == {"arena": 1, "dead": 1}
-    assert (state["last_cycle"], state["last_seq"]) == (1, 17)
+    assert (state["last_cycle"], state["last_seq"]) == (1, 21)
 
 
 @pytest.mark.parametrize(("given_back", "left"), [(399, "1"), (400, "0"), (401, "0")])

@@ -35,6 +35,18 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "RunCompleted": ("cycle", "capital_raw"),
     "EmergencyStopEngaged": ("level", "operator"),
     "EmergencyStopReleased": ("operator",),
+    "FuseArmed": ("fuse",),
+    "FuseChecked": ("fuse", "state", "valid_until"),
+    "FuseWarned": ("fuse", "warnings"),
+    "FuseTriggered": ("fuse", "triggers"),
+    "FuseCleared": ("fuse", "triggers", "warnings"),
+    "FuseTripped": ("fuse", "trip", "actions"),
+    "FuseLocked": ("fuse",),
+    "FuseCooling": ("fuse", "trip"),
+    "FuseRearmed": ("fuse",),
+    "FuseReset": ("fuse", "from_state", "operator", "unfinished"),
+    "FuseActionBegun": ("fuse", "trip", "action", "target_raw"),
+    "FuseActionTaken": ("fuse", "trip", "action", "attempt", "done"),
 }
 
 
@@ -91,7 +103,10 @@ def _worded(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, Mapping):
         return " ".join(f"{key} {inner}" for key, inner in value.items())
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        # Triggers and warnings of a fuse say what they are themselves.
+        return " ".join(str(one.get("text", one)) if isinstance(one, Mapping) else str(one) for one in value)
+    return str(value)
 
 
 def _plain(text: str) -> str:

@@ -31,6 +31,7 @@ BUILT_IN = {
     "config": "treasury_arena.cli.config:config",
     "stop": "treasury_arena.cli.stop:stop",
     "release": "treasury_arena.cli.stop:release",
+    "fuse": "treasury_arena.cli.fuse:fuse",
 }
 
 

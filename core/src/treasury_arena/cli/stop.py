@@ -25,7 +25,8 @@ reason_option = click.option("--reason", required=True, callback=_said, help="Wh
 operator_option = click.option("--operator", default=None, callback=_said, help="Who; your user name unless given.")
 
 
-def _operator(name: str | None) -> str:
+def operator_name(name: str | None) -> str:
+    """The operator that was given, else the user who runs the program."""
     return name or getpass.getuser()
 
 
@@ -50,7 +51,7 @@ def stop(
     clock = WallClock()
     try:
         with find_store(run, out, db, readonly=False) as store:
-            engaged = emergency.engage(store, level, reason, _operator(operator), clock)
+            engaged = emergency.engage(store, level, reason, operator_name(operator), clock)
         note = engaged.note
     except NoStoreError as error:
         raise NoStoreError(f"nothing is stopped: {error}") from error
@@ -59,7 +60,7 @@ def stop(
         sentinel = emergency.StopFile.beside(url)
         if soft or sentinel is None:
             raise
-        sentinel.engage(reason, _operator(operator), clock)
+        sentinel.engage(reason, operator_name(operator), clock)
         note = f"stopped by {sentinel.path} alone: {error}"
     if as_json:
         emit({"level": level, "reason": reason, "note": note})
@@ -83,7 +84,7 @@ def release(
       arena release runs/second --reason "oracle confirmed"
     """
     with find_store(run, out, db, readonly=False) as store:
-        emergency.release(store, reason, _operator(operator), WallClock())
+        emergency.release(store, reason, operator_name(operator), WallClock())
     if as_json:
         emit({"level": OFF, "reason": reason})
     else:

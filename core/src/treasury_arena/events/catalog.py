@@ -275,3 +275,117 @@ class EmergencyStopReleased:
 
     reason: str
     operator: str
+
+
+@attrs.frozen
+class FuseArmed:
+    """A fuse watches over this arena from now on."""
+
+    fuse: str
+    guards: list[str]  # names of everything it judges
+
+
+@attrs.frozen
+class FuseChecked:
+    """A fuse has judged its readings: until `valid_until` its state may be relied on, after that nobody watches."""
+
+    fuse: str
+    state: str
+    valid_until: str
+    restarted: bool  # true when nobody watched for a while or the clock went back: every wait begins anew
+    triggers: list[dict[str, str]]  # those that hold at this moment
+    warnings: list[dict[str, str]]
+
+
+@attrs.frozen
+class FuseWarned:
+    """Readings have come near a limit."""
+
+    fuse: str
+    warnings: list[dict[str, str]]  # the new ones: guard, reading, why, value, limit, text
+
+
+@attrs.frozen
+class FuseTriggered:
+    """Readings are at or beyond a limit, or cannot be relied on; recorded whatever the state is."""
+
+    fuse: str
+    triggers: list[dict[str, str]]  # the new ones: guard, reading, why, value, limit, text
+    actions: list[str]  # what is to be done about them beside what the trip asks for already
+
+
+@attrs.frozen
+class FuseCleared:
+    """Triggers or warnings hold no more."""
+
+    fuse: str
+    triggers: list[dict[str, str]]
+    warnings: list[dict[str, str]]
+
+
+@attrs.frozen
+class FuseTripped:
+    """No new risk from now on. Committed before any of its actions begins."""
+
+    fuse: str
+    trip: int  # trips so far, this one included
+    reason: str
+    actions: list[str]
+    trips: list[str]  # moments of the trips that count towards LOCKED, this one included
+
+
+@attrs.frozen
+class FuseLocked:
+    """Only a person ends this: trips were too many, or something happened that no machine may pass over."""
+
+    fuse: str
+    reason: str
+
+
+@attrs.frozen
+class FuseCooling:
+    """The halt is over; still no new risk, until every reading has kept its distance for the time of cooling."""
+
+    fuse: str
+    trip: int
+
+
+@attrs.frozen
+class FuseRearmed:
+    """All readings kept their distance long enough: new risk is allowed again."""
+
+    fuse: str
+    reason: str
+
+
+@attrs.frozen
+class FuseReset:
+    """A person armed the fuse. No new risk all the same until it has judged its readings again."""
+
+    fuse: str
+    from_state: str
+    reason: str
+    operator: str
+    unfinished: list[str]  # actions of the trip that were not done
+
+
+@attrs.frozen
+class FuseActionBegun:
+    """What an action of a trip is to reach, measured once, before it first acts."""
+
+    fuse: str
+    trip: int
+    action: str
+    target_raw: int
+
+
+@attrs.frozen
+class FuseActionTaken:
+    """One try of an action of a trip."""
+
+    fuse: str
+    trip: int
+    action: str
+    attempt: int
+    done: bool  # whether its postcondition holds
+    reason: str  # why not

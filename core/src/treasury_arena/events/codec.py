@@ -64,6 +64,18 @@ VERSIONS: dict[str, int] = {
     "ReconciliationCompleted": 1,
     "ReconciliationFailed": 1,
     "HoldingsAdjusted": 1,
+    "FuseArmed": 1,
+    "FuseChecked": 1,
+    "FuseWarned": 1,
+    "FuseTriggered": 1,
+    "FuseCleared": 1,
+    "FuseTripped": 1,
+    "FuseLocked": 1,
+    "FuseCooling": 1,
+    "FuseRearmed": 1,
+    "FuseReset": 1,
+    "FuseActionBegun": 1,
+    "FuseActionTaken": 1,
 }
 """Event name -> present version of its payload."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from treasury_arena.contracts.fitness import FitnessFunction
+from treasury_arena.contracts.fuse import Action, Fuse, FuseContext, Guard
 from treasury_arena.contracts.operators import Crossover, Mutation, Selection
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import Protocol
@@ -45,6 +46,9 @@ class Registry:
     validators: dict[str, Validator] = attrs.field(factory=dict)
     executors: dict[str, Callable[[int], Executor]] = attrs.field(factory=dict)
     schedulers: dict[str, Callable[[], Scheduler]] = attrs.field(factory=dict)
+    fuses: dict[str, Callable[[Any, FuseContext], Fuse]] = attrs.field(factory=dict)
+    guards: dict[str, Guard] = attrs.field(factory=dict)
+    actions: dict[str, Action] = attrs.field(factory=dict)
     observers: dict[str, Observer] = attrs.field(factory=dict)
     reporters: dict[str, Reporter] = attrs.field(factory=dict)
     sections: dict[str, type[Any]] = attrs.field(factory=dict)

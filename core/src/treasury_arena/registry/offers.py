@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from treasury_arena.contracts.fitness import FitnessFunction
+from treasury_arena.contracts.fuse import Action, Guard
 from treasury_arena.contracts.operators import Crossover, Mutation, Selection
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import Protocol
@@ -59,6 +60,9 @@ KINDS = (
     Kind("arena_validators", "validators", "validator", False, "Validator objects", _instance(Validator)),
     Kind("arena_executors", "executors", "executor", True, "factories (callables)", callable),
     Kind("arena_schedulers", "schedulers", "scheduler", True, "factories (callables)", callable),
+    Kind("arena_fuses", "fuses", "fuse", True, "factories (callables)", callable),
+    Kind("arena_guards", "guards", "guard", False, "Guard objects", _instance(Guard)),
+    Kind("arena_fuse_actions", "actions", "fuse action", False, "Action objects", _instance(Action)),
     Kind("arena_observers", "observers", "observer", False, "Observer objects", _instance(Observer)),
     Kind("arena_reporters", "reporters", "reporter", False, "Reporter objects", _instance(Reporter)),
     Kind("arena_config_sections", "sections", "configuration section", True, "attrs classes", _section),

@@ -14,6 +14,7 @@ from treasury_arena.errors import IntegrityError, StoreError
 from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
+from treasury_arena.store.fuse_projection import FUSE_EVENTS, fold_fuse, fuse_keys
 from treasury_arena.store.order_projections import ORDER_RULES
 from treasury_arena.store.rules import Key, Row, Rule
 from treasury_arena.store.schema import PROJECTIONS
@@ -231,6 +232,7 @@ def _stop(row: Row | None, event: Event, key: Key) -> Row:
 
 _STOP = Rule("emergency_stop", lambda _: ((1,),), _stop)
 _TRADE = Rule("trades", lambda event: ((event.payload.intent_id,),), _trade)
+_FUSE = Rule("fuses", fuse_keys, fold_fuse)
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "ArenaOpened": (Rule("simulation_runs", lambda _: ((1,),), _opened),),
@@ -256,6 +258,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "EmergencyStopEngaged": (_STOP,),
     "EmergencyStopReleased": (_STOP,),
     **ORDER_RULES,
+    **dict.fromkeys(FUSE_EVENTS, (_FUSE,)),
 }
 """Event name -> the rows it touches. An event without an entry touches balances and `arena_state` only."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from treasury_arena.store import order_schema
 from treasury_arena.store.table import AMOUNT, INT, JSON, REAL, TEXT, Table
 
-HEAD = "0002"
+HEAD = "0003"
 """The Alembic revision this program writes."""
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision this program can bring to HEAD, oldest first."""
 
 EVENTS = Table(
@@ -147,6 +147,20 @@ EMERGENCY_STOP = Table(
         "seq": INT,
     },
 )
+FUSES = Table(
+    "fuses",
+    {
+        "fuse": TEXT,
+        "state": TEXT,  # ARMED, WARNED, TRIPPED, COOLING, LOCKED; anything else counts as LOCKED
+        "since": TEXT,
+        "reason": TEXT,
+        "operator": TEXT,  # who reset it last
+        "checked_at": TEXT,  # its last recorded check
+        "valid_until": TEXT,  # from then on nobody watches, and no new risk is taken
+        "data": JSON,  # everything else it remembers: triggers, warnings, trips, actions
+        "seq": INT,
+    },
+)
 ARENA_STATE = Table(
     "arena_state",
     {
@@ -172,6 +186,7 @@ FOLDED = {
         SIMULATION_SNAPSHOTS,
         EMERGENCY_STOP,
         *order_schema.TABLES,
+        FUSES,
     )
 }
 """Projections folded event by event; `arena_state` is drawn from them."""

@@ -1,0 +1,1 @@
+"""The survival fuse: a circuit breaker for a treasury."""
