@@ -6,13 +6,19 @@ import re
 from typing import Any
 
 import pytest
-from odd_street import OddStreet
+from odd_street import FEE, SPACING, OddStreet
 from uniswap_street import Books
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import ExecutionError, ValidationError
 from treasury_arena.events.catalog import OrderFailed, OrderRejected
 from treasury_arena.trading.limits import Limits
+from treasury_arena_evm.errors import TokenError
+from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.interfaces.uniswap import V2_ROUTER
 from treasury_arena_evm.local.market import LocalMarket
+from treasury_arena_uniswap.chain import UniswapV3
+from treasury_arena_uniswap.chain_v2 import UniswapV2
+from treasury_arena_uniswap.exchange import PoolExchange
 
 
 class Life:
@@ -233,9 +239,21 @@ def test_a_token_that_stops_in_the_middle_of_an_order(
         sent.append(function.name)
         return send(who, to, function, *arguments, **more)
 
+    if before:  # between the quote and the first transaction: nothing is signed
+        it.trade(role, before, *((0.1,) if control else ()))
+    it.row += 1
+    books, count = it.books, street.sent()
+    intent_id = books.engine.submit_trade(books.account, books.intent(role, after, it.row, *control), 10**40)
+    street.market.tell("ODD", "pause", True)
+    with pytest.raises(ExecutionError, match=r"ODD at .* refuses the transfer: paused"):
+        books.engine.execute_trade(str(intent_id))
+    assert street.sent() == count
+    street.market.tell("ODD", "pause", False)
+
     while True:
         if before:
-            it.trade(role, before, *((0.1,) if control else ()))
+            if not it.worth(role):
+                it.trade(role, before, *((0.1,) if control else ()))
             street.trade_there_and_back()
             it.look()
         it.row += 1
@@ -264,3 +282,108 @@ def test_a_token_that_stops_in_the_middle_of_an_order(
         stop += 1
     assert stop >= 2
     assert it.books.account.cash_raw / street.base.unit == pytest.approx(60_000, rel=0.02)
+
+
+# ---------------------------------------------------------------- orders without a market
+
+
+FEE_SAID = "takes a fee on transfer"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("FeeToken", FEE_SAID), ("GuardedToken", "ODD at .* is paused by its issuer"), ("GrowingToken", "is rebasing")],
+)
+def test_every_order_of_an_account_is_refused_before_signing(local_market: LocalMarket, kind: str, said: str) -> None:
+    street = OddStreet(local_market)
+    uniswap, until = UniswapV3(street.market.session, street.user.signer), street.market.chain.now + 600
+    pool = uniswap.pool("ODD", "USDC", FEE)
+    middle, offer = pool.tick // SPACING * SPACING, 10**21 if pool.token0.symbol == "ODD" else 2 * 10**9
+    sides = (offer, 10**21 + 2 * 10**9 - offer)
+    token = uniswap.mint(pool, middle - 100, middle + 100, *sides, until).token_id
+    street.trade_there_and_back()
+    until = street.market.chain.now + 600
+    if kind == "GuardedToken":
+        street.market.turn("ODD", kind, True)
+        street.market.tell("ODD", "pause", True)
+    else:
+        street.market.turn("ODD", kind)
+    sent = street.sent()
+    for act in (
+        lambda: uniswap.swap("ODD", "USDC", FEE, 10**20, 1, until),
+        lambda: uniswap.swap("USDC", "ODD", FEE, 10**8, 1, until),
+        lambda: uniswap.swap_for("ODD", "USDC", FEE, 10**8, 10**21, until),
+        lambda: uniswap.swap_for("USDC", "ODD", FEE, 10**20, 10**9, until),
+        lambda: uniswap.mint(pool, middle - 100, middle + 100, *sides, until),
+        lambda: uniswap.increase(token, *sides, until),
+        lambda: uniswap.collect(token),
+    ):
+        with pytest.raises(TokenError, match=said):
+            act()
+    assert street.sent() == sent
+
+
+def test_a_quote_of_what_a_pool_cannot_pay_out_says_why(local_market: LocalMarket) -> None:
+    """QuoterV2 has the pool pay before it is paid."""
+    street = OddStreet(local_market, "GuardedToken", 6, True)
+    uniswap = UniswapV3(street.market.session, street.user.signer)
+    exchange = PoolExchange(uniswap, "ODD", "USDC")
+    street.market.tell("ODD", "pause", True)
+    with pytest.raises(TokenError, match=r"ODD at 0x\w+ is paused by its issuer"):
+        uniswap.quote("USDC", "ODD", FEE, 10**8)
+    with pytest.raises(ValidationError, match=r"ODD at 0x\w+ is paused by its issuer"):
+        exchange.quote_buy(10**8)
+    assert uniswap.quote("ODD", "USDC", FEE, 10**8).amount_out > 10**8
+
+
+class PairStreet(OddStreet):
+    """A v2 pair of the odd token and USDC beside the pool."""
+
+    def found(self) -> str:
+        address, market = super().found(), self.market
+        tokens = [market.token(symbol).address for symbol in ("ODD", "USDC")]
+        amounts = [500_000 * 10 ** market.token("ODD").decimals, 10**12]
+        for symbol in ("ODD", "USDC"):
+            if not market.session.call(
+                market.token(symbol).address, ERC20.function("allowance"), self.maker, market.uniswap.v2_router
+            ):
+                market.approve(self.maker, symbol, market.uniswap.v2_router)
+        order = (*tokens, *amounts, 0, 0, self.maker, market.chain.now + 600)
+        market.chain.send(self.maker, market.uniswap.v2_router, V2_ROUTER.function("addLiquidity"), *order)
+        return address
+
+
+@pytest.mark.parametrize(
+    ("kind", "decimals"), [("PlainToken", 0), ("PlainToken", 2), ("PlainToken", 27), ("SilentToken", 6)]
+)
+def test_pairs_swap_tokens_that_merely_differ(local_market: LocalMarket, kind: str, decimals: int) -> None:
+    street = PairStreet(local_market, kind, decimals)
+    uniswap, until = UniswapV2(street.market.session, street.user.signer), street.market.chain.now + 600
+    unit = 10**decimals
+    before = {symbol: street.balance(symbol) for symbol in ("ODD", "USDC")}
+    bought = uniswap.swap("USDC", "ODD", 10**9, 490 * unit, until)
+    sold = uniswap.swap_for("ODD", "USDC", 5 * 10**8, 260 * unit, until)
+    assert street.balance("ODD") - before["ODD"] == bought.amount_out - sold.amount_in
+    assert street.balance("USDC") - before["USDC"] == sold.amount_out - bought.amount_in
+    for symbol in ("ODD", "USDC"):
+        token = street.market.token(symbol).address
+        assert uniswap.session.call(token, ERC20.function("allowance"), street.user.address, uniswap.router) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("FeeToken", FEE_SAID), ("SharesToken", "is rebasing"), ("FalseToken", "it returns false")]
+)
+def test_pairs_do_not_swap_what_the_books_cannot_follow(local_market: LocalMarket, kind: str, said: str) -> None:
+    street = PairStreet(local_market)
+    uniswap, until, sent = (
+        UniswapV2(street.market.session, street.user.signer),
+        street.market.chain.now + 600,
+        street.sent(),
+    )
+    street.market.turn("ODD", kind)
+    for given, got, amount in (("ODD", "USDC", 10**20), ("USDC", "ODD", 10**8)):
+        with pytest.raises(TokenError, match=said):
+            uniswap.swap(given, got, amount, 1, until)
+        with pytest.raises(TokenError, match=said):
+            uniswap.swap_for(given, got, 10**19 if got == "ODD" else 10**7, amount, until)
+    assert street.sent() == sent
