@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import Watchdog
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.runner import LiveRunner, StrategyDesk
+
+SUPPORT = str(Path(__file__).parent / "support")
+if SUPPORT not in sys.path:
+    sys.path.insert(0, SUPPORT)
 
 HOURS_PER_YEAR = 8760.0
 ASSETS = {"eth": "WETH", "btc": "WBTC", "usdc_lending": "USDC", "usdt_lending": "USDT", "dai_lending": "DAI"}

@@ -121,6 +121,7 @@ def assert_gaps(result: dict[str, Any]) -> None:
     for agent in promoted:
         if agent["gap_bps"] is not None:
             assert abs(agent["gap_bps"]) < 0.1, agent["id"]
+        assert (agent["gap_bps"] is None) is bool(agent["gap_unmeasured"]), agent["id"]
     assert any(agent["gap_bps"] for agent in promoted)
 
 

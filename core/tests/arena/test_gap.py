@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 import pytest
 
-from treasury_arena.arena.gap import GapMeter
+from treasury_arena.arena.gap import Gap, GapMeter
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.results import build_result
 from treasury_arena.arena.state import ARENA, SIMULATION
@@ -39,9 +40,13 @@ def lived(make_arena: Make, cycles: int = 5, **more: Any) -> ArenaManager:
 
 
 def gap_bps(arena: ArenaManager) -> float | None:
-    found = {agent["id"]: agent["gap_bps"] for agent in build_result(arena).agents}
-    gap: float | None = found["lender-0001"]
+    gap: float | None = told(arena)["gap_bps"]
     return gap
+
+
+def told(arena: ArenaManager) -> dict[str, Any]:
+    """What the result of the run says of its agent."""
+    return next(agent for agent in build_result(arena).agents if agent["id"] == "lender-0001")
 
 
 def test_what_lives_as_simulated_differs_by_the_rounding_to_base_units(make_arena: Make) -> None:
@@ -69,16 +74,19 @@ def test_an_agent_that_was_never_promoted_has_none(make_arena: Make) -> None:
     arena = lived(make_arena, strategies=(LENDER,), simulation_age_days_min=300)
     assert arena.agent("lender-0001").stage == SIMULATION
     assert gap_bps(arena) is None
+    assert told(arena)["gap_unmeasured"] is None
 
 
-def test_an_agent_without_a_whole_day_in_proving_has_none(make_arena: Make) -> None:
+def test_an_agent_without_a_whole_day_in_proving_has_none_yet(make_arena: Make) -> None:
     arena = lived(make_arena, strategies=(LENDER,))
     agent = arena.agent("lender-0001")
     assert agent.proving_row is not None
     meter = GapMeter(arena.settings, arena.world, arena.limits)
-    assert meter.gap(agent, agent.proving_row) is None
-    assert meter.gap(agent, agent.proving_row + 3) is None
-    assert meter.gap(agent, agent.proving_row + 4) is not None
+    for rows in (0, 3):
+        assert meter.gap(agent, agent.proving_row + rows) == Gap(None, "no whole day in proving yet")
+    found = meter.gap(agent, agent.proving_row + 4)
+    assert found.value is not None
+    assert found.unmeasured == ""
 
 
 def test_an_agent_whose_code_fails_live_has_none(make_arena: Make, live_decide: Callable[..., Any], world: Any) -> None:
@@ -88,7 +96,7 @@ def test_an_agent_whose_code_fails_live_has_none(make_arena: Make, live_decide: 
     healthy = lived(make_arena, strategies=(LENDER,))
     agent = healthy.agent("lender-0001")
     meter = GapMeter(healthy.settings, live_decide(world, "lender", broken), healthy.limits)
-    assert meter.gap(agent, healthy.row) is None
+    assert meter.gap(agent, healthy.row) == Gap(None, "the agent's code failed: RuntimeError: broken")
 
 
 def test_the_runs_own_limits_and_validators_hold(make_arena: Make) -> None:
@@ -102,13 +110,13 @@ def test_the_runs_own_limits_and_validators_hold(make_arena: Make) -> None:
 
     arena = lived(make_arena, strategies=(LENDER,))
     agent = arena.agent("lender-0001")
-    open_gap = GapMeter(arena.settings, arena.world, arena.limits).gap(agent, arena.row)
+    open_gap = GapMeter(arena.settings, arena.world, arena.limits).gap(agent, arena.row).value
     tiny = attrs.evolve(arena.limits, trade_raw_max=1.0)
     for meter in (
         GapMeter(arena.settings, arena.world, tiny),
         GapMeter(arena.settings, arena.world, arena.limits, (Refuses(),)),
     ):
-        gap = meter.gap(agent, arena.row)
+        gap = meter.gap(agent, arena.row).value
         assert gap is not None
         assert open_gap is not None
         assert gap < open_gap - 1e-4
@@ -120,19 +128,33 @@ def test_nothing_is_traded_on_a_chain_for_a_figure(make_arena: Make) -> None:
 
     arena = lived(make_arena, strategies=(LENDER,))
     world = attrs.evolve(arena.world, markets=dict.fromkeys(arena.world.markets, OnChain()))
-    assert GapMeter(arena.settings, world, arena.limits).gap(arena.agent("lender-0001"), arena.row) is None
+    gap = GapMeter(arena.settings, world, arena.limits).gap(arena.agent("lender-0001"), arena.row)
+    assert gap.value is None
+    assert re.fullmatch(r"market '\w+' trades on the venue 'local', where nothing can be lived again", gap.unmeasured)
 
 
-def test_a_market_that_fails_costs_the_report_one_figure_only(make_arena: Make) -> None:
+def test_a_market_that_fails_costs_the_report_one_figure_and_the_result_says_why(make_arena: Make) -> None:
     class Failing:
-        venue = "replay"
+        def __init__(self, market: Any) -> None:
+            self.market = market
 
         def __getattr__(self, name: str) -> Any:
+            return getattr(self.market, name)
+
+        def trade(self, *_: Any) -> Any:
             raise RuntimeError("out of order")
 
     arena = lived(make_arena, strategies=(LENDER,))
-    world = attrs.evolve(arena.world, markets=dict.fromkeys(arena.world.markets, Failing()))
-    assert GapMeter(arena.settings, world, arena.limits).gap(arena.agent("lender-0001"), arena.row) is None
+    markets = arena.world.markets
+    failing: Any = {name: Failing(market) for name, market in markets.items()}
+    arena.world = attrs.evolve(arena.world, markets=failing)
+    agent = told(arena)
+    assert agent["gap_bps"] is None
+    assert agent["gap_unmeasured"] == "RuntimeError: out of order"
+    arena.world = attrs.evolve(arena.world, markets=markets)
+    agent = told(arena)
+    assert agent["gap_bps"] is not None
+    assert agent["gap_unmeasured"] is None
 
 
 def test_measuring_leaves_no_event_and_gives_the_same_again(make_arena: Make) -> None:

@@ -99,6 +99,34 @@ def test_missing_figures_are_dashes(make: Any) -> None:
     assert "not measured in this run" in text
 
 
+def unmeasured(result: RunResult) -> RunResult:
+    """Of three promoted agents no gap was measured, of two of them for the same reason."""
+    reasons = iter(["the node is gone.", "the node is gone.", "it <failed>"])
+    agents = []
+    for agent in result.agents:
+        why = next(reasons, None) if agent["promoted"] else None
+        agents.append({**agent, "gap_bps": None, "gap_unmeasured": why} if why else agent)
+    return attrs.evolve(result, agents=agents)
+
+
+def test_a_gap_that_was_not_measured_is_said_with_its_reason(result: RunResult) -> None:
+    given = unmeasured(result)
+    without = [str(agent["id"]) for agent in given.agents if agent.get("gap_unmeasured")]
+    assert len(without) == 3
+    text = render(given, width=130)
+    for line in text.splitlines():
+        if line.split(" ")[0] in without:
+            assert " not measured " in f"{line} "
+    both = " ".join(text.split())
+    assert f"Gap of {without[2]} not measured: it <failed>." in both
+    one, other = without[:2]
+    assert any(f"Gap of {a}, {b} not measured: the node is gone." in both for a, b in ((one, other), (other, one)))
+    assert "not measured: " not in render(result, width=130)
+    page = render_html(given)
+    assert page.count(">not measured</td>") == 3
+    assert f"Gap of {without[2]} not measured: it &lt;failed&gt;." in page
+
+
 @pytest.mark.parametrize(
     ("cost", "words"),
     [

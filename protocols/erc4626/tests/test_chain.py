@@ -6,15 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from vault_bench import AGENT, SPEC, USD, USDC, Bench, earn
 
-from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ExecutionError, UnknownOutcomeError, ValidationError
 from treasury_arena.events.catalog import OrderFailed, OrderQuarantined, OrderRejected, OrderSettled
 from treasury_arena.ledger import accounts
 from treasury_arena.testing.conformance import FidelityConformance, Holder, MarketHolder
 from treasury_arena.testing.journal import MemoryJournal
-from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
 from treasury_arena_erc4626.chain import VaultOnChain
@@ -22,12 +21,6 @@ from treasury_arena_evm import session as session_module
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.transport import LostError
-
-USDC = Asset("USDC", 6, stable=True)
-USD = USDC.unit
-SPEC = MarketSpec("vault", "erc4626.vault", "lending", "USDC", {})
-HOUR = 3600
-AGENT = "keeper-1"
 
 
 @pytest.fixture
@@ -42,47 +35,10 @@ def make_vault(local_market: Any) -> Callable[..., VaultOnChain]:
     return make
 
 
-def earn(market: Any, share: int = 1_000) -> None:
-    """The vault gains one part in `share`."""
-    held = market.balance("USDC", market.vault)
-    market.fund("USDC", market.maker.address, held // share)
-    token = market.token("USDC").address
-    market.chain.send(market.maker.address, token, ERC20.function("transfer"), market.vault, held // share)
-    market.chain.advance(HOUR)
-
-
 class TestFidelity(FidelityConformance):
     @pytest.fixture
     def holder(self, make_vault: Callable[..., VaultOnChain], local_market: Any) -> Holder:
         return MarketHolder(make_vault(), "chain", lambda: earn(local_market))
-
-
-class Bench:
-    """One agent with a vault role, whose ledger must say what the chain says."""
-
-    def __init__(self, market: VaultOnChain, chain: Any, cash_usd: int = 20_000) -> None:
-        self.market, self.chain, self.journal = market, chain, MemoryJournal()
-        self.engine = TradingEngine("arena", {"vault": market}, self.journal, mode="local")
-        cash = cash_usd * USD
-        self.account = Account(AGENT, "s", "proving", (), {"usd": 1.0}, 1.0, -1, 0, cash_raw=cash, base_raw=cash)
-        self.journal.endow(AGENT, "USDC", cash)
-        self.outside = chain.balance("USDC", market.who.address) - cash
-
-    def trade(self, target_usd: float, row: int) -> Any:
-        intent = Intent(AGENT, "usd", "vault", round(target_usd * USD), row)
-        return self.engine.trade(self.account, intent, self.engine.equity_raw(self.account, row, {"usd": "vault"}))
-
-    def books_equal_the_chain(self) -> None:
-        ledger, me = self.journal.ledger, self.market.who.address
-        available = ledger.balance(accounts.agent_available(AGENT), "USDC")
-        assert available == self.account.cash_raw == self.chain.balance("USDC", me) - self.outside
-        assert ledger.balance(accounts.agent_reserved(AGENT), "USDC") == 0
-        held = self.account.positions.get("usd", (0, 0))
-        assert held[0] == self.market._ask("balanceOf", me)
-        booked = ledger.balance(accounts.agent_position(AGENT, "usd"), "USDC")
-        assert booked + self.account.interest.get(("usd", "position", "USDC"), 0) == held[1]
-        assert abs(held[1] - self.market._ask("maxWithdraw", me)) <= 1
-        assert not any(ledger.totals().values())
 
 
 def test_orders_through_the_engine_leave_the_ledger_equal_to_the_chain(

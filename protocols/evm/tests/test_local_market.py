@@ -235,3 +235,49 @@ def test_funds_for_anyone(local_market, symbol):
     local_market.fund(symbol, stranger, 12_345)
     local_market.fund(symbol, stranger, 1)
     assert local_market.balance(symbol, stranger) == 12_346
+
+
+class TestOddTokens:
+    @pytest.mark.parametrize("first", [True, False])
+    def test_one_is_token0_or_token1_of_every_pool(self, local_market, first):
+        market = local_market.with_odd_token("PlainToken", 8, first=first)
+        odd = int(market.token("ODD").address, 16)
+        others = [int(token.address, 16) for token in local_market.tokens.values()]
+        assert odd < min(others) if first else odd > max(others)
+
+    def test_the_session_knows_it_and_the_market_it_came_from_does_not(self, local_market):
+        market = local_market.with_odd_token("SilentToken", 2, symbol="QUIET")
+        user = market.users[0]
+        market.fund("QUIET", user.address, 700)
+        assert market.session.tokens.symbol("QUIET").decimals == 2
+        assert market.balance("QUIET", user.address) == 700
+        assert "QUIET" not in local_market.tokens
+        with pytest.raises(ChainError, match="the local market has a token 'QUIET' already"):
+            market.with_odd_token(symbol="QUIET")
+        with pytest.raises(ChainError, match="the local market has no token 'ODD'"):
+            local_market.turn("ODD", "FeeToken")
+
+    def test_a_token_that_turns_keeps_who_holds_what(self, local_market):
+        market = local_market.with_odd_token("PlainToken", 6)
+        chain, address = market.chain, market.token("ODD").address
+        alice, bob = (user.address for user in market.users[:2])
+        market.fund("ODD", alice, 10_000)
+        transfer = ERC20.function("transfer")
+        for kind, arrived in (
+            ("PlainToken", 1_000),
+            ("FeeToken", 990),
+            ("SharesToken", 1_000),
+            ("GuardedToken", 1_000),
+        ):
+            market.turn("ODD", kind, *([True] if kind == "GuardedToken" else []))
+            before = market.balance("ODD", alice), market.balance("ODD", bob)
+            chain.send(alice, address, transfer, bob, 1_000)
+            assert market.balance("ODD", alice) == before[0] - 1_000
+            assert market.balance("ODD", bob) == before[1] + arrived
+            assert chain.call(address, ERC20.function("decimals")) == 6
+        for what in (("pause",), ("blockAccount", bob)):
+            market.tell("ODD", *what, True)
+            with pytest.raises(RevertError, match="paused" if what == ("pause",) else "blocked"):
+                chain.send(alice, address, transfer, bob, 1)
+            market.tell("ODD", *what, False)
+        chain.send(alice, address, transfer, bob, 1)

@@ -1,35 +1,24 @@
-"""Both declarations pass the core's conformance suite, over small markets."""
+"""Both declarations pass the core's conformance suite, over the real models of Aave, ERC-4626 vaults and Uniswap v3."""
 
 from __future__ import annotations
 
-import pytest
-from pool_markets import RANGE as SMALL
-from pool_markets import RANGE_TVL as SMALL_TVL
-from pool_markets import lending_spec, make_frame, range_spec
+from collections.abc import Callable
 
-from treasury_arena.contracts.position import PositionModel
-from treasury_arena.contracts.strategy import Strategy
+import pytest
+
 from treasury_arena.testing.conformance import StrategyCase, StrategyConformance
-from treasury_arena.testing.reference import LENDING
 from treasury_arena_harvester.strategy import HARVESTER, HARVESTER_TVL
 
-LENT = {"usdc": "USDC", "usdt": "USDT", "dai": "DAI", "vault": "VAULT"}
-
-
-def over(strategy: Strategy, model: PositionModel) -> StrategyCase:
-    specs = {role: lending_spec(strategy.roles[role].market, asset) for role, asset in LENT.items()}
-    specs["pool"] = range_spec("eth_range", "low", model, 0.0005)
-    models = {**dict.fromkeys(LENT, LENDING), "pool": model}
-    return StrategyCase(strategy, models, specs, make_frame(45 * 24 + 1, 7))
+Over = Callable[..., StrategyCase]
 
 
 class TestHarvester(StrategyConformance):
     @pytest.fixture
-    def case(self) -> StrategyCase:
-        return over(HARVESTER, SMALL)
+    def case(self, over: Over) -> StrategyCase:
+        return over(HARVESTER)
 
 
 class TestHarvesterTvl(StrategyConformance):
     @pytest.fixture
-    def case(self) -> StrategyCase:
-        return over(HARVESTER_TVL, SMALL_TVL)
+    def case(self, over: Over) -> StrategyCase:
+        return over(HARVESTER_TVL)

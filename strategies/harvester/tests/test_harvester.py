@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pool_markets import RANGE as SMALL
+from pool_markets import RANGE as POOL
 from pool_markets import lending_spec, make_frame, range_spec
 
 from treasury_arena.contracts.decision import check_target
@@ -34,7 +34,6 @@ from treasury_arena_harvester.strategy import (
     decide,
     decide_tvl,
     pool_yield,
-    power_of_two,
 )
 
 Make = Callable[..., Any]
@@ -93,11 +92,6 @@ def test_the_readme_documents_every_gene_as_declared(gene_tables: Make) -> None:
 
 def test_the_plugin_offers_both_declarations() -> None:
     assert arena_strategies() == [HARVESTER, HARVESTER_TVL]
-
-
-@given(st.floats(-8.0, 8.0))
-def test_the_power_of_two_is_one(x: float) -> None:
-    assert power_of_two(x) == pytest.approx(2.0**x, rel=3e-4)
 
 
 def test_the_pools_yield_is_fees_less_arbitrage_and_recentring(genes: Make) -> None:
@@ -239,8 +233,8 @@ def run(folder: Path, rows: int, values: dict[str, float], **columns: Any) -> An
     table |= {name.replace("__", "."): np.array(values, dtype=float) for name, values in columns.items()}
     lent = {"usdc": "USDC", "usdt": "USDT", "dai": "DAI", "vault": "VAULT"}
     specs = {role: lending_spec(HARVESTER.roles[role].market, asset) for role, asset in lent.items()}
-    specs["pool"] = range_spec("eth_range", "low", SMALL, 0.0005)
-    kernel = prepare(HARVESTER, {**dict.fromkeys(lent, LENDING), "pool": SMALL}, specs, cache=folder)
+    specs["pool"] = range_spec("eth_range", "low", POOL, 0.0005)
+    kernel = prepare(HARVESTER, {**dict.fromkeys(lent, LENDING), "pool": POOL}, specs, cache=folder)
     tables = kernel.tables(MarketFrame(frame.start, frame.step_seconds, table))
     genome = HARVESTER.space.genome({**PLAIN, "smoothing": 24.0, **values})
     return interpret(kernel, tables, genome, low=0, high=rows, cash=EQUITY, sample=1)

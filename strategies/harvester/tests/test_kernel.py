@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from pool_markets import RANGE as SMALL
-from pool_markets import RANGE_TVL as SMALL_TVL
-from pool_markets import lending_spec, make_frame, range_spec
 
-from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.simulation.interpret import interpret
-from treasury_arena.simulation.kernel import prepare
 from treasury_arena.simulation.lint import advise
-from treasury_arena.testing.reference import LENDING
+from treasury_arena.testing.conformance import StrategyCase
 from treasury_arena_harvester.strategy import HARVESTER, HARVESTER_TVL, choose, decide, decide_tvl, pool_yield
 
 ROWS = 1_500
 NAMES = ("curve", "final", "max_drawdown", "trades", "costs", "mean_share", "max_share", "failed_row")
 
 
-@pytest.mark.parametrize(
-    ("strategy", "model"), [(HARVESTER, SMALL), (HARVESTER_TVL, SMALL_TVL)], ids=["liquidity", "tvl"]
-)
-def test_compiled_and_plain_results_are_the_same_bits(strategy: Strategy, model: PositionModel) -> None:
-    lent = {"usdc": "USDC", "usdt": "USDT", "dai": "DAI", "vault": "VAULT"}
-    specs = {role: lending_spec(strategy.roles[role].market, asset) for role, asset in lent.items()}
-    specs["pool"] = range_spec("eth_range", "low", model, 0.0005)
-    made = prepare(strategy, {**dict.fromkeys(lent, LENDING), "pool": model}, specs)
-    tables = made.tables(make_frame(ROWS, 11))
+@pytest.mark.parametrize("strategy", [HARVESTER, HARVESTER_TVL], ids=["liquidity", "tvl"])
+def test_compiled_and_plain_results_are_the_same_bits(over: Callable[..., StrategyCase], strategy: Strategy) -> None:
+    case = over(strategy, ROWS, 11)
+    made = case.kernel()
+    tables = made.tables(case.frame)
     space = strategy.space
     genomes = np.vstack([space.default, space.low, space.high, space.sample(61, np.random.default_rng(4))])
     span: dict[str, Any] = {"low": 100, "high": ROWS, "cash": 50_000.0, "sample": 24}

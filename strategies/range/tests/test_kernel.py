@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from range_markets import RANGE as SMALL
-from range_markets import RANGE_TVL as SMALL_TVL
-from range_markets import lending_spec, make_frame, range_spec
 
-from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.simulation.interpret import interpret
-from treasury_arena.simulation.kernel import prepare
 from treasury_arena.simulation.lint import advise
-from treasury_arena.testing.reference import LENDING
+from treasury_arena.testing.conformance import StrategyCase
 from treasury_arena_range.strategy import RANGE, RANGE_TVL, choose, decide, decide_tvl, plan
 
 ROWS = 1_500
 NAMES = ("curve", "final", "max_drawdown", "trades", "costs", "mean_share", "max_share", "failed_row")
 
 
-@pytest.mark.parametrize(("strategy", "model"), [(RANGE, SMALL), (RANGE_TVL, SMALL_TVL)], ids=["liquidity", "tvl"])
-def test_compiled_and_plain_results_are_the_same_bits(strategy: Strategy, model: PositionModel) -> None:
-    specs = {
-        "usd": lending_spec("usdc_lending", "USDC"),
-        "low": range_spec("eth_range", "low", model, 0.0005),
-        "high": range_spec("eth_range_high", "high", model, 0.003),
-    }
-    made = prepare(strategy, {"usd": LENDING, "low": model, "high": model}, specs)
-    tables = made.tables(make_frame(ROWS, 11))
+@pytest.mark.parametrize("strategy", [RANGE, RANGE_TVL], ids=["liquidity", "tvl"])
+def test_compiled_and_plain_results_are_the_same_bits(over: Callable[..., StrategyCase], strategy: Strategy) -> None:
+    case = over(strategy, ROWS, 11)
+    made = case.kernel()
+    tables = made.tables(case.frame)
     space = strategy.space
     genomes = np.vstack([space.default, space.low, space.high, space.sample(61, np.random.default_rng(4))])
     span: dict[str, Any] = {"low": 100, "high": ROWS, "cash": 50_000.0, "sample": 24}

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from range_markets import RANGE as SMALL
-from range_markets import lending_spec, make_frame, range_spec
+from pool_markets import RANGE as POOL
+from pool_markets import lending_spec, make_frame, range_spec
 
 from treasury_arena.contracts.decision import check_target
 from treasury_arena.contracts.strategy import FORCE, HOLD
@@ -34,7 +34,6 @@ from treasury_arena_range.strategy import (
     decide,
     decide_tvl,
     income,
-    power_of_two,
     reach,
 )
 
@@ -84,11 +83,6 @@ def test_the_readme_documents_every_gene_as_declared(gene_tables: Make) -> None:
 def test_the_plugin_offers_both_declarations() -> None:
     assert arena_strategies() == [RANGE, RANGE_TVL]
     assert next(iter(RANGE.roles)) == "usd"
-
-
-@given(st.floats(-8.0, 8.0))
-def test_the_power_of_two_is_one(x: float) -> None:
-    assert power_of_two(x) == pytest.approx(2.0**x, rel=3e-4)
 
 
 @pytest.mark.parametrize("width", [0.01, 0.125, 1.0])
@@ -231,10 +225,10 @@ def run(prices: list[float], folder: Path, genes_by_name: dict[str, float]) -> A
     columns |= {"low.liquidity": np.full(len(prices), 2.0e6), "USDC.lending_rate": np.full(len(prices), 0.02)}
     specs = {
         "usd": lending_spec("usdc_lending", "USDC"),
-        "low": range_spec("eth_range", "low", SMALL, 0.0005),
-        "high": range_spec("eth_range_high", "high", SMALL, 0.003),
+        "low": range_spec("eth_range", "low", POOL, 0.0005),
+        "high": range_spec("eth_range_high", "high", POOL, 0.003),
     }
-    kernel = prepare(RANGE, {"usd": LENDING, "low": SMALL, "high": SMALL}, specs, cache=folder)
+    kernel = prepare(RANGE, {"usd": LENDING, "low": POOL, "high": POOL}, specs, cache=folder)
     tables = kernel.tables(MarketFrame(frame.start, frame.step_seconds, columns))
     genome = RANGE.space.genome(genes_by_name)
     return interpret(kernel, tables, genome, low=0, high=len(prices), cash=EQUITY, sample=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 
 from treasury_arena.arena.desk import World
@@ -17,6 +18,7 @@ from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.arena.state import PROVING, AgentState
 from treasury_arena.contracts.validation import Validator
 from treasury_arena.events.event import Transfer
+from treasury_arena.isolation import describe
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import Watchdog
@@ -31,6 +33,14 @@ class _Nowhere:
         return None
 
 
+@attrs.frozen
+class Gap:
+    """A gap as a fraction; None where there is none to tell, and for a promoted agent `unmeasured` says why."""
+
+    value: float | None = None
+    unmeasured: str = ""
+
+
 class GapMeter:
     """Measures gaps of agents; nothing of the arena it belongs to is read or changed but the agent's own state."""
 
@@ -43,21 +53,26 @@ class GapMeter:
         self._limits = limits
         self._validators = validators
 
-    def gap(self, agent: AgentState, row: int) -> float | None:
-        """Exact return less model return over its days in proving up to `row`, as a fraction.
+    def gap(self, agent: AgentState, row: int) -> Gap:
+        """Exact return less model return over its days in proving up to `row`.
 
-        None for an agent that was never promoted or has no whole day in proving, that failed or whose market did, or that
-        trades on a market which is more than arithmetic (a local chain).
+        There is none of an agent that was never promoted. It is not measured before the first whole day in proving, where the
+        agent trades on a market which is more than arithmetic (a local chain), and when the agent or a market fails.
         """
         start = agent.proving_row
         if start is None:
-            return None
+            return Gap()
         ends = (agent.arena_row, agent.ended_row, row)
         until = min(end for end in ends if end is not None)
         day, desk = self._keeper.day, self.world.desks[agent.strategy]
         until = start + (until - start) // day * day
-        if until <= start or any(self.world.markets[name].venue != "replay" for name in desk.roles.values()):
-            return None
+        if until <= start:
+            return Gap(unmeasured="no whole day in proving yet")
+        for name in desk.roles.values():
+            if (venue := self.world.markets[name].venue) != "replay":
+                return Gap(
+                    unmeasured=f"market {name!r} trades on the venue {venue!r}, where nothing can be lived again"
+                )
         capital = self.settings.capital.judge_raw
         limits = {role: agent.limits.get(role, 1.0) for role in desk.role_names}
         model = self._keeper.run(
@@ -80,13 +95,15 @@ class GapMeter:
             cash_raw=capital,
             base_raw=capital,
         )
+        if model.failed_row[0] >= 0:
+            return Gap(unmeasured=f"the search model failed at row {int(model.failed_row[0])}")
         try:
             self._live(account, start, until)
-        except Exception:  # isolation: a market that fails at this capital must not cost a finished run its report
-            return None
-        if account.failed is not None or model.failed_row[0] >= 0:
-            return None
-        return float(account.nav - model.final[0] / self.settings.base.to_float(capital))
+        except Exception as error:  # isolation: a market that fails at this capital must not cost a run its report
+            return Gap(unmeasured=describe(error))
+        if account.failed is not None:
+            return Gap(unmeasured=f"the agent's code failed: {account.failed[1]}")
+        return Gap(float(account.nav - model.final[0] / self.settings.base.to_float(capital)))
 
     def _live(self, account: Account, start: int, until: int) -> None:
         engine = TradingEngine(self.settings.arena_id, self.world.markets, _Nowhere(), self._limits, self._validators)

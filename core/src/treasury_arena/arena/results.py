@@ -248,7 +248,8 @@ def _agent(agent: AgentState, manager: ArenaManager, meter: GapMeter) -> dict[st
         "pbo": graduation.pbo if graduation else None,
         "trials": graduation.trials if graduation else None,
         "fidelity_bps": found.get("fidelity_bps"),
-        "gap_bps": None if gap is None else 1e4 * gap,
+        "gap_bps": None if gap.value is None else 1e4 * gap.value,
+        "gap_unmeasured": gap.unmeasured or None,
         "promoted": bool(agent.graduations),
         "label": agent.label or None,
     }

@@ -32,9 +32,10 @@ class RunResult:
             to the control row and its bootstrap interval.
         agents: one dict per agent ever born: ``id, strategy, stage, born, ended, reason, parents (ids), genome (by name),
             fitness, sharpe, total_return, max_drawdown, coin_share, capital, deflated_sharpe, pbo, trials, fidelity_bps,
-            gap_bps, promoted (bool), label``; None where it does not apply. `fidelity_bps` is its return in proving less what
-            simulation gives for the same days and its slot's capital, basis points; `gap_bps` the same with the capital of an
-            arena agent and without emergency stops: exact books less search model (see `treasury_arena.arena.gap`).
+            gap_bps, gap_unmeasured, promoted (bool), label``; None where it does not apply. `fidelity_bps` is its return in
+            proving less what simulation gives for the same days and its slot's capital, basis points; `gap_bps` the same with
+            the capital of an arena agent and without emergency stops: exact books less search model (see
+            `treasury_arena.arena.gap`); `gap_unmeasured` why a promoted agent has no `gap_bps`.
         counts: ``births, deaths, retirements, graduations_proving, graduations_arena, failures, orders, rejected``.
         trials: genomes evaluated over the whole run.
         series: ``dates`` and equally long lists: ``treasury``, every benchmark's name, and ``allocation`` a dict of

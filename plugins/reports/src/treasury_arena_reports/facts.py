@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import attrs
 
 from treasury_arena.contracts.results import RunResult
-from treasury_arena_reports.formats import count, decimal, percent, plural, shorten, usd
+from treasury_arena_reports.formats import count, decimal, percent, plural, shorten, tiny, usd
 
 STAGES = ("arena", "proving", "simulation", "retired", "dead")
 #: Signs of a failure's reason that a sentence quotes.
 REASON_SHOWN = 120
+#: Names that a list of agents gives before it counts.
+NAMES_SHOWN = 6
 SPOKEN = {"lend_everything": "lending it all", "hold_eth": "holding ETH", "sixty_forty": "60/40"}
 
 
@@ -128,6 +131,27 @@ def trials_sentence(result: RunResult) -> str:
 def champions(result: RunResult) -> list[dict[str, Any]]:
     """Promoted agents: highest stage first, then by fitness, then by id."""
     return [agent for agent in ranked(result.agents) if agent.get("promoted")]
+
+
+def gap(agent: dict[str, Any]) -> str:
+    """The gap in basis points, or that it was not measured; a dash where there is none to tell."""
+    return "not measured" if agent.get("gap_unmeasured") else tiny(agent.get("gap_bps"))
+
+
+def gap_sentences(result: RunResult) -> list[str]:
+    """Why gaps of promoted agents were not measured: one sentence a reason, in the order of the agents."""
+    told: dict[str, list[str]] = {}
+    for agent in champions(result):
+        if agent.get("gap_unmeasured"):
+            told.setdefault(_clause(agent["gap_unmeasured"]), []).append(str(agent["id"]))
+    return [f"Gap of {names(ids)} not measured: {reason}." for reason, ids in told.items()]
+
+
+def names(listed: Sequence[Any]) -> str:
+    """The first few of a list, and how many more there are."""
+    text = ", ".join(str(name) for name in listed[:NAMES_SHOWN])
+    more = len(listed) - NAMES_SHOWN
+    return f"{text} and {more} more" if more > 0 else text
 
 
 def ranked(agents: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,13 +13,12 @@ from treasury_arena_reports import facts
 from treasury_arena_reports.charts import Chart, draw
 from treasury_arena_reports.checks import check, cleaned
 from treasury_arena_reports.family import NODES
-from treasury_arena_reports.formats import NOTHING, count, decimal, number, percent, ratio, tiny, usd
+from treasury_arena_reports.formats import NOTHING, count, decimal, number, percent, ratio, usd
 from treasury_arena_reports.lineage import descents, families
 from treasury_arena_reports.palette import DARK, LIGHT
 from treasury_arena_reports.winners import winners
 
 AGENTS_SHOWN = 1000
-NAMES_SHOWN = 6
 TIMINGS = {
     "seconds": ("Whole run", "s", 1),
     "setup_seconds": ("Loading data and compiling", "s", 1),
@@ -65,6 +64,7 @@ def render_html(result: RunResult) -> str:
         cards=_cards(result),
         rows=facts.comparison(result),
         charts={name: _figure(chart) for name, chart in draw(result).items()},
+        unmeasured=facts.gap_sentences(result),
         champions=[_champion(agent) for agent in chosen],
         families_drawn=drawn if drawn < len(chosen) else 0,
         descents=[_descent(line) for line in descents(result)],
@@ -140,7 +140,7 @@ def _champion(agent: dict[str, Any]) -> list[Cell]:
         _cell(get("deflated_sharpe"), number(get("deflated_sharpe"))),
         _cell(get("pbo"), percent(get("pbo"), 0)),
         _cell(get("max_drawdown"), percent(get("max_drawdown"))),
-        _cell(get("gap_bps"), tiny(get("gap_bps"))),
+        _cell(get("gap_bps"), facts.gap(agent)),
         _cell(get("trials"), count(get("trials"))),
         _cell(get("capital"), usd(get("capital"), cents=False)),
         _word(get("label")),
@@ -162,7 +162,7 @@ def _agent(agent: dict[str, Any]) -> list[Cell]:
         _cell(get("max_drawdown"), percent(get("max_drawdown"))),
         _cell(get("coin_share"), percent(get("coin_share"), 1)),
         _cell(get("capital"), usd(get("capital"), cents=False)),
-        _word(_names(get("parents") or ())),
+        _word(facts.names(get("parents") or ())),
         _word(get("label")),
     ]
 
@@ -172,9 +172,9 @@ def _descent(line: Any) -> list[Cell]:
         _word(line.agent["id"]),
         _word(line.agent.get("strategy")),
         _word(_day(line.agent.get("born"))),
-        _word(_names(line.parents)),
-        _word(_names(line.grandparents)),
-        _word(_names(line.founders)),
+        _word(facts.names(line.parents)),
+        _word(facts.names(line.grandparents)),
+        _word(facts.names(line.founders)),
         _cell(line.ancestors, count(line.ancestors)),
         _cell(line.depth, count(line.depth)),
     ]
@@ -183,12 +183,6 @@ def _descent(line: Any) -> list[Cell]:
 def _day(value: Any) -> str | None:
     """The date of a date or a time."""
     return None if value is None else str(value).split("T")[0]
-
-
-def _names(names: Any) -> str:
-    listed = ", ".join(str(name) for name in list(names)[:NAMES_SHOWN])
-    more = len(names) - NAMES_SHOWN
-    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def _timings(result: RunResult) -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ from treasury_arena_reports.facts import (
     Row,
     champions,
     comparison,
+    gap,
+    gap_sentences,
     headline,
     idle_sentence,
     interval_sentence,
@@ -27,7 +29,7 @@ from treasury_arena_reports.facts import (
     stop_sentences,
     trials_sentence,
 )
-from treasury_arena_reports.formats import NOTHING, count, number, percent, ratio, strategy_of, tiny, usd
+from treasury_arena_reports.formats import NOTHING, count, number, percent, ratio, strategy_of, usd
 
 NARROWEST = 48
 NARROW = 100
@@ -131,7 +133,7 @@ def _champions(console: Console, result: RunResult, width: int) -> None:
         ("Sharpe", lambda agent: ratio(agent.get("sharpe")), 0),
         ("Deflated", lambda agent: number(agent.get("deflated_sharpe")), 70),
         ("PBO", lambda agent: percent(agent.get("pbo"), 0), 80),
-        ("Gap bps", lambda agent: tiny(agent.get("gap_bps")), 90),
+        ("Gap bps", gap, 90),
         ("Label", lambda agent: str(agent.get("label") or ""), 100),
     ]
     shown = [(title, cell) for title, cell, from_width in columns if width >= from_width]
@@ -144,6 +146,8 @@ def _champions(console: Console, result: RunResult, width: int) -> None:
     console.print(table)
     if len(chosen) > SHOWN_CHAMPIONS:
         console.print(Padding(Text(f"and {len(chosen) - SHOWN_CHAMPIONS} more, in report.html"), (0, 0, 0, 0)))
+    for sentence in gap_sentences(result):
+        console.print(Text(sentence))
 
 
 def _timings(result: RunResult) -> str:

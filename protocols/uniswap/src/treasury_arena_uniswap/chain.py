@@ -16,13 +16,14 @@ import attrs
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.erc20 import Erc20
-from treasury_arena_evm.errors import ChainError
+from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_POSITIONS, V3_QUOTER, V3_ROUTER02
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_uniswap import orders
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
 from treasury_arena_uniswap.orders import Pool
+from treasury_arena_uniswap.owed import Noted, owed
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
 
 UINT_128_MAX = 2**128 - 1
 NOWHERE = "0x" + "00" * 20
+#: What the contracts' short reasons for a token that does not move mean.
+REASONS = {
+    "STF": "a token cannot be taken from the account",
+    "TF": "a token cannot be paid out",
+    "M0": "less of token0 arrived than is due",
+    "M1": "less of token1 arrived than is due",
+    "IIA": "less arrived than is due",
+}
 
 
 @attrs.frozen
@@ -114,9 +123,9 @@ class UniswapV3:
             )
         return self._pool_at(address, token0, token1, fee)
 
-    def _pool_at(self, address: str, token0: Token, token1: Token, fee: int) -> Pool:
+    def _pool_at(self, address: str, token0: Token, token1: Token, fee: int, block: str | int = "latest") -> Pool:
         def read(name: str) -> Any:
-            return self.session.call(address, V3_POOL.function(name))
+            return self.session.call(address, V3_POOL.function(name), block=block)
 
         price, tick, *_ = read("slot0")
         return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
@@ -124,18 +133,21 @@ class UniswapV3:
     def quote(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool = True) -> Quote:
         """What swapping exactly `amount` in (or, not `exact_in`, out) would do, by QuoterV2.
 
-        Raises ValidationError for an empty pool or an amount that is none, and where the pool cannot take or give it all.
+        Raises ValidationError for an empty pool or an amount that is none, where the pool cannot take or give it all, and where
+        the token that would come out is one that cannot be paid (paused, ...).
         """
         pool = self.pool(token_in, token_out, fee)
         orders.check_liquid(pool)
         orders.check_amount(amount, "a swap")
         tokens = self.session.tokens.symbol(token_in), self.session.tokens.symbol(token_out)
         name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
-        other, price, crossed, _ = self.session.call(
-            self.quoter,
-            V3_QUOTER.function(name),
-            (tokens[0].address, tokens[1].address, amount, fee, 0),
-        )
+        order = (tokens[0].address, tokens[1].address, amount, fee, 0)
+        try:
+            other, price, crossed, _ = self.session.call(self.quoter, V3_QUOTER.function(name), order)
+        except RevertError:
+            # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
+            self._token(token_out).check(pool.address, self.who.address, 1)
+            raise
         came, went = (amount, other) if exact_in else (other, amount)
         forward = tokens[0] == pool.token0
         fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
@@ -150,19 +162,20 @@ class UniswapV3:
 
     def position(self, token_id: int) -> Held:
         """A position by its token, with the fees it could collect; RevertError when there is no such token."""
-        facts = self.session.call(self.positions, V3_POSITIONS.function("positions"), token_id)
-        _, _, address0, address1, fee, lower, upper, liquidity, *_ = facts
-        owner = checksummed(self.session.call(self.positions, V3_POSITIONS.function("ownerOf"), token_id))
+        block = self.session.height
+
+        def read(name: str) -> Any:
+            return self.session.call(self.positions, V3_POSITIONS.function(name), token_id, block=block)
+
+        _, _, address0, address1, fee, lower, upper, *noted = read("positions")
+        owner = checksummed(read("ownerOf"))
         tokens = self.session.tokens.address(address0), self.session.tokens.address(address1)
         address = self.session.call(self.factory, V3_FACTORY.function("getPool"), address0, address1, fee)
-        pool = self._pool_at(address, *tokens, fee)
-        # Collecting is the contract's own way to bring fees up to date; asked for, not sent.
-        everything = (token_id, owner, UINT_128_MAX, UINT_128_MAX)
-        collect = V3_POSITIONS.function("collect")
-        fees0, fees1 = self.session.call(self.positions, collect, everything, sender=owner)
+        pool = self._pool_at(address, *tokens, fee, block)
+        fees = owed(self.session, pool, self.positions, lower, upper, Noted(*noted), block)
         bounds = sqrt_ratio_at_tick(lower), sqrt_ratio_at_tick(upper)
-        amounts = amounts_for_liquidity(pool.sqrt_price_x96, *bounds, liquidity)
-        return Held(token_id, owner, pool, lower, upper, liquidity, *amounts, fees0, fees1)
+        amounts = amounts_for_liquidity(pool.sqrt_price_x96, *bounds, noted[0])
+        return Held(token_id, owner, pool, lower, upper, noted[0], *amounts, *fees)
 
     def owned(self) -> tuple[int, ...]:
         """Tokens of all positions of the account."""
@@ -213,7 +226,7 @@ class UniswapV3:
         call = V3_ROUTER02.function("multicall"), deadline, [order]
         offer = spent, amounts[0] if exact_in else amounts[1]
         with approved(self.session, self.who, self.router, offer) as heard:
-            receipt = self.session.send(self.who, self.router, *call)
+            receipt = self._send(self.router, *call)
         event = _event(receipt, V3_POOL.event("Swap"), pool.address)
         moved = event["amount0"], event["amount1"]
         came, went = moved if spent.token == pool.token0 else moved[::-1]
@@ -266,7 +279,7 @@ class UniswapV3:
         offers = [(Erc20(self.session, token), n) for token, n in ((pool.token0, amount0), (pool.token1, amount1))]
         # What the mint does not take stays ours, and so does the right to it.
         with approved(self.session, self.who, self.positions, *offers) as heard:
-            receipt = self.session.send(self.who, self.positions, function, order)
+            receipt = self._send(self.positions, function, order)
         event = _event(receipt, V3_POSITIONS.event("IncreaseLiquidity"), self.positions)
         receipts = last(heard, receipt)
         return Moved(event["tokenId"], event["liquidity"], event["amount0"], event["amount1"], receipts)
@@ -280,8 +293,8 @@ class UniswapV3:
         if amount > held.liquidity:
             raise ValidationError(f"position {token_id} has a liquidity of {held.liquidity}, less than {amount}")
         least = orders.least_returned(held.pool, held.lower, held.upper, amount, slippage_bps)
-        receipt = self.session.send(
-            self.who, self.positions, V3_POSITIONS.function("decreaseLiquidity"), (token_id, amount, *least, deadline)
+        receipt = self._send(
+            self.positions, V3_POSITIONS.function("decreaseLiquidity"), (token_id, amount, *least, deadline)
         )
         event = _event(receipt, V3_POSITIONS.event("DecreaseLiquidity"), self.positions)
         return Moved(token_id, event["liquidity"], event["amount0"], event["amount1"], (receipt,))
@@ -295,7 +308,7 @@ class UniswapV3:
             if amount:
                 Erc20(self.session, token).check(held.pool.address, self.who.address, amount)
         order = (token_id, self.who.address, UINT_128_MAX, UINT_128_MAX)
-        receipt = self.session.send(self.who, self.positions, V3_POSITIONS.function("collect"), order)
+        receipt = self._send(self.positions, V3_POSITIONS.function("collect"), order)
         event = _event(receipt, V3_POOL.event("Collect"), held.pool.address)
         return Moved(token_id, 0, event["amount0"], event["amount1"], (receipt,))
 
@@ -307,9 +320,17 @@ class UniswapV3:
                 f"position {token_id} still has a liquidity of {held.liquidity} and is owed {held.fees0} and {held.fees1} "
                 f"base units; decrease and collect first"
             )
-        return self.session.send(self.who, self.positions, V3_POSITIONS.function("burn"), token_id)
+        return self._send(self.positions, V3_POSITIONS.function("burn"), token_id)
 
     # ---------------------------------------------------------------- parts
+    def _send(self, to: str, function: Any, *arguments: Any) -> Receipt:
+        try:
+            return self.session.send(self.who, to, function, *arguments)
+        except RevertError as error:
+            if error.reason in REASONS:
+                raise RevertError(f"{error} ({REASONS[error.reason]})", error.reason) from error
+            raise
+
     def _token(self, symbol: str) -> Erc20:
         return Erc20(self.session, self.session.tokens.symbol(symbol))
 

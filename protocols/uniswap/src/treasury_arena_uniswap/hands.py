@@ -83,13 +83,17 @@ class Hands(ABC):
         self.token_id = self.liquidity = 0
 
 
+def _plus(one: Pair, other: Pair) -> Pair:
+    return one[0] + other[0], one[1] + other[1]
+
+
 class TrialHands(Hands):
-    """On a bench. `bought` are the coins that came out of the pool."""
+    """On a bench. `into` and `out` are the coins and base units that went into the pool so far, and that came out of it."""
 
     def __init__(self, look: Look, on: Bench, coin_is_token0: bool) -> None:
         self._on, self._coin_is_token0 = on, coin_is_token0
         self._fees = look.fees_coin, look.fees_base
-        self.bought = 0
+        self.into = self.out = (0, 0)
         self.hold(look.held)
 
     def _sided(self, first: int, second: int) -> Pair:
@@ -103,7 +107,7 @@ class TrialHands(Hands):
         taken, fees = self._on.take(self.held.lower, self.held.upper, liquidity) if self.liquidity else ((0, 0), (0, 0))
         burnt, more = self._sided(*taken), self._sided(*fees)
         fees, self._fees = (self._fees[0] + more[0], self._fees[1] + more[1]), (0, 0)
-        self.bought += burnt[0] + fees[0]
+        self.out = _plus(self.out, _plus(burnt, fees))
         self.liquidity -= liquidity
         if not self.liquidity:
             self._forgotten()
@@ -111,14 +115,17 @@ class TrialHands(Hands):
 
     def swap(self, coin_in: bool, amount: int) -> int:
         out = self._on.swap(coin_in == self._coin_is_token0, amount)
-        self.bought += 0 if coin_in else out
+        self.into = _plus(self.into, (amount, 0) if coin_in else (0, amount))
+        self.out = _plus(self.out, (0, out) if coin_in else (out, 0))
         return out
 
     def add(self, lower: int, upper: int, coin: int, base: int, width: int) -> Pair:
         liquidity, *used = self._on.add(lower, upper, *self._sided(coin, base))
         self.liquidity += liquidity
         self.held = self.held._replace(lower=lower, upper=upper, width=width)
-        return self._sided(*used)
+        taken = self._sided(*used)
+        self.into = _plus(self.into, taken)
+        return taken
 
     def after(self, idle_coin: int, idle_base: int) -> HeldOnChain:
         held = self.held
@@ -144,6 +151,7 @@ class ChainHands(Hands):
     def take(self, liquidity: int) -> tuple[Pair, Pair]:
         market, uniswap, token_id = self._market, self._market.uniswap, self.token_id
         burnt0 = burnt1 = all0 = all1 = 0
+        self._check_paid(liquidity)
         if liquidity:
             done = uniswap.decrease(token_id, liquidity, market.deadline(), market.slippage_bps)
             burnt0, burnt1 = done.amount0, done.amount1
@@ -156,6 +164,14 @@ class ChainHands(Hands):
             uniswap.burn(token_id)
             self._forgotten()
         return market.sided(burnt0, burnt1), market.sided(all0 - burnt0, all1 - burnt1)
+
+    def _check_paid(self, liquidity: int) -> None:
+        """Look at the tokens before anything is taken out: what is burnt and cannot be collected would lie in the contract."""
+        market, there = self._market, self._market.uniswap.position(self.token_id)
+        coin, base = market.sided(there.fees0, there.fees1)
+        if liquidity:
+            coin, base = _plus((coin, base), market.sided(there.amount0, there.amount1))
+        market.check_tokens(there.pool, {}, {market.asset: coin, market.base: base})
 
     def swap(self, coin_in: bool, amount: int) -> int:
         market = self._market

@@ -126,8 +126,18 @@ class RangeOnChain(PoolOnChain):
         if not cash and not swapped and after[:5] == state[:5]:
             return None
         self.check_move(look.pool, hands.bench().pool.sqrt_price_x96)
-        self.check_tokens(look.pool, {}, {self.base: cash, self.asset: hands.bought})
+        self._check_flows(look.pool, hands)
         return self._filled(state, look, after, cash, swapped, order)
+
+    def _check_flows(self, pool: Pool, hands: TrialHands) -> None:
+        """Look at all that goes into the pool and comes out of it, as far as the one that pays holds it already."""
+        for asset, into, out in zip((self.asset, self.base), hands.into, hands.out, strict=True):
+            token = self.token(asset)
+            self.check_tokens(
+                pool,
+                {asset: min(into, token.balance(self.who.address))} if into else {},
+                {asset: min(out, token.balance(pool.address))} if out else {},
+            )
 
     def _bench(self, look: Look) -> Bench:
         held = look.held

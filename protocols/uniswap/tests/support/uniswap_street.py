@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
+from treasury_arena.domain.assets import KNOWN_ASSETS, Asset, AssetTable
 from treasury_arena.ledger import accounts
 from treasury_arena.testing.journal import MemoryJournal
 from treasury_arena.trading.account import Account
@@ -33,21 +33,37 @@ MOST = 2**128 - 1
 
 
 class Street:
-    """A local market with an account of ours, and somebody who trades against us."""
+    """A local market with an account of ours in one pool, and somebody who trades against us."""
 
-    def __init__(self, market: LocalMarket) -> None:
+    def __init__(self, market: LocalMarket, coin: Asset = WETH, base: Asset = USDC) -> None:
         self.market, self.user, self.maker = market, market.users[0], market.maker.address
-        market.fund("USDC", self.user.address, 100_000 * USD)
-        market.fund("USDC", self.maker, 50_000_000 * USD)
-        market.fund("WETH", self.maker, 20_000 * ETH)
-        for symbol in ("USDC", "WETH"):
-            market.approve(self.maker, symbol, market.uniswap.caller)
-        self.address = market.uniswap.pool("USDC", "WETH", 500)
+        self.coin, self.base = coin, base
+        self.fund()
+        for asset in (coin, base):
+            for spender in (market.uniswap.caller, market.uniswap.router02):
+                market.approve(self.maker, asset.symbol, spender)
+        self.address = self.found()
+
+    def found(self) -> str:
+        """The pool's address."""
+        return self.market.uniswap.pool("USDC", "WETH", 500)
+
+    def fund(self) -> None:
+        """What we and the maker trade with."""
+        self.market.fund("USDC", self.user.address, 100_000 * USD)
+        self.market.fund("USDC", self.maker, 50_000_000 * USD)
+        self.market.fund("WETH", self.maker, 20_000 * ETH)
+
+    @property
+    def base_first(self) -> bool:
+        """Whether the base asset is the pool's token0."""
+        base, coin = (self.market.token(asset.symbol).address for asset in (self.base, self.coin))
+        return int(base, 16) < int(coin, 16)
 
     def open(self, kind: str, name: str = "", **more: Any) -> Any:
-        settings = {"native_price": 2_000 * USD, **more}
-        spec = MarketSpec(name or kind, f"uniswap.{kind}", kind, "WETH", {}, coin=True)
-        return CHAIN[kind](spec, self.market.session, self.user.signer, WETH, USDC, **settings)
+        settings = {"native_price": 2_000 * self.base.unit, **more}
+        spec = MarketSpec(name or kind, f"uniswap.{kind}", kind, self.coin.symbol, {}, coin=True)
+        return CHAIN[kind](spec, self.market.session, self.user.signer, self.coin, self.base, **settings)
 
     def price(self) -> int:
         return int(self.market.chain.call(self.address, V3_POOL.function("slot0"))[0])
@@ -61,7 +77,7 @@ class Street:
 
     def move_by(self, share: float) -> None:
         """Somebody trades until a coin is worth so much more (or less)."""
-        root = (1.0 + share) ** (-0.5 if self.market.options.usdc_first else 0.5)
+        root = (1.0 + share) ** (-0.5 if self.base_first else 0.5)
         self.move_to(min(max(int(self.price() * root), MIN_SQRT_RATIO + 1), MAX_SQRT_RATIO - 1))
 
     def trade_there_and_back(self) -> None:
@@ -74,8 +90,8 @@ class Street:
     def sent(self) -> int:
         return int(self.market.chain.rpc("eth_getTransactionCount", self.user.address, "latest"), 16)
 
-    def balance(self, symbol: str) -> int:
-        return self.market.balance(symbol, self.user.address)
+    def balance(self, symbol: str, owner: str = "") -> int:
+        return self.market.balance(symbol, owner or self.user.address)
 
     def native(self) -> int:
         return self.market.session.native_balance(self.user.address)
@@ -84,23 +100,28 @@ class Street:
 class Books:
     """One agent's engine, journal and account over markets of the street's account."""
 
-    def __init__(self, street: Street, markets: Mapping[str, Any], cash_usd: int = 60_000, strategy: str = "s") -> None:
+    def __init__(
+        self,
+        street: Street,
+        markets: Mapping[str, Any],
+        cash_usd: int = 60_000,
+        strategy: str = "s",
+        limits: Limits = FREE,
+    ) -> None:
         self.street, self.markets, self.journal = street, dict(markets), MemoryJournal()
-        self.engine = TradingEngine("arena", self.markets, self.journal, FREE, mode="local")
-        cash = cash_usd * USD
+        self.engine = TradingEngine("arena", self.markets, self.journal, limits, mode="local")
+        base = street.base
+        cash = cash_usd * base.unit
         self.account = Account(
             AGENT, strategy, "proving", (), dict.fromkeys(self.markets, 1.0), 1.0, -1, 0, cash_raw=cash, base_raw=cash
         )
-        self.journal.endow(AGENT, "USDC", cash)
-        self.outside = {
-            "USDC": street.balance("USDC") - cash,
-            "WETH": street.balance("WETH"),
-            "DAI": street.balance("DAI"),
-        }
+        self.journal.endow(AGENT, base.symbol, cash)
+        self.outside = {symbol: street.balance(symbol) for symbol in street.market.tokens}
+        self.outside[base.symbol] -= cash
         self.native = street.native()
 
     def intent(self, role: str, target_usd: float, row: int, *control: float) -> Intent:
-        return Intent(AGENT, role, role, round(target_usd * USD), row, control)
+        return Intent(AGENT, role, role, round(target_usd * self.street.base.unit), row, control)
 
     def trade(self, role: str, target_usd: float, row: int, *control: float) -> Any:
         equity = self.engine.equity_raw(self.account, row, {name: name for name in self.markets})
@@ -121,9 +142,10 @@ class Books:
         if row is not None:
             self.look(row)
         ledger, account = self.journal.ledger, self.account
-        assert ledger.balance(accounts.agent_available(AGENT), "USDC") == account.cash_raw
-        assert ledger.balance(accounts.agent_reserved(AGENT), "USDC") == 0
-        wallet = {"USDC": account.cash_raw, "WETH": 0, "DAI": 0}
+        base, coin = self.street.base.symbol, self.street.coin.symbol
+        assert ledger.balance(accounts.agent_available(AGENT), base) == account.cash_raw
+        assert ledger.balance(accounts.agent_reserved(AGENT), base) == 0
+        wallet = {**dict.fromkeys(self.outside, 0), base: account.cash_raw}
         for role, market in self.markets.items():
             state = account.positions.get(role, market.open())
             for asset, amount in market.holdings(state).items():
@@ -133,11 +155,10 @@ class Books:
                 wallet[market.asset.symbol] += state[0]
             elif isinstance(market, RangeOnChain):
                 held = HeldOnChain(*state)
-                wallet["USDC"] += held.idle_base
-                wallet["WETH"] += held.idle_coin
-                coin, base = self.burnt(market, held)
-                assert abs(held.coin - coin) <= 2
-                assert abs(held.base - base) <= 2
+                wallet[base] += held.idle_base
+                wallet[coin] += held.idle_coin
+                for booked, there in zip((held.coin, held.base), self.burnt(market, held), strict=True):
+                    assert abs(booked - there) <= 2
         for symbol, amount in wallet.items():
             assert self.street.balance(symbol) - self.outside[symbol] == amount, symbol
         assert self.native - self.street.native() == ledger.balance(accounts.GAS, "ETH")

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
+from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, counted
 from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
 
-DAYS_PER_YEAR = 365.0
-DUST_USD = 1.0
 STAKE = 0.01
 """A share of equity from which a market counts as held; smaller differences to a target are not topped up."""
 CAP_SLACK = 0.02
@@ -93,10 +92,6 @@ def place(usable: float, better: float, most: float, held: float) -> float:
 def worth(usable: float, rate: float, minimum: float) -> float:
     """What a market is taken to earn: below the minimum, minus what it falls short of it, so that cash is better."""
     return rate if usable > 0.5 else rate - minimum
-
-
-def counted(change: float, equity: float) -> float:
-    return 1.0 if abs(change) * equity > DUST_USD else 0.0
 
 
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:

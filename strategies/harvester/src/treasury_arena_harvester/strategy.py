@@ -23,12 +23,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, HOURS_PER_YEAR, counted, power_of_two
 from treasury_arena.contracts.strategy import FORCE, HOLD, Choice, Column, Real, Role, Strategy
 
-HOURS_PER_YEAR = 8760.0
-DAYS_PER_YEAR = 365.0
-LOG_TWO_EIGHTH = 0.08664339756999316
-DUST_USD = 1.0
 POOL_FEE = 0.0005
 """The pool's fee; `fee_trust` makes it another."""
 SWAPPED = 0.5
@@ -137,15 +134,6 @@ class Held(NamedTuple):
     pool: float
 
 
-def power_of_two(x: float) -> float:
-    """2^x for x from -8 to 8, relative error below 3e-4: the series of e^(x log(2) / 8), to the eighth power."""
-    y = x * LOG_TWO_EIGHTH
-    root = 1.0 + y * (1.0 + y * (0.5 + y * (1.0 / 6.0 + y * (1.0 / 24.0 + y * (1.0 / 120.0 + y / 720.0)))))
-    square = root * root
-    fourth = square * square
-    return fourth * fourth
-
-
 def pool_yield(depth: float, volume: float, volatility: float, gas: float, g: Genes, equity: float) -> float:
     """APR expected of `pool_max` of equity in a range: believed fees, less what arbitrage and re-centring take."""
     own = max(g.pool_max * equity, DUST_USD)
@@ -177,10 +165,6 @@ def place(worth: float, taken: float, most: float, held: float, g: Genes) -> flo
     share = min(most, max(1.0 - taken, 0.0)) if worth >= g.minimum_advantage else 0.0
     lacking = share - held
     return held if lacking >= 0.0 and lacking < STAKE else share
-
-
-def counted(change: float, equity: float) -> float:
-    return 1.0 if abs(change) * equity > DUST_USD else 0.0
 
 
 def choose(r: Rates, earns: float, g: Genes, book: Book) -> Target:

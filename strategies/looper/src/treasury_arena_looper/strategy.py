@@ -11,11 +11,9 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, HOURS_PER_YEAR, changes
 from treasury_arena.contracts.strategy import FORCE, HOLD, Choice, Column, Real, Role, Strategy
 
-HOURS_PER_YEAR = 8760.0
-DAYS_PER_YEAR = 365.0
-DUST_USD = 1.0
 EXIT_BAND = 0.02
 """The band, whatever the gas, while a loop is held and none is wanted."""
 LOOP_ACTIONS = 4.0
@@ -117,11 +115,6 @@ def net(supply: float, borrow: float, ltv: float) -> float:
 
 def share_of(value: float, equity: float) -> float:
     return min(max(value / equity, 0.0), 1.0)
-
-
-def changes(share: float, value: float, equity: float) -> float:
-    """1 when a role is far enough from its target to be traded, and so to cost gas."""
-    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
 
 
 def loops(looping: float, spread: float, advantage: float, g: Genes) -> float:

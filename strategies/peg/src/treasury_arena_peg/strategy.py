@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
+from treasury_arena.contracts.arithmetic import DUST_USD, changes
 from treasury_arena.contracts.strategy import HOLD, Column, Real, Role, Strategy
 
 PEG = 1.0
 HOURS_PER_DAY = 24.0
-DUST_USD = 1.0
 ENTRY_BAND = 0.1
 """Summed drift, share of equity, that a purchase (at least twice `max_share`) exceeds and a wobble of the price does not."""
 EXIT_BAND = 0.02
@@ -66,11 +66,6 @@ class State(NamedTuple):
 
 def follow(smoothed: float, x: float, hours: float) -> float:
     return smoothed + (x - smoothed) / hours if smoothed > 0.0 else x
-
-
-def changes(share: float, value: float, equity: float) -> float:
-    """1 when a role is far enough from its target to be traded, and so to cost gas."""
-    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
 
 
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:

@@ -18,14 +18,11 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, HOURS_PER_YEAR, changes, power_of_two
 from treasury_arena.contracts.strategy import FORCE, HOLD, Choice, Column, Real, Role, Strategy
 
-HOURS_PER_YEAR = 8760.0
-DAYS_PER_YEAR = 365.0
 ROOT_OF_DAY = 4.898979485566356
 """Square root of 24: hourly standard deviation to daily."""
-LOG_TWO_EIGHTH = 0.08664339756999316
-DUST_USD = 1.0
 LOW_FEE = 0.0005
 HIGH_FEE = 0.003
 SWAPPED = 0.5
@@ -144,15 +141,6 @@ class Plan(NamedTuple):
     band: float
 
 
-def power_of_two(x: float) -> float:
-    """2^x for x from -8 to 8, relative error below 3e-4: the series of e^(x log(2) / 8), to the eighth power."""
-    y = x * LOG_TWO_EIGHTH
-    root = 1.0 + y * (1.0 + y * (0.5 + y * (1.0 / 6.0 + y * (1.0 / 24.0 + y * (1.0 / 120.0 + y / 720.0)))))
-    square = root * root
-    fourth = square * square
-    return fourth * fourth
-
-
 def reach(width: float) -> float:
     """The part of the virtual reserves that a range from price / (1 + width) to price (1 + width) has to hold."""
     return 1.0 - 1.0 / math.sqrt(1.0 + width) if width > 0.0 else 1.0
@@ -181,11 +169,6 @@ def wanted(active: float, daily: float, edge: float, g: Genes) -> float:
     if active > 0.5:
         return 1.0 if daily <= g.vol_limit and edge >= g.edge - g.slack else 0.0
     return 1.0 if daily <= g.vol_limit * g.calm and edge >= g.edge else 0.0
-
-
-def changes(share: float, value: float, equity: float) -> float:
-    """1 when a role is far enough from its target to be traded, and so to cost gas."""
-    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
 
 
 def plan(pool: Pool, rate: float, gas: float, g: Genes, equity: float, lent: float, s: State) -> tuple[Plan, State]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
+from treasury_arena.contracts.arithmetic import DUST_USD, changes
 from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
 
 FULL_DISCOUNT = 0.2
 """How far below `buy_below` the valuation ratio has to lie for the whole of `max_leverage`."""
-DUST_USD = 1.0
 EXIT_BAND = 0.02
 """The band, whatever the gas, while coins are held and none are wanted."""
 
@@ -88,11 +88,6 @@ def size(ratio: float, held: float, g: Genes) -> float:
     discount = (g.buy_below - ratio) / FULL_DISCOUNT
     conviction = min(max(discount, 0.0), 1.0)
     return held * (g.position_size * (1.0 + (g.max_leverage - 1.0) * conviction))
-
-
-def changes(share: float, value: float, equity: float) -> float:
-    """1 when a role is far enough from its target to be traded, and so to cost gas."""
-    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
 
 
 def dearer(band: float, gas: float, equity: float, limit: float) -> float:

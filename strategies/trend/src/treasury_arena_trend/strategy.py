@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
+from treasury_arena.contracts.arithmetic import DUST_USD, changes
 from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
 
-DUST_USD = 1.0
 EXIT_BAND = 0.02
 """The band, whatever the gas, while coins are held and none are wanted."""
 
@@ -64,11 +64,6 @@ class State(NamedTuple):
 def score(trend: float, g: Genes) -> float:
     """0 up to the hurdle, 1 from `1 / tilt` above it."""
     return min(max(g.tilt * (trend - g.hurdle), 0.0), 1.0)
-
-
-def changes(share: float, value: float, equity: float) -> float:
-    """1 when a role is far enough from its target to be traded, and so to cost gas."""
-    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
 
 
 def dearer(band: float, gas: float, equity: float, limit: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
+from treasury_arena.contracts.arithmetic import DUST_USD, changes
 from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
 
 HOURS_PER_YEAR_ROOT = 93.59487165438072
@@ -16,7 +17,6 @@ VOLATILITY_LOW = 0.01
 """Annual volatility below which a measurement is taken as this; every target lies above it."""
 FULL_FALL = 0.05
 """Log distance below the average at which the trend filter takes its whole share."""
-DUST_USD = 1.0
 EXIT_BAND = 0.02
 """The band, whatever the gas, while coins are held and none are wanted."""
 
@@ -59,11 +59,6 @@ class Target(NamedTuple):
 
 class State(NamedTuple):
     """Nothing is remembered: the band alone makes it slow."""
-
-
-def changes(share: float, value: float, equity: float) -> float:
-    """1 when a role is far enough from its target to be traded, and so to cost gas."""
-    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
 
 
 def dearer(band: float, gas: float, equity: float, limit: float) -> float:

@@ -54,6 +54,7 @@ def sample_result(days: int = 30) -> RunResult:
         "trials": 400,
         "fidelity_bps": 0.1,
         "gap_bps": -3.2e-7,
+        "gap_unmeasured": None,
         "promoted": True,
         "label": "",
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from treasury_arena_evm.abi import Interface
 from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.interfaces.aave import PRICE_SOURCE
@@ -91,12 +93,7 @@ def deploy_quirky(
 def _tokens(chain: LocalChain, owner: str, options: MarketOptions) -> dict[str, TokenAt]:
     weth = chain.deploy(owner, artifact("WETH9").code, WRAPPED_NATIVE.constructor)
     dai = deploy_token(chain, owner, "DAI", 18)
-    others = [int(weth, 16), int(dai, 16)]
-    # An address follows from the sender's nonce, so the nonce chooses the order; it only ever grows.
-    nonce = int(chain.rpc("eth_getTransactionCount", owner, "latest"), 16)
-    while not _sorts(int(contract_address(owner, nonce), 16), others, options.usdc_first):
-        nonce += 1
-    chain.rpc("anvil_setNonce", owner, hex(nonce))
+    sort_next(chain, owner, (weth, dai), options.usdc_first)
     usdc = deploy_token(chain, owner, "USDC", 6)
     tokens = {"USDC": TokenAt("USDC", usdc, 6), "WETH": TokenAt("WETH", weth, 18), "DAI": TokenAt("DAI", dai, 18)}
     for name in NAMES[1:]:
@@ -105,6 +102,16 @@ def _tokens(chain: LocalChain, owner: str, options: MarketOptions) -> dict[str, 
             chain.send(owner, tokens[symbol].address, MINTABLE.function("mint"), address, FUNDS[symbol] * factor)
         chain.send(address, weth, WRAPPED_NATIVE.function("deposit"), value=FUNDS["WETH"] * factor)
     return tokens
+
+
+def sort_next(chain: LocalChain, sender: str, others: Iterable[str], first: bool) -> None:
+    """Let the sender's next contract have an address before (else: after) all the others, as a pool's token0 (token1) has."""
+    numbers = [int(other, 16) for other in others]
+    # An address follows from the sender's nonce, so the nonce chooses the order; it only ever grows.
+    nonce = int(chain.rpc("eth_getTransactionCount", sender, "latest"), 16)
+    while not _sorts(int(contract_address(sender, nonce), 16), numbers, first):
+        nonce += 1
+    chain.rpc("anvil_setNonce", sender, hex(nonce))
 
 
 def _sorts(address: int, others: list[int], first: bool) -> bool:

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from treasury_arena.errors import nearest
 from treasury_arena_evm.chains import LOCAL_ID, ephemeral_chain
 from treasury_arena_evm.errors import ChainError
@@ -15,7 +17,7 @@ from treasury_arena_evm.interfaces.tokens import ERC20, WRAPPED_NATIVE
 from treasury_arena_evm.local.accounts import NAMES, USERS, Account, account
 from treasury_arena_evm.local.anvil import Anvil
 from treasury_arena_evm.local.chain import BLOCK_SECONDS, LocalChain
-from treasury_arena_evm.local.deploy import MINTABLE, NATIVE_RAW
+from treasury_arena_evm.local.deploy import MINTABLE, NATIVE_RAW, QUIRKY, deploy_quirky, sort_next
 from treasury_arena_evm.local.description import Aave, Description, MarketOptions, TokenAt, Uniswap
 from treasury_arena_evm.local.install import anvil_path
 from treasury_arena_evm.local.state import dumped_market
@@ -97,6 +99,46 @@ class LocalMarket:
     def approve(self, owner: str, symbol: str, spender: str, amount_raw: int = 2**256 - 1) -> dict[str, Any]:
         """Let a contract take an account's tokens."""
         return self.chain.send(owner, self.token(symbol).address, ERC20.function("approve"), spender, amount_raw)
+
+    # --- odd tokens
+
+    def with_odd_token(
+        self,
+        kind: str = "PlainToken",
+        decimals: int = 18,
+        *more: object,
+        symbol: str = "ODD",
+        first: bool | None = None,
+    ) -> LocalMarket:
+        """This market with one more token: one of the house's odd ones (``contracts/Tokens.sol``) by the contract's name.
+
+        `more` is what the contract's constructor wants beside (GuardedToken: whether it tells). `first` makes it token0 (False:
+        token1) of every pool it may be in. Nobody holds any of it; `fund` mints it.
+        """
+        if symbol in self.tokens:
+            raise ChainError(f"the local market has a token {symbol!r} already")
+        if first is not None:
+            sort_next(self.chain, self.owner.address, [token.address for token in self.tokens.values()], first)
+        address = deploy_quirky(self.chain, self.owner.address, kind, symbol, decimals, *more)
+        tokens = {**self.tokens, symbol: TokenAt(symbol, address, decimals)}
+        return LocalMarket(self.chain, attrs.evolve(self.description, tokens=tokens))
+
+    def turn(self, symbol: str, kind: str, *more: object) -> None:
+        """Let an odd token behave as another kind from now on, as a token behind a proxy may; who holds what stays.
+
+        So there can be a pool of a token that no pool could have been filled with, a FeeToken for one.
+        """
+        token = self.token(symbol)
+        like = deploy_quirky(self.chain, self.owner.address, kind, symbol, token.decimals, *more)
+        self.chain.rpc("anvil_setCode", token.address, self.chain.rpc("eth_getCode", like, "latest"))
+        if kind == "SharesToken":
+            self.tell(symbol, "rebase", 10**18)
+        if kind == "GuardedToken":
+            self.tell(symbol, "pause", False)
+
+    def tell(self, symbol: str, function: str, *arguments: object) -> None:
+        """Say something to an odd token as its issuer: ``pause``, ``blockAccount``, ``rebase``."""
+        self.chain.send(self.owner.address, self.token(symbol).address, QUIRKY.function(function), *arguments)
 
 
 @contextmanager

@@ -1,0 +1,33 @@
+"""Small functions and constants that decisions of several strategies share.
+
+Import them by name: they are compiled into a strategy's kernel with the function that calls them, and are called as they stand
+for an agent with money. None of them knows a protocol: what a pool or a loan is expected to earn is a strategy's own belief.
+"""
+
+from __future__ import annotations
+
+HOURS_PER_YEAR = 8760.0
+DAYS_PER_YEAR = 365.0
+DUST_USD = 1.0
+"""What markets do not move by default: a smaller difference to a target causes no trade."""
+LOG_TWO_EIGHTH = 0.08664339756999316
+"""log(2) / 8."""
+
+
+def changes(share: float, value: float, equity: float) -> float:
+    """1 when a role worth `value` USD is far enough from its target `share` of equity to be traded, and so to cost gas."""
+    return 1.0 if abs(share * equity - value) > DUST_USD else 0.0
+
+
+def counted(change: float, equity: float) -> float:
+    """1 when a role whose share of equity changes by `change` is traded, and so costs gas."""
+    return 1.0 if abs(change) * equity > DUST_USD else 0.0
+
+
+def power_of_two(x: float) -> float:
+    """2^x for x from -8 to 8, relative error below 3e-4: the series of e^(x log(2) / 8), to the eighth power."""
+    y = x * LOG_TWO_EIGHTH
+    root = 1.0 + y * (1.0 + y * (0.5 + y * (1.0 / 6.0 + y * (1.0 / 24.0 + y * (1.0 / 120.0 + y / 720.0)))))
+    square = root * root
+    fourth = square * square
+    return fourth * fourth
