@@ -27,7 +27,7 @@ from treasury_arena.trading.guard import Watchdog
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.runner import LiveRunner, StrategyDesk
 
-SUPPORT = str(Path(__file__).parent / "support")
+SUPPORT = str(Path(__file__).parents[1] / "tests" / "support")
 if SUPPORT not in sys.path:
     sys.path.insert(0, SUPPORT)
 

@@ -19,7 +19,7 @@ from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import bound_strategies, market_specs
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.parity import GapCheck, ParityCheck
-from treasury_arena.events import catalog
+from treasury_arena.events import catalog, live
 from treasury_arena.registry.loader import load_registry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,9 +81,12 @@ def test_every_hook_is_documented_with_its_signature() -> None:
 def test_every_event_is_documented() -> None:
     text = (ROOT / "docs/reference/events.md").read_text()
     events = [
-        name for name, item in vars(catalog).items() if isinstance(item, type) and item.__module__ == catalog.__name__
+        name
+        for module in (catalog, live)
+        for name, item in vars(module).items()
+        if isinstance(item, type) and item.__module__ == module.__name__
     ]
-    assert len(events) >= 20
+    assert len(events) >= 40
     for event in events:
         assert f"## {event}\n" in text
 
