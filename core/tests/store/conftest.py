@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from treasury_arena.events import catalog as c
+from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft, Line, Transfer
 from treasury_arena.store import EventStore, open_store
 
@@ -87,10 +88,34 @@ def story() -> list[Draft]:
     ]
 
 
+def live_story() -> list[Draft]:
+    """A live order from its reservation to its end, so that every table of orders has rows, too."""
+    me, slot = "0xaa", (31337, "0xaa", 7)
+    step = {"kind": "supply", "asset": "USDC", "amount": "9", "gas_max": 90_000, "details": {}}
+    reserved = o.IntentReserved(
+        "i9", "aave", "lend", "strategy", 31337, me, [0.5], 0, 9, 9, 0, 2**80, False, 99, [step]
+    )
+    signed = o.AttemptSigned("i9", 0, *slot, 0, "original", "0x01", "0x02f8", 21_000, 5, 1, {"to": "0xbb"}, "d", 3)
+    effect = {"log_index": 4, "asset": "USDC", "amount_raw": -9}
+    final = o.StepFinal("i9", 0, "supply", *slot, "0x01", 5, "0xb5", True, 21, [effect])
+    payloads = [
+        o.LiveArmed(31337, me, 10**9, "ann", "0xb0", 7),
+        reserved,
+        o.NonceAllocated("i9", 0, "supply", *slot),
+        signed,
+        o.SendObserved("i9", *slot, "0x01", "node", "ok", "", 4),
+        o.IncludedObserved("i9", *slot, "0x01", 5, "0xb5", True),
+        final,
+        o.IntentEnded("i9", "SETTLED", "", "", 0, 2**80 - 21),
+        o.SlotDisplaced(None, 31337, me, 8, "a nonce of somebody else"),
+    ]
+    return [Draft(payload, NOON, "a1") for payload in payloads]
+
+
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """Builders of drafts."""
-    builders = (move, opened, spawned, allocated, returned, record, story)
+    builders = (move, opened, spawned, allocated, returned, record, story, live_story)
     return SimpleNamespace(NOON=NOON, **{builder.__name__: builder for builder in builders})
 
 

@@ -35,6 +35,7 @@ def log(tmp_path: Path, make: SimpleNamespace) -> Path:
     with open_store(path) as store:
         store.append(make.story()[:9])
         store.append([draft for draft in make.story()[9:] if draft.caused_by is None])
+        store.append(make.live_story())
     return path
 
 
