@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from treasury_arena.cli import run
-from treasury_arena.store import schema
+from treasury_arena.store import order_schema, schema
 
 EVENT_TEXTS = ("event_id", "event_type", "agent_id", "timestamp", "data", "prev_hash", "hash")
 
@@ -71,7 +71,11 @@ def test_a_byte_of_a_ledger_line(house: Any, copy_of_finished: Any, column: str)
     assert audited(house, folder)["first_bad_seq"] == row[list(schema.CAPITAL_LEDGER.columns).index("seq")]
 
 
-@pytest.mark.parametrize("table", [name for name in schema.TABLES if name not in {"events", "capital_ledger"}])
+#: A replayed run fills no table of live orders and no fuse; core's own tests spoil those.
+ELSEWHERE = {"events", "capital_ledger", "fuses", *(table.name for table in order_schema.TABLES)}
+
+
+@pytest.mark.parametrize("table", [name for name in schema.TABLES if name not in ELSEWHERE])
 def test_a_byte_of_a_projection(house: Any, copy_of_finished: Any, table: str) -> None:
     folder = copy_of_finished()
     house.arena("stop", folder, "--reason", "so that every table has a row", "--operator", "ann").ok()

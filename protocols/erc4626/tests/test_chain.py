@@ -139,7 +139,7 @@ def test_what_is_mined_is_booked_though_a_later_step_fails(
 
 
 def nonce(bench: Bench) -> int:
-    return int(bench.market.session.request("eth_getTransactionCount", bench.market.who.address, "latest"), 16)
+    return int(bench.market.session.request("eth_getTransactionCount", bench.market.who.address, "pending"), 16)
 
 
 class Outage:
