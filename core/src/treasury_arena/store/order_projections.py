@@ -274,6 +274,10 @@ def _broken(row: Row, broken: o.FinalityBroken) -> Row:
     }
 
 
+def _refused(row: Row, refused: o.GateRefused) -> Row:
+    return {"failed": row["failed"] or f"{refused.code}: {refused.reason}"}
+
+
 def _skipped(row: Row, skipped: o.StepSkipped) -> Row:
     return {"next_step": skipped.step + 1}
 
@@ -356,6 +360,7 @@ ORDER_RULES: dict[str, tuple[Rule, ...]] = {
     "ReorgDetected": (_slot(_reorged),),
     "StepFinal": (_slot(_final), _intent(_stepped), Rule("postings", _posting_keys, _posted)),
     "FinalityBroken": (_slot(_reorged), _intent(_broken), Rule("postings", _posting_keys, _unposted)),
+    "GateRefused": (_intent(_refused),),
     "StepSkipped": (_intent(_skipped),),
     "SlotDisplaced": (Rule("slots", _slot_keys, _displaced), _intent(_gone), _sender(HALTED)),
     "SenderResumed": (_sender(ACTIVE),),

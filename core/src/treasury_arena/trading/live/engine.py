@@ -149,7 +149,7 @@ class OrderEngine:
             status = IntentState.FAILED if intent.failed else IntentState.SETTLED
             self._end(intent, status, intent.failed)
             return True
-        if self.records.open_slots(intent.sender):
+        if self.gate.stopped() or self.records.open_slots(intent.sender):
             return False  # one transaction of a sender at a time
         now = self.context.now
         if intent.state is IntentState.RESERVED and now > intent.deadline:

@@ -24,6 +24,11 @@ FuseOpen = Callable[[Connection], str]
 SAFE = (StepKind.REVOKE, StepKind.CANCEL)
 
 
+def reduces(intent: IntentRecord, kind: StepKind) -> bool:
+    """Whether a step of an intent takes no new risk (Law 4)."""
+    return intent.reduces or kind in SAFE
+
+
 @attrs.frozen
 class Gate:
     """Judges one step of one intent.
@@ -41,6 +46,11 @@ class Gate:
     records: Records
     stop_level: StopLevel
     fuse: FuseOpen
+
+    def stopped(self) -> bool:
+        """Whether the stop is HARD: nothing is signed or sent, and nothing is decided because of that either."""
+        with self.records.reading() as connection:
+            return self.stop_level(connection) == HARD
 
     def outside(self, step: Step, transaction: Unsigned) -> Refusal | None:
         """Points 2 to 9: what only the chain can tell. Raises ChainUnavailableError when it does not."""
@@ -65,21 +75,24 @@ class Gate:
     def inside(self, connection: Connection, intent: IntentRecord, step: Step) -> Refusal | None:
         """Point 1, Law 4 and point 10, inside the transaction that signs."""
         return (
-            self.permitted(connection, intent.sender, intent.reduces or step.kind in SAFE)
+            self.permitted(connection, intent.sender, reduces(intent, step.kind))
             or self._signable(connection, intent)
             or self._reserved(intent, step)
         )
 
-    def permitted(self, connection: Connection, sender: str, reduces: bool) -> Refusal | None:
-        """Whether anything of this sender may be signed, and new risk taken unless `reduces`."""
+    def permitted(self, connection: Connection, sender: str, safe: bool) -> Refusal | None:
+        """Whether anything of this sender may be signed, and new risk taken unless it is `safe`."""
         level = self.stop_level(connection)
-        if level == HARD or (level != OFF and not reduces):
+        if level == HARD or (level != OFF and not safe):
             return Refusal("emergency_stop", f"the emergency stop is engaged ({level})")
-        if not reduces and (why := self.fuse(connection)):
+        if not safe and (why := self.fuse(connection)):
             return Refusal("fuse", why)
         armed = self.records.armed(connection)
         if self.mode == "live" and armed is None:
-            return Refusal("not_armed", "live is not armed: `arena live arm` asks for the confirmation")
+            return Refusal(
+                "not_armed",
+                "live is not armed: a person confirms chain, address and limit first",
+            )
         if armed is not None and (armed.chain_id, armed.address) != (self.client.chain_id, sender.lower()):
             return Refusal(
                 "not_armed",

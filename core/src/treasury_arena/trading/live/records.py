@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import attrs
@@ -160,6 +161,10 @@ class Records:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A transaction to read in."""
+        return self._store.database.read()
 
     def _rows(
         self, table: Table, tail: str, params: Sequence[Any], connection: Connection | None

@@ -14,6 +14,7 @@ from treasury_arena.errors import FeeCapError, SignerError, ValidationError
 from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft
 from treasury_arena.trading.live.context import Part, RefusedError
+from treasury_arena.trading.live.gate import reduces
 from treasury_arena.trading.live.points import CrashPoint
 from treasury_arena.trading.live.records import IntentRecord, SlotRecord, call_out
 
@@ -42,8 +43,7 @@ class Signing(Part):
             return self.refuse(intent, number, bound.kind, refusal)
 
         def decide(connection: Connection) -> Sequence[Draft]:
-            reduces = intent.reduces or number > 0 or bound.kind is StepKind.REVOKE
-            blocked = self.gate.permitted(connection, sender, reduces)
+            blocked = self.gate.permitted(connection, sender, reduces(intent, bound.kind))
             if blocked is not None:
                 raise RefusedError(blocked)
             if self.records.open_slots(sender, connection):
@@ -74,36 +74,17 @@ class Signing(Part):
         )
 
     def refuse(self, intent: IntentRecord, number: int, kind: StepKind, refusal: Refusal) -> bool:
-        """Journal a refusal of the gate. Before anything of the intent was final it ends here; later its rest is given up."""
-        drafts = [
-            self.context.draft(
-                o.GateRefused(intent.intent_id, number, str(kind), refusal.code, refusal.reason), intent.agent_id
-            )
-        ]
+        """Journal a refusal of the gate. Nothing begun: the intent is cancelled. Begun: it has failed, and only what takes an
+        allowance back is still done; when that is refused, a person must look.
+        """
+        payload = o.GateRefused(intent.intent_id, number, str(kind), refusal.code, refusal.reason)
+        drafts = [self.context.draft(payload, intent.agent_id)]
         why = f"{refusal.code}: {refusal.reason}"
-        status = IntentState.CANCELLED if intent.state is IntentState.RESERVED else IntentState.FAILED
         if kind is StepKind.REVOKE:
             drafts.append(self.context.draft(o.IntentQuarantined(intent.intent_id, why), intent.agent_id))
-        elif self._revokes_left(intent, number):
-            self.store.append(drafts)
-            return self._give_up(intent, number, why)
-        else:
-            drafts.append(self.context.ending(intent, status, why))
+        elif intent.state is IntentState.RESERVED:
+            drafts.append(self.context.ending(intent, IntentState.CANCELLED, why))
         self.store.append(drafts)
-        return False
-
-    @staticmethod
-    def _revokes_left(intent: IntentRecord, number: int) -> bool:
-        return number > 0 and any(step.kind is StepKind.REVOKE for step in intent.steps[number:])
-
-    def _give_up(self, intent: IntentRecord, number: int, why: str) -> bool:
-        """Skip to what takes an allowance back, and end afterwards."""
-        revoke = next(n for n in range(number, len(intent.steps)) if intent.steps[n].kind is StepKind.REVOKE)
-        skipped = [
-            self.context.draft(o.StepSkipped(intent.intent_id, n, str(intent.steps[n].kind), why), intent.agent_id)
-            for n in range(number, revoke)
-        ]
-        self.store.append(skipped)
         return True
 
     def sign_first(self, intent: IntentRecord, slot: SlotRecord) -> bool:

@@ -15,6 +15,7 @@ from treasury_arena.ledger import accounts
 from treasury_arena.store import schema
 from treasury_arena.trading.live import postings
 from treasury_arena.trading.live.context import Context, Part
+from treasury_arena.trading.live.gate import reduces
 from treasury_arena.trading.live.points import CrashPoint
 from treasury_arena.trading.live.records import AttemptRecord, IntentRecord, SlotRecord
 from treasury_arena.trading.live.signing import Signing
@@ -35,7 +36,7 @@ class Watching(Part):
             counts = self.client.counts(slot.sender)
             if counts.latest > slot.nonce:
                 return self._displaced(intent, slot, (), counts.finalized)
-            return self.signing.sign_first(intent, slot)
+            return not self.gate.stopped() and self.signing.sign_first(intent, slot)
         if slot.state is StepState.INCLUDED:
             return self._finalize(intent, slot)
         attempts = self.records.attempts(slot.slot)
@@ -46,6 +47,8 @@ class Watching(Part):
         counts = self.client.counts(slot.sender)
         if counts.latest > slot.nonce:
             return self._displaced(intent, slot, attempts, counts.finalized)
+        if self.gate.stopped():
+            return False
         latest = attempts[-1]
         if slot.state is StepState.SIGNED or latest.sent_block is None:
             return self._send(intent, slot, latest)
@@ -63,15 +66,15 @@ class Watching(Part):
     def _stale(self, intent: IntentRecord, slot: SlotRecord, attempt: AttemptRecord, step: Step) -> bool:
         """Whether bytes that nobody has seen must not be sent any more."""
         transaction, _ = self.client.read(attempt.signed)
-        refusal = self.gate.outside(step, transaction) or self._permitted_now(intent, slot)
+        refusal = self.gate.outside(step, transaction) or self._permitted_now(intent, step)
         if refusal is not None:
             payload = o.GateRefused(intent.intent_id, slot.step or 0, str(step.kind), refusal.code, refusal.reason)
             self.store.append([self.context.draft(payload, intent.agent_id)])
         return refusal is not None
 
-    def _permitted_now(self, intent: IntentRecord, slot: SlotRecord) -> Refusal | None:
-        with self.store.database.read() as connection:
-            return self.gate.permitted(connection, slot.sender, intent.reduces)
+    def _permitted_now(self, intent: IntentRecord, step: Step) -> Refusal | None:
+        with self.records.reading() as connection:
+            return self.gate.permitted(connection, intent.sender, reduces(intent, step.kind))
 
     def _send_again(self, intent: IntentRecord, slot: SlotRecord, latest: AttemptRecord) -> bool:
         """Nobody knows any sibling (dropped, or lost on the way): the same bytes once more."""
