@@ -42,6 +42,25 @@ class WallClock:
         return datetime.now(UTC)
 
 
+class PacedClock:
+    """A clock that begins at `start` and then runs `rate` times as fast as the machine's monotonic one; it never jumps."""
+
+    def __init__(self, start: datetime, rate: float) -> None:
+        if not 0.0 < rate < float("inf"):
+            raise ValueError(f"a clock cannot run {rate} times as fast; expected a number above 0")
+        self.rate = rate
+        self._start = aware(start)
+        self._watch = Stopwatch()
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._watch.seconds() * self.rate)
+
+
+def rate_of(clock: Clock) -> float:
+    """Seconds of `clock` in a second of the machine's: its attribute `rate`, 1 for a clock without one."""
+    return float(getattr(clock, "rate", 1.0))
+
+
 class Stopwatch:
     """Elapsed seconds of the monotonic clock; for timings only, never for results."""
 
