@@ -45,7 +45,7 @@ class _Track:
         under_way: the slot that was claimed and not recorded as finished.
         ended: how its work ended, None while it goes on; set by the thread that did it.
         doubt: a slot whose claim was not answered: it may be claimed.
-        waited: whether a run was under way at the last look.
+        busy_until: when its newest run ended, by the clock.
         behind: whether the clock's going back was told.
         unanswered: whether the store did not answer at the last look.
         at, watch: clock and stopwatch at the last look that succeeded.
@@ -57,7 +57,7 @@ class _Track:
     under_way: int | None = None
     ended: str | None = None
     doubt: int | None = None
-    waited: bool = False
+    busy_until: float = 0.0
     behind: bool = False
     unanswered: bool = False
     at: float = 0.0
@@ -163,18 +163,15 @@ class SlotRunner:
         if self._fatal is None:
             self._fatal = error
 
-    def _record(self, track: _Track) -> bool:
-        """Record the end of a run; True when one had ended."""
-        if track.under_way is None or track.ended is None:
-            return False
-        self.book.finish(track.job.name, track.under_way, track.ended)
-        track.under_way = track.ended = None
-        return True
+    def _record(self, track: _Track) -> None:
+        """Record the end of a run, if one has ended."""
+        if track.under_way is not None and track.ended is not None:
+            self.book.finish(track.job.name, track.under_way, track.ended)
+            track.under_way = track.ended = None
 
     def _look_at(self, track: _Track) -> None:
         job = track.job
-        if self._record(track):
-            track.waited = True
+        self._record(track)
         if self.stopping:
             return
         self._settle(track)
@@ -199,7 +196,6 @@ class SlotRunner:
             self._begin(track, found.run)
         track.known, track.unanswered = True, False
         track.at, track.watch = now, watch
-        track.waited = track.under_way is not None
 
     def _gap(self, track: _Track, now: float, watch: float) -> MissReason:
         if not track.known:
@@ -208,7 +204,8 @@ class SlotRunner:
             return MissReason.STORE
         if now - track.at > (watch - track.watch + JUMP_SECONDS) * self._rate:
             return MissReason.JUMPED
-        return MissReason.RUNNING if track.waited else MissReason.LATE
+        first = now if track.last is None else next_slot(track.last, track.job.every_seconds)
+        return MissReason.RUNNING if first <= track.busy_until else MissReason.LATE
 
     def _tell_of_going_back(self, track: _Track, now: float) -> None:
         """Say once that a job waits because the clock stands before slots that it has run."""
@@ -272,6 +269,7 @@ class SlotRunner:
             error = "stopped by the user"
             self._end(interrupt)
         finally:
+            track.busy_until = self._now()
             track.ended = error
             self.bell.ring()
 
