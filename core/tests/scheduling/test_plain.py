@@ -13,5 +13,5 @@ class TestPlain(SchedulerConformance):
         return "plain"
 
     @pytest.fixture
-    def url(self, store_url: str) -> str:
-        return store_url
+    def url(self, empty_url: str) -> str:
+        return empty_url

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -62,7 +62,7 @@ class ApsScheduler(Scheduler):
         store = WakeStore(database)
         scheduler = BackgroundScheduler(
             jobstores={PERSISTENT: store, FAST: MemoryJobStore()},
-            executors={"default": ThreadPoolExecutor(1)},
+            executors={"default": DebugExecutor()},  # a wake-up rings a bell and is over: it needs no thread
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
             timezone=UTC,
         )

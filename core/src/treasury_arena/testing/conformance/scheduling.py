@@ -6,7 +6,9 @@ events. Where a law needs processes, they run `treasury_arena.testing.daemon`.
 
 from __future__ import annotations
 
+import logging
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,13 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from treasury_arena.clock import Clock, PacedClock, WallClock
 from treasury_arena.contracts.runtime import Job, Scheduler, SchedulerContext
+from treasury_arena.domain.slots import next_slot
 from treasury_arena.errors import LeaseLostError
 from treasury_arena.events import daemon as d
 from treasury_arena.registry import load_registry
+from treasury_arena.scheduling.runner import LOG, NOT_BEGUN
 from treasury_arena.store import EventStore, audit, open_store
+from treasury_arena.store.database import parse_url
 from treasury_arena.store.lease import Holder, Lease
 from treasury_arena.store.slot_book import StoreSlotBook
 
@@ -51,6 +57,42 @@ def check_slots(store: EventStore, job: str, every: int) -> list[int]:
 def payloads(store: EventStore, kind: type) -> list[Any]:
     """The payloads of every event of a kind."""
     return [event.payload for event in store.read(event_type=kind.__name__)]
+
+
+@contextmanager
+def outage(url: str) -> Iterator[None]:
+    """A database that nobody can write to: a server that lets nobody in and throws everybody out, a file that is locked."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        direct = sqlite3.connect(str(parsed.database), isolation_level=None)
+        direct.execute("BEGIN EXCLUSIVE")
+        try:
+            yield
+        finally:
+            direct.close()
+        return
+    engine = sa.create_engine(parsed.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as server:
+        server.exec_driver_sql(f'ALTER DATABASE "{parsed.database}" WITH ALLOW_CONNECTIONS false')
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        server.exec_driver_sql(others, (parsed.database,))
+        try:
+            yield
+        finally:
+            server.exec_driver_sql(f'ALTER DATABASE "{parsed.database}" WITH ALLOW_CONNECTIONS true')
+    engine.dispose()
+
+
+class Heard(logging.Handler):
+    """Tells when a scheduler has said that its store does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith("no slot can begin"):
+            self.said.set()
 
 
 class Life:
@@ -229,6 +271,39 @@ class SchedulerConformance:
         claimed = check_slots(store, "a", 60)
         assert len(set(seen)) == len(seen)
         assert set(seen) <= set(claimed)
+
+    def test_a_database_that_is_gone_for_a_while_is_waited_for(
+        self, url: str, make: Callable[[Clock], Scheduler]
+    ) -> None:
+        clock = PacedClock(datetime(2024, 5, 1, tzinfo=UTC), 60.0)
+        enough, heard, seen = threading.Semaphore(0), Heard(), []
+
+        def call(slot: int) -> None:
+            seen.append(slot)
+            enough.release()
+
+        LOG.addHandler(heard)
+        with open_store(url, busy_timeout_ms=100) as impatient:
+            lease = Lease(impatient, clock)
+            lease.acquire()
+            with self.running(make(clock), [Job("a", 60, call, 30)], StoreSlotBook(lease)) as raised:
+                assert enough.acquire(timeout=PATIENCE)
+                with outage(url):
+                    assert heard.said.wait(PATIENCE)
+                    gone = next_slot(clock.now().timestamp(), 60) + 120
+                    while clock.now().timestamp() < gone:
+                        threading.Event().wait(0.05)
+                while enough.acquire(blocking=False):
+                    pass
+                for _ in range(2):
+                    assert enough.acquire(timeout=PATIENCE)
+            LOG.removeHandler(heard)
+            assert raised == []
+            claimed = check_slots(impatient, "a", 60)
+            given_up = {one.slot for one in payloads(impatient, d.JobFinished) if one.error == NOT_BEGUN}
+        assert len(set(seen)) == len(seen)
+        assert set(seen) | given_up == set(claimed)
+        assert claimed[-1] > gone
 
     def test_sigterm_lets_the_run_under_way_end(
         self, store: EventStore, started: Callable[..., Life], tmp_path: Path
