@@ -282,6 +282,7 @@ def test_a_keeper_renews_and_releases(store: EventStore) -> None:
         renewed.set()
 
     lease.renew = counted  # type: ignore[method-assign]
+    lease.acquire()
     with LeaseKeeper(lease, lost.append):
         assert renewed.wait(30)
         lease.guarded().append([Draft(d.DaemonStarted("x", lease.token, "paper", "0", {}), NOON)])
@@ -306,6 +307,7 @@ def test_a_keeper_tells_when_the_lease_was_taken_and_goes_on_when_the_database_i
         told.set()
 
     lease.renew = failing  # type: ignore[method-assign]
+    lease.acquire()
     with LeaseKeeper(lease, on_lost) as keeper:
         assert failed.wait(30)
         hands.at = 2.0

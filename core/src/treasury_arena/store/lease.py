@@ -203,7 +203,7 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews a lease in a thread of its own for as long as a ``with`` block lasts, then releases it.
+    """Renews a lease that was acquired, in a thread of its own for as long as a ``with`` block lasts, then releases it.
 
     `on_lost` is called once, in that thread, with the error when the lease was taken by another. A database that does not answer
     is asked again: until another process took the lease, nothing is lost.
@@ -217,7 +217,6 @@ class LeaseKeeper:
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> LeaseKeeper:
-        self.lease.acquire()
         self._thread.start()
         return self
 
