@@ -154,8 +154,8 @@ class House:
                 with socket.socket(socket.AF_UNIX) as probe:
                     probe.connect(str(self.socket))
                     probe.sendall(b'{"do": "about"}\n')
-                    assert probe.recv(65_536)
-                return process
+                    if probe.recv(65_536):
+                        return process
             except OSError:
                 time.sleep(0.05)
         raise AssertionError(f"the signer never answered: {self.diary}")

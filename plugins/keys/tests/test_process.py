@@ -91,6 +91,7 @@ def test_a_restarted_signer_remembers(served: Any, number: int) -> None:
 def test_a_kill_at_any_moment_leaves_no_two_signatures_for_a_nonce(served: Any) -> None:
     """Threads ask for rival transactions of the same nonces while the process is killed again and again."""
     given_out: dict[int, set[str]] = {}
+    codes: set[str] = set()
     lock, over, rounds = threading.Lock(), threading.Event(), 6
 
     def ask(amount: int) -> None:
@@ -102,7 +103,7 @@ def test_a_kill_at_any_moment_leaves_no_two_signatures_for_a_nonce(served: Any) 
             except SignerError as error:
                 if error.code == "absent":
                     continue
-                assert error.code == "nonce", error
+                codes.add(error.code)
             else:
                 with lock:
                     given_out.setdefault(nonce, set()).add(signed.raw)
@@ -123,6 +124,7 @@ def test_a_kill_at_any_moment_leaves_no_two_signatures_for_a_nonce(served: Any) 
         for one in askers:
             one.join(60)
     assert len(given_out) >= 5 * rounds
+    assert codes <= {"nonce"}
     assert {nonce: len(raws) for nonce, raws in given_out.items() if len(raws) != 1} == {}
 
 
@@ -158,8 +160,7 @@ def test_more_than_its_connections_are_told_that_it_is_busy(served: Any) -> None
         for one in idle:
             one.connect(str(served.socket))
         with pytest.raises(SignerError, match="under way already"):
-            for _ in range(20):
-                served.client.about()
+            [served.client.about() for _ in range(20)]
     finally:
         for one in idle:
             one.close()

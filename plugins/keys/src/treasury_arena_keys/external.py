@@ -18,6 +18,7 @@ from treasury_arena.errors import SignerError
 from treasury_arena_keys.client import admitted, still_running
 from treasury_arena_keys.config import ExternalSection
 from treasury_arena_keys.transactions import verified
+from treasury_arena_keys.wire import parse
 
 ANSWER_MAX = 1_048_576
 METHODS = {"web3signer": "eth_signTransaction", "clef": "account_signTransaction"}
@@ -70,10 +71,10 @@ class ExternalSigner(TransactionSigner):
                 headers["Authorization"] = self._section.authorization.reveal()
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("POST", path, body, headers)
-            return json.loads(self._body(connection, watch))
+            return parse(self._body(connection, watch))
         except SignerError:
             raise
-        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             fault = type(error).__name__
         finally:
             connection.close()

@@ -16,6 +16,7 @@ from typing import NoReturn
 from treasury_arena.errors import ConfigError, ValidationError
 
 PR_SET_DUMPABLE = 4
+RECURSION = 1_000
 LENGTH_MIN = 12
 """Of the passphrase of a live key."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from treasury_arena.clock import WallClock
 from treasury_arena.errors import ConfigError, TreasuryArenaError
-from treasury_arena_keys.hidden import harden, passphrase, private_folder
+from treasury_arena_keys.hidden import RECURSION, harden, passphrase, private_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -47,6 +47,7 @@ def _serve(file: Path) -> int:
     from treasury_arena_keys.server import Server, listen, log
     from treasury_arena_keys.settings import read_settings
 
+    sys.setrecursionlimit(RECURSION)  # py_ecc, which eth_account imports, lifts it so far that deep input would crash
     settings = read_settings(file)
     clock = WallClock()
     path = settings.socket

@@ -10,9 +10,8 @@ from typing import Any
 import rlp
 from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature
-from eth_utils.exceptions import ValidationError as KeysError
 from eth_utils.crypto import keccak
-from rlp.exceptions import RLPException
+from eth_utils.exceptions import ValidationError as KeysError
 
 from treasury_arena.contracts.chain import Fees, Signed, Unsigned
 from treasury_arena.errors import SignerError, ValidationError
@@ -98,17 +97,44 @@ def _number(value: int) -> bytes:
 def _items(data: bytes, count: int) -> list[Any]:
     if data[:1] != TYPE:
         raise ValidationError("it is no transaction of type 2")
-    try:
-        items = rlp.decode(data[1:], strict=True)
-    except (RLPException, RecursionError) as error:
-        raise ValidationError("it is not RLP") from error
-    if not isinstance(items, list) or len(items) != count:
-        raise ValidationError(f"it is no list of {count} fields")
-    if items[8] != []:
-        raise ValidationError("it has an access list; expected none")
-    if any(not isinstance(item, bytes) for at, item in enumerate(items) if at != 8):
-        raise ValidationError("a field of it is a list")
+    start, end, is_list = _span(data, 1)
+    if not is_list or end != len(data):
+        raise ValidationError("it is not one RLP list")
+    items: list[Any] = []
+    while start < end:
+        begin, start, nested = _span(data, start)
+        if start > end or len(items) == count:
+            raise ValidationError("its RLP does not fit")
+        if nested != (len(items) == 8) or (nested and begin != start):
+            raise ValidationError("it has an access list, or a list in place of a field")
+        items.append([] if nested else data[begin:start])
+    if len(items) != count:
+        raise ValidationError(f"it has {len(items)} fields; expected {count}")
     return items
+
+
+def _span(data: bytes, at: int) -> tuple[int, int, bool]:
+    """Where the content of the RLP item at a position begins and ends, and whether it is a list. Lists are not entered, so no
+    input is too deep; lengths must be written in the shortest way.
+    """
+    if at >= len(data):
+        raise ValidationError("its RLP is cut off")
+    first = data[at]
+    if first < 0x80:
+        return at, at + 1, False
+    base = 0xC0 if first >= 0xC0 else 0x80
+    size, begin = first - base, at + 1
+    if size > 55:
+        begin += size - 55
+        digits = data[at + 1 : begin]
+        size = int.from_bytes(digits, "big")
+        if digits[:1] == b"\0" or size <= 55:
+            raise ValidationError("a length in its RLP is not written in the shortest way")
+    if begin + size > len(data):
+        raise ValidationError("its RLP is cut off")
+    if base == 0x80 and size == 1 and data[begin] < 0x80:
+        raise ValidationError("a byte in its RLP is not written in the shortest way")
+    return begin, begin + size, base == 0xC0
 
 
 def _whole(item: bytes, limit: int, name: str) -> int:

@@ -12,6 +12,10 @@ LINE_MAX = 131_072
 """Bytes of a request or an answer, its newline included."""
 
 
+BRACKETS_MAX = 1_000
+"""Opening brackets in JSON from outside. A library of Ethereum's lifts Python's limit of recursion, and depth would kill."""
+
+
 class LineError(Exception):
     """No line came: too long, too late, cut off, or no JSON object."""
 
@@ -37,12 +41,19 @@ def receive(connection: socket.socket, seconds: float) -> dict[str, Any]:
     if rest:
         raise LineError("more than one line came")
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = parse(line)
+    except ValueError:
         raise LineError("the line is no JSON") from None
     if not isinstance(found, dict):
         raise LineError("the line is no JSON object")
     return found
+
+
+def parse(data: bytes) -> Any:
+    """JSON from outside. Raises ValueError for anything that is none, or that is nested as no message is."""
+    if data.count(b"[") + data.count(b"{") > BRACKETS_MAX:
+        raise ValueError("nested too deeply")
+    return json.loads(data)
 
 
 def send(connection: socket.socket, message: dict[str, Any], seconds: float) -> None:
