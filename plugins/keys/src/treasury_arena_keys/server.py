@@ -89,6 +89,8 @@ class Server:
         self.listener.close()
         for _ in range(CONNECTIONS_MAX):
             self._slots.acquire()
+        for end in self._wake:
+            end.close()
 
     def stop(self) -> None:
         """End `run`. Safe in a signal handler."""

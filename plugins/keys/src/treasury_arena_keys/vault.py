@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+import secrets
+from typing import Any, NoReturn
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from treasury_arena.contracts.chain import Unsigned
 from treasury_arena.errors import SignerError, ValidationError
-
-if TYPE_CHECKING:
-    from treasury_arena_keys.hidden import Hidden
+from treasury_arena_keys.hidden import Hidden
 
 SCRYPT_N = 2**18
 """Work factor of a keystore; the recommended one, about a second and 256 MiB."""
@@ -40,7 +39,7 @@ class Vault:
     @classmethod
     def new(cls) -> Vault:
         """A random key."""
-        return cls(Account.create())
+        return cls.of_hex(Hidden(secrets.token_hex(32)))
 
     @classmethod
     def of_hex(cls, text: Hidden) -> Vault:
