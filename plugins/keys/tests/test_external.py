@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,7 +41,7 @@ class Remote:
     key: str
     answer: Answer = attrs.field(init=False)
     asked: list[dict[str, Any]] = attrs.field(factory=list)
-    headers: list[dict[str, str]] = attrs.field(factory=list)
+    headers: list[dict[str, str]] = attrs.field(factory=list, repr=False)
     url: str = ""
 
     def __attrs_post_init__(self) -> None:
@@ -87,7 +88,7 @@ def remote(house: Any) -> Iterator[Remote]:
 
 
 def signer(house: Any, remote: Remote, kind: str, **more: Any) -> ExternalSigner:
-    section = ExternalSection(url=remote.url, **({"timeout_s": 5.0} | more))
+    section = ExternalSection(url=remote.url, **({"timeout_s": 30.0} | more))
     made: ExternalSigner = getattr(external, kind)(section, house.context)
     return made
 
@@ -158,8 +159,8 @@ def test_another_key_is_refused(house: Any, remote: Remote, kind: str) -> None:
         (lambda request: {"id": request["id"], "result": "0x" + "00" * 50}, "no signed transaction"),
         (lambda request: {"id": request["id"] + 1, "result": "0x"}, "something other than was asked"),
         (lambda request: [1], "something other than was asked"),
-        (lambda request: (200, b"<html>"), r"does not answer \(JSONDecodeError\)"),
-        (lambda request: (200, b"[" * 100_000), r"does not answer \(ValueError\)"),
+        (lambda request: (200, b"<html>"), r"no JSON \(JSONDecodeError\)"),
+        (lambda request: (200, b"[" * 100_000), r"no JSON \(ValueError\)"),
         (lambda request: (500, b"{}"), "HTTP status 500"),
         (lambda request: (302, b"{}"), "HTTP status 302"),
         (lambda request: (200, b" " * (ANSWER_MAX + 1)), f"more than {ANSWER_MAX} bytes"),
@@ -186,16 +187,43 @@ def test_no_answer_in_time_is_no_signature(house: Any, remote: Remote, kind: str
         over.set()
 
 
+@pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", b"H"])
+def test_an_answer_that_trickles_is_not_waited_for(house: Any, first: bytes) -> None:
+    """A byte now and then never lets a single read run out of time; the whole must."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(first)
+                while not over.wait(0.05):
+                    try:
+                        connection.sendall(b"1")
+                    except OSError:
+                        return  # the client hung up, as it should
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        section = ExternalSection(url=f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=0.5)
+        try:
+            with pytest.raises(SignerError, match=r"does not answer within 0.5 s"):
+                external.clef(section, house.context).sign(house.transaction())
+        finally:
+            over.set()
+            thread.join()
+
+
 def test_nobody_there(house: Any, remote: Remote) -> None:
     gone = ExternalSection(url="http://127.0.0.1:1")
-    with pytest.raises(SignerError, match=r"web3signer does not answer \(ConnectionRefusedError\)") as refused:
+    with pytest.raises(SignerError, match=r"web3signer does not answer .*\(ConnectionRefusedError\)") as refused:
         external.web3signer(gone, house.context).sign(house.transaction())
     assert refused.value.code == "absent"
 
 
 def test_https_is_spoken_where_https_is_said(house: Any, remote: Remote) -> None:
     section = ExternalSection(url=remote.url.replace("http:", "https:"))
-    with pytest.raises(SignerError, match=r"does not answer \(SSL"):
+    with pytest.raises(SignerError, match=r"does not answer .*\(SSL"):
         external.clef(section, house.context).sign(house.transaction())
     assert remote.asked == []
 

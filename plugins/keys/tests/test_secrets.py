@@ -99,7 +99,9 @@ def operations(house: Any, desk: Desk) -> dict[str, Callable[[], Any]]:
 
 def raising(number: int, count: list[int]) -> Callable[[FrameType, str, Any], Any]:
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "call" and frame.f_code.co_qualname not in ("Hidden.reveal", "Hidden.__repr__"):
+        # Python itself swallows what is raised in a destructor and in the import of a module.
+        swallowed = frame.f_code.co_name == "__del__" or frame.f_code.co_filename.startswith("<frozen importlib")
+        if event == "call" and not swallowed:
             count[0] += 1
             if count[0] == number:
                 raise InjectedError("here")

@@ -9,10 +9,13 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from treasury_arena.clock import Stopwatch
 from treasury_arena.contracts.chain import Signed, SignerContext, TransactionSigner, Unsigned
 from treasury_arena.errors import SignerError
 from treasury_arena_keys.client import admitted, still_running
@@ -62,43 +65,52 @@ class ExternalSigner(TransactionSigner):
         parts = urlsplit(self._section.url)
         assert parts.hostname is not None
         headers = {"Content-Type": "application/json", "Connection": "close"}
-        watch, seconds = Stopwatch(), self._section.timeout_s
+        seconds = self._section.timeout_s
         opener = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = opener(parts.hostname, parts.port, timeout=seconds)
-        fault = ""
+        path, fault = (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), ""
         try:
             if self._section.authorization is not None:
                 headers["Authorization"] = self._section.authorization.reveal()
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("POST", path, body, headers)
-            return parse(self._body(connection, watch))
-        except SignerError:
-            raise
+            connection.connect()
+            with _hangs_up(connection.sock, seconds):
+                connection.request("POST", path, body, headers)
+                with connection.getresponse() as response:
+                    return parse(self._body(response))
         except (OSError, http.client.HTTPException, ValueError) as error:
             fault = type(error).__name__
         finally:
             connection.close()
             headers.clear()
         # Outside of `except`: the error of the library carries frames that know the header.
-        raise SignerError(f"{self._kind} does not answer ({fault})", "absent")
+        raise SignerError(f"{self._kind} does not answer within {seconds:g} s, or no JSON ({fault})", "absent")
 
-    def _body(self, connection: http.client.HTTPConnection, watch: Stopwatch) -> bytes:
-        response = connection.getresponse()
+    def _body(self, response: http.client.HTTPResponse) -> bytes:
         if response.status != 200:
             raise SignerError(f"{self._kind} answered with HTTP status {response.status}", "absent")
-        data = bytearray()
-        while True:
-            left = self._section.timeout_s - watch.seconds()
-            if left <= 0:
-                raise SignerError(f"{self._kind} gave no whole answer within {self._section.timeout_s:g} s", "absent")
-            if connection.sock is not None:
-                connection.sock.settimeout(left)
-            part = response.read1(65_536)
-            if not part:
-                return bytes(data)
-            data += part
-            if len(data) > ANSWER_MAX:
-                raise SignerError(f"{self._kind} answered with more than {ANSWER_MAX} bytes", "absent")
+        data = response.read(ANSWER_MAX + 1)
+        if len(data) > ANSWER_MAX:
+            raise SignerError(f"{self._kind} answered with more than {ANSWER_MAX} bytes", "absent")
+        if response.length:  # what was announced and did not come
+            raise http.client.IncompleteRead(data, response.length)
+        return data
+
+
+@contextmanager
+def _hangs_up(connection: socket.socket, seconds: float) -> Iterator[None]:
+    """End a connection when its time is over, however slowly its bytes trickle in."""
+    timer = threading.Timer(seconds, _hang_up, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _parameters(t: Unsigned) -> dict[str, str]:
