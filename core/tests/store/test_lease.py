@@ -282,7 +282,6 @@ def test_a_keeper_renews_and_releases(store: EventStore) -> None:
         renewed.set()
 
     lease.renew = counted  # type: ignore[method-assign]
-    lease.acquire()
     with LeaseKeeper(lease, lost.append):
         assert renewed.wait(30)
         lease.guarded().append([Draft(d.DaemonStarted("x", lease.token, "paper", "0", {}), NOON)])

@@ -109,6 +109,11 @@ class Lease:
             raise LeaseLostError(f"the lease {self.name!r} is not held by this process")
         return self._token
 
+    @property
+    def held(self) -> bool:
+        """Whether this holder acquired it and has not given it back; it may have been taken meanwhile."""
+        return self._token is not None
+
     def acquire(self) -> int:
         """Take the lease and return its token.
 
@@ -203,7 +208,8 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews a lease that was acquired, in a thread of its own for as long as a ``with`` block lasts, then releases it.
+    """Renews a lease in a thread of its own for as long as a ``with`` block lasts, then releases it. Acquires it where its caller
+    has not yet.
 
     `on_lost` is called once, in that thread, with the error when the lease was taken by another. A database that does not answer
     is asked again: until another process took the lease, nothing is lost. `last_error` says why the last renewal failed, empty
@@ -218,6 +224,8 @@ class LeaseKeeper:
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> LeaseKeeper:
+        if not self.lease.held:
+            self.lease.acquire()
         self._thread.start()
         return self
 
