@@ -282,7 +282,6 @@ def test_a_keeper_renews_and_releases(store: EventStore) -> None:
         renewed.set()
 
     lease.renew = counted  # type: ignore[method-assign]
-    lease.acquire()
     with LeaseKeeper(lease, lost.append):
         assert renewed.wait(30)
         lease.guarded().append([Draft(d.DaemonStarted("x", lease.token, "paper", "0", {}), NOON)])
@@ -352,4 +351,18 @@ def test_a_process_that_was_stopped_while_another_took_over_is_refused(
         first.stdin.close()
         assert first.wait(30) == 0
         first.stdout.close()
+        assert audit(store).ok
+
+
+def test_a_store_of_the_third_schema_gets_the_tables(store_url: str) -> None:
+    with open_store(store_url) as store, store.database.write() as connection:
+        for statement in (
+            "DROP TABLE leases",
+            "DROP TABLE lease_terms",
+            "DROP TABLE jobs",
+            "UPDATE alembic_version SET version_num = '0003'",
+        ):
+            connection.exec_driver_sql(statement)
+    with open_store(store_url) as store:
+        assert lease_of(store, "one", Hands()).acquire() == 1
         assert audit(store).ok

@@ -7,7 +7,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -239,12 +239,18 @@ def test_a_database_that_is_not_there_is_told_in_one_sentence(book: StoreSlotBoo
         scheduler_of(f"sqlite:///{tmp_path / 'nowhere' / 'arena.db'}").run([Job("a", 1, print, 1)], book)
 
 
-def test_the_store_of_wake_ups_closes_its_connections(url: str) -> None:
+def test_a_database_that_does_not_answer_is_asked_for_wake_ups_again(url: str) -> None:
     database = Database(parse_url(url), create=True, readonly=False, busy_timeout_ms=100)
     store = WakeStore(database)
     store.start(None, "default")
     assert store.get_next_run_time() is None
-    assert store.get_due_jobs(WallClock().now() + timedelta(days=1)) == []
+    assert store.get_due_jobs(WallClock().now()) == []
+    with database.write() as connection:
+        connection.exec_driver_sql("DROP TABLE apscheduler_jobs")
+    assert store.get_due_jobs(WallClock().now()) == []
+    moment = store.get_next_run_time()
+    assert moment is not None
+    assert moment > WallClock().now()
     store.shutdown()
 
 

@@ -11,18 +11,21 @@ import io
 import logging
 import pickle
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from apscheduler.job import Job as PersistentJob
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 
+from treasury_arena.clock import WallClock
 from treasury_arena.errors import StoreError
 from treasury_arena.store.database import Database
 
 LOG = logging.getLogger("treasury_arena.apscheduler")
 WAKE = "treasury_arena_apscheduler.waking:wake"
 TABLE = "apscheduler_jobs"
+RETRY_SECONDS = 10
+"""After how long a database that did not answer is asked for wake-ups again; the clock is looked at all the while."""
 
 _READABLE = {
     ("apscheduler.triggers.interval", "IntervalTrigger"),
@@ -57,7 +60,8 @@ class WakeStore(SQLAlchemyJobStore):  # type: ignore[misc]
         return self._asked(lambda: super(WakeStore, self).get_due_jobs(now), [])
 
     def get_next_run_time(self) -> datetime | None:
-        moment: datetime | None = self._asked(lambda: super(WakeStore, self).get_next_run_time(), None)
+        again = WallClock().now() + timedelta(seconds=RETRY_SECONDS)  # without a moment it would sleep for ever
+        moment: datetime | None = self._asked(lambda: super(WakeStore, self).get_next_run_time(), again)
         return moment
 
     def update_job(self, job: PersistentJob) -> None:
