@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ValidationError
-from treasury_arena_aave.chain import USER, Done
+from treasury_arena_aave.chain import Done
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.loop import Hands, Terms
+from treasury_arena_aave.reading import USER
 
 if TYPE_CHECKING:
     from treasury_arena_aave.onchain import AccountOnChain

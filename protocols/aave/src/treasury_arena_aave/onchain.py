@@ -18,12 +18,13 @@ from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
-from treasury_arena_aave.chain import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER, AaveMarket
+from treasury_arena_aave.chain import AaveMarket
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions
 from treasury_arena_aave.loop import Terms, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
+from treasury_arena_aave.reading import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.aave import ORACLE, POOL, SCALED_TOKEN
 from treasury_arena_evm.onchain import OnChainMarket

@@ -17,9 +17,9 @@ from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.onchain import OnChainMarket
+from treasury_arena_evm.v3 import BPS, Pool, beyond, check_amount, check_liquid, check_priced, check_slippage
 from treasury_arena_uniswap.bench import Bench, bench
 from treasury_arena_uniswap.chain import UniswapV3
-from treasury_arena_uniswap.orders import BPS, Pool, beyond, check_amount, check_liquid, check_priced, check_slippage
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
