@@ -109,6 +109,17 @@ def beyond(was_x96: int, now_x96: int, bps: int) -> bool:
     return abs(now - was) * BPS > was * bps
 
 
+def check_move(pool: Pool, after_x96: int, move_bps_max: int, market: str) -> None:
+    """Raise ValidationError for an order after which the pool's price is too far from where it was."""
+    low, high = sorted((pool.sqrt_price_x96, after_x96))
+    was, now = low**2, high**2
+    if beyond(low, high, move_bps_max):
+        raise ValidationError(
+            f"market {market!r}: the order would move the price of {pool.name} by {(now - was) * BPS // was} bps, more than "
+            f"{move_bps_max}; split it"
+        )
+
+
 class V3Reader:
     """Pools of pinned tokens and what swapping in them would do, for the account `owner`.
 
