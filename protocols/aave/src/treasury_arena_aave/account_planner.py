@@ -7,7 +7,7 @@ not got; the health floor is looked at again before each step that adds risk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -17,7 +17,7 @@ from treasury_arena.contracts.chain import ALL, Holding, Plan, PlannedStep, Plan
 from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.hands import Rehearsal, aimed, terms_of
-from treasury_arena_aave.loop import SPARE, Terms, place, release
+from treasury_arena_aave.loop import SPARE, NotReachedError, Terms, place, release
 from treasury_arena_aave.planner import GAS, AavePlanner
 from treasury_arena_aave.reading import MINED_WITHIN_SECONDS, USER
 from treasury_arena_evm.errors import RevertError
@@ -25,6 +25,10 @@ from treasury_arena_evm.interfaces.aave import ORACLE
 from treasury_arena_evm.planning import APPROVE_GAS, REVOKE_GAS
 from treasury_arena_evm.swaps import KEYS, Swaps
 
+ROOM = 0.005
+"""How much of the health floor, and of what Aave lends, a plan leaves: prices, interest and swaps move until a step is bound."""
+STEPS_MAX = 80
+"""A plan of more steps is none: it would reserve more gas than it is worth."""
 STRANGE = 10_000
 """One part in so many of what is held or owed, or dust, may be unknown to the books before it counts as somebody else's."""
 
@@ -57,6 +61,7 @@ class Drafting(Rehearsal):
         super().__init__(planner.asset, planner.base, prices, terms, 0, pool, _Quotes(planner.swaps))
         self.planner, self.budget, self.cash = planner, budget, budget
         self.steps: list[PlannedStep] = []
+        self.failed: NotReachedError | None = None
         self.spenders: dict[tuple[str, str], PlannedStep] = {}
 
     def act(self, operation: str, amount: int | None) -> int:
@@ -92,21 +97,27 @@ class Drafting(Rehearsal):
         self.steps.append(self.planner.swaps.step(buys, planned, (amount, out), **details))
         return out
 
-    def spend(self, operation: StepKind, amount: int) -> None:
-        """Supply or sell so much of the coin that an order before this one left in the wallet."""
+    def spend(self, operation: StepKind, amount: int) -> int:
+        """Supply or sell so much of the coin that an order before this one left in the wallet; what came out."""
         symbol = self.coin.symbol
         if operation is StepKind.SUPPLY:
             super().act("supply", amount)
             self._approve(symbol, self.planner.aave.at.pool, amount, {})
             self.steps.append(PlannedStep(operation, symbol, amount, GAS[operation], {"everything": False}))
-        else:
-            out = super().swap(False, amount)
-            self.planner.swaps.checked(False, amount)
-            self._swapped(self.worth(amount), out)
-            self._approve(symbol, self.planner.swaps.router, amount, {})
-            self.steps.append(self.planner.swaps.step(False, amount, (amount, out)))
+            return 0
+        out = super().swap(False, amount)
+        self.planner.swaps.checked(False, amount)
+        self._swapped(self.worth(amount), out)
+        self._approve(symbol, self.planner.swaps.router, amount, {})
+        self.steps.append(self.planner.swaps.step(False, amount, (amount, out)))
+        return out
 
     def _approve(self, symbol: str, spender: str, amount: int | str, details: Mapping[str, Any]) -> None:
+        if len(self.steps) > STEPS_MAX:
+            raise NotReachedError(
+                f"market {self.planner.market!r}: the order needs more than {STEPS_MAX} steps, for each may free little above "
+                f"the health floor"
+            )
         noted = {**details, "spender": spender}
         self.steps.append(PlannedStep(StepKind.APPROVE, symbol, amount, APPROVE_GAS, noted))
         self.spenders[symbol, spender] = PlannedStep(StepKind.REVOKE, symbol, 0, REVOKE_GAS, {"spender": spender})
@@ -126,8 +137,10 @@ class AccountPlanner(AavePlanner):
     """A coin as collateral on Aave, a debt in the base asset, swaps in a Uniswap v3 pool; the control is ``(ltv,)``.
 
     One address has one debt of an asset, so the market has one holder at a time; what else is on Aave there is refused.
-    An order goes one way: one that would take collateral out while it puts money in changes the loan-to-value only, and
-    one that finds coin in the wallet, left by an order that was not finished, supplies that and no more. The next order goes on.
+    An order goes one way, and the next one goes on: one that would take collateral out after it put money in ends there; one that
+    finds coin in the wallet, left by an order that was not finished, supplies that and no more; and one so near the health floor
+    that it would need more than `STEPS_MAX` steps pays a quarter of the debt from the holder's cash or, without any, goes as far
+    as that.
 
     Settings beside `AavePlanner`'s and `Swaps`': `ltv_max`, to which controls are cut (1: not cut); `slack`, how far the
     loan-to-value may be from the control before a move below dust is made for it (0.02); `wallet`, whether coins in the
@@ -199,9 +212,8 @@ class AccountPlanner(AavePlanner):
 
     def _plan(self, holding: Holding, target_raw: int, control: tuple[float, ...]) -> Plan | None:
         self._only_ours(holding)
-        pool = self.aave.pool(self.sender)
-        terms = terms_of(self.aave, pool, self.asset.symbol, self.dust)
-        prices = pool.price(self.asset.symbol), pool.price(self.base.symbol)
+        pool, prices = self._pool()
+        terms = self._roomy(pool)
         hands = Drafting(self, pool, prices, terms, 0)
         idle = self._idle(holding, hands.tokens)
         held, owed = hands.worth(hands.tokens + idle), hands.owed
@@ -213,33 +225,70 @@ class AccountPlanner(AavePlanner):
         if small and not changed and not (idle and target_raw):
             return None
         self.aave.check_prices(pool, self.asset.symbol, self.base.symbol)
-        if idle and target_raw:
-            hands.spend(StepKind.SUPPLY, idle)
-            return self._planned(hands, hands.worth(idle), True)
+        if idle and (target_raw or owed):
+            return self._tidied(hands, idle)
         if move < 0 and not small:
-            release(hands, target_raw, ltv)
+            self._try(hands, lambda: release(hands, target_raw, ltv))
             if idle:
                 hands.spend(StepKind.SWAP, idle)
         else:
-            hands = self._placed(hands, 0 if small else max(0, move), ltv)
+            hands = self._placed(hands.terms, 0 if small else max(0, move), ltv)
+        if hands.failed is not None:
+            surplus = owed - max(0, target_raw) * ltv // (ONE - ltv)
+            if (amount := min(holding.cash_raw, surplus, owed // 4)) >= self.dust:
+                return self._repaid(terms, amount)
+            if not hands.steps:
+                raise hands.failed
         self._check_tokens()
         return self._planned(hands, abs(move) if not small else 0, False)
 
-    def _placed(self, hands: Drafting, budget: int, ltv: int) -> Drafting:
-        """Put a budget into the position and go to the loan-to-value; only the latter where that takes collateral out."""
+    def _tidied(self, hands: Drafting, idle: int) -> Plan | None:
+        """Coin in the wallet secures the debt again; where Aave does not take it, it is sold and the debt paid with it."""
+        try:
+            hands.spend(StepKind.SUPPLY, idle)
+        except ValidationError:
+            if not hands.owed:
+                raise
+            hands.cash += hands.spend(StepKind.SWAP, idle)
+            hands.repay(min(hands.cash, hands.owed))
+        return self._planned(hands, hands.worth(idle), True)
+
+    @staticmethod
+    def _try(hands: Drafting, loop: Callable[[], None]) -> None:
+        """Run a loop; where it does not get to its end, its whole rounds remain, and `hands.failed` says why."""
+        try:
+            loop()
+        except NotReachedError as error:
+            hands.failed = error
+            while hands.steps and hands.steps[-1].kind is not StepKind.REPAY:
+                hands.steps.pop()
+
+    def _repaid(self, terms: Terms, amount: int) -> Plan | None:
+        """So near the floor that withdrawals free too little: the holder's cash pays some of the debt first."""
+        hands = Drafting(self, *self._pool(), terms, amount)
+        hands.repay(amount)
+        return self._planned(hands, amount, True)
+
+    def _pool(self) -> tuple[Pool, tuple[int, int]]:
+        pool = self.aave.pool(self.sender)
+        return pool, (pool.price(self.asset.symbol), pool.price(self.base.symbol))
+
+    def _placed(self, terms: Terms, budget: int, ltv: int) -> Drafting:
+        """Put a budget into the position and go to the loan-to-value, as far as no collateral has to leave for that.
+
+        Where it has to, and the budget did nothing before, only the loan-to-value is gone to, and the budget stays cash.
+        """
         if budget:
             self.token(self.base).check(self.sender, self.swaps.pool().address, budget)
-        for cash in (budget, 0):
-            pool = self.aave.pool(self.sender)
-            hands = Drafting(
-                self, pool, (pool.price(self.asset.symbol), pool.price(self.base.symbol)), hands.terms, cash
-            )
-            try:
-                place(hands, ltv)
-            except _BothWaysError:
-                continue
-            return hands
-        raise ValidationError(f"market {self.market!r}: the loan-to-value {ltv / ONE:.4f} cannot be reached")
+        hands = Drafting(self, *self._pool(), terms, budget)
+        try:
+            self._try(hands, lambda: place(hands, ltv))
+        except _BothWaysError:
+            if not hands.steps:
+                ratio = Drafting(self, *self._pool(), terms, 0)
+                self._try(ratio, lambda: place(ratio, ltv))
+                return ratio
+        return hands
 
     def _check_tokens(self) -> None:
         """Both tokens do what they say, between Aave, the wallet and the exchange."""
@@ -248,11 +297,11 @@ class AccountPlanner(AavePlanner):
             if self.token(asset).balance(at.a_token):
                 self.token(asset).check(at.a_token, self.sender, 1)
 
-    def _planned(self, hands: Drafting, moved: int, adds: bool) -> Plan | None:
+    def _planned(self, hands: Drafting, moved: int, safe: bool) -> Plan | None:
         if not hands.steps:
             return None
         kinds = {step.kind for step in hands.steps}
-        reduces = adds or (not hands.budget and StepKind.BORROW not in kinds)
+        reduces = safe or (not hands.budget and StepKind.BORROW not in kinds)
         slippage = 10_000.0 * max(0, hands.lost) / hands.swapped if hands.swapped else 0.0
         return Plan(hands.planned(), max(moved, hands.swapped), hands.budget, reduces, slippage)
 
@@ -297,11 +346,19 @@ class AccountPlanner(AavePlanner):
             return self.operation(step, self.base, later if whole else min(amount, owed), everything=whole)
         raise ValidationError(f"market {self.market!r}: a loan has no step of the kind {step.kind!s}")
 
+    def _roomy(self, pool: Pool) -> Terms:
+        """What bounds a plan: a little less than what bounds its steps."""
+        terms = terms_of(self.aave, pool, self.asset.symbol, self.dust)
+        return attrs.evolve(terms, ltv_bps=int(terms.ltv_bps * (1 - ROOM)), floor=terms.floor * (1 + ROOM))
+
     def _withdrawal(self, step: PlannedStep, amount: int, everything: bool) -> Step | None:
-        """Below the floor already, a withdrawal goes at most half the way from the health factor to one."""
+        """Below a plan's floor already, a withdrawal goes at most half the way from the health factor to one, and a little."""
         supplied = self.supplied(self.asset)
         if not supplied:
             return None
-        terms = terms_of(self.aave, self.aave.pool(self.sender), self.asset.symbol, self.dust)
-        least = terms.least(self._worth(supplied), self.owed(self.base))
+        terms = self._roomy(self.aave.pool(self.sender))
+        worth, owed = self._worth(supplied), self.owed(self.base)
+        least = self.aave.health_min
+        if terms.health(worth, owed) < terms.floor:
+            least = 1.0 + 0.9 * (terms.least(worth, owed) - 1.0)
         return self.operation(step, self.asset, min(amount, supplied), everything=everything, least=least)
