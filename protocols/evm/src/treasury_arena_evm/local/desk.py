@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import eth_account  # noqa: F401  it raises the recursion limit when it is imported, which hypothesis does not bear inside a test
+
 from treasury_arena.contracts.chain import (
     ALL,
     Effect,
