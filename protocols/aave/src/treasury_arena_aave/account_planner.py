@@ -138,9 +138,9 @@ class AccountPlanner(AavePlanner):
 
     One address has one debt of an asset, so the market has one holder at a time; what else is on Aave there is refused.
     An order goes one way, and the next one goes on: one that would take collateral out after it put money in ends there; one that
-    finds coin in the wallet, left by an order that was not finished, supplies that and no more; and one so near the health floor
-    that it would need more than `STEPS_MAX` steps pays a quarter of the debt from the holder's cash or, without any, goes as far
-    as that.
+    finds coin in the wallet, left by an order that was not finished, supplies that and no more; and one below the
+    health floor, or so near it that it would need more than `STEPS_MAX` steps, pays a quarter of the debt from the holder's cash
+    or, without any, goes as far as that.
 
     Settings beside `AavePlanner`'s and `Swaps`': `ltv_max`, to which controls are cut (1: not cut); `slack`, how far the
     loan-to-value may be from the control before a move below dust is made for it (0.02); `wallet`, whether coins in the
@@ -227,6 +227,10 @@ class AccountPlanner(AavePlanner):
         self.aave.check_prices(pool, self.asset.symbol, self.base.symbol)
         if idle and (target_raw or owed):
             return self._tidied(hands, idle)
+        surplus = owed - target_raw * ltv // (ONE - ltv)
+        spare = min(holding.cash_raw, surplus, owed // 4)
+        if spare >= self.dust and terms.health(hands.worth(hands.tokens), owed) < self.aave.health_min:
+            return self._repaid(terms, spare)
         if move < 0 and not small:
             self._try(hands, lambda: release(hands, target_raw, ltv))
             if idle:
@@ -234,9 +238,8 @@ class AccountPlanner(AavePlanner):
         else:
             hands = self._placed(hands.terms, 0 if small else max(0, move), ltv)
         if hands.failed is not None:
-            surplus = owed - max(0, target_raw) * ltv // (ONE - ltv)
-            if (amount := min(holding.cash_raw, surplus, owed // 4)) >= self.dust:
-                return self._repaid(terms, amount)
+            if spare >= self.dust:
+                return self._repaid(terms, spare)
             if not hands.steps:
                 raise hands.failed
         self._check_tokens()
@@ -264,7 +267,7 @@ class AccountPlanner(AavePlanner):
                 hands.steps.pop()
 
     def _repaid(self, terms: Terms, amount: int) -> Plan | None:
-        """So near the floor that withdrawals free too little: the holder's cash pays some of the debt first."""
+        """Below the floor, or so near it that withdrawals free too little: the holder's cash pays some of the debt first."""
         hands = Drafting(self, *self._pool(), terms, amount)
         hands.repay(amount)
         return self._planned(hands, amount, True)
