@@ -77,7 +77,7 @@ class Drafting(Rehearsal):
                 planned = done = min(self.cash, done + done // (2 * SPARE) + 1)
             elif not self.budget:
                 planned = ALL
-                details |= {} if everything else {"most_raw": str(done)}
+                details |= {} if everything else {"most_raw": done}
         if kind is StepKind.SUPPLY:
             planned = ALL
         if kind in (StepKind.SUPPLY, StepKind.REPAY):
@@ -90,9 +90,9 @@ class Drafting(Rehearsal):
         self.planner.swaps.checked(buys, amount, paid_now=False)
         symbol, have = (self.base.symbol, self.cash) if buys else (self.coin.symbol, self.idle)
         planned: int | str = amount if buys and self.budget else ALL
-        details = {"most_raw": str(amount)} if planned == ALL and amount < have else {}
+        details = {"most_raw": amount} if planned == ALL and amount < have else {}
         if planned == ALL and buys:
-            details = {"most_raw": str(amount)}
+            details = {"most_raw": amount}
         self._approve(symbol, self.planner.swaps.router, planned, details)
         self.steps.append(self.planner.swaps.step(buys, planned, (amount, out), **details))
         return out

@@ -74,17 +74,17 @@ class VaultPlanner(EvmPlanner):
         symbol, move = self.base.symbol, target_raw - worth
         if move > 0:
             shares = self._check_deposit(move)
-            details: dict[str, Any] = {"shares": str(shares)}
+            details: dict[str, Any] = {"shares_raw": shares}
             deposit = PlannedStep(StepKind.SUPPLY, symbol, move, DEPOSIT_GAS, details)
             return Plan(self.spending(self.base, self.vault, move, deposit), move, move, False)
         self._check_withdrawal(-move)
-        details = {"everything": target_raw == 0, "shares": str(self._ask("previewWithdraw", -move))}
+        details = {"everything": target_raw == 0, "shares_raw": int(self._ask("previewWithdraw", -move))}
         return Plan((PlannedStep(StepKind.WITHDRAW, symbol, -move, WITHDRAW_GAS, details),), -move, 0, True)
 
     def _bind(self, step: PlannedStep, amount_raw: int, now: int) -> Step | None:
         if not amount_raw:
             return None
-        planned = int(step.details["shares"])
+        planned = int(step.details["shares_raw"])
         if step.kind is StepKind.SUPPLY:
             self._check_price("shares", planned, planned - self._check_deposit(amount_raw))
             expects: Expected = {"asset": self.place(self.base), "amount_raw": amount_raw, "recipient": self.sender}

@@ -77,7 +77,7 @@ class Swaps:
     def step(self, buys: bool, amount: int | str, planned: tuple[int, int], **details: Any) -> PlannedStep:
         """The swap's step; `planned` is what was quoted, in and out."""
         given, _ = self._sides(buys)
-        noted: Mapping[str, Any] = {"buys": buys, "in_raw": str(planned[0]), "out_raw": str(planned[1]), **details}
+        noted: Mapping[str, Any] = {"buys": buys, "in_raw": planned[0], "out_raw": planned[1], **details}
         return PlannedStep(StepKind.SWAP, given.symbol, amount, SWAP_GAS, dict(noted))
 
     def bind(self, step: PlannedStep, amount: int, now: int) -> Step:

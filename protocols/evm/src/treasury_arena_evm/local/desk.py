@@ -23,8 +23,11 @@ from treasury_arena.contracts.chain import (
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import Protocol
 from treasury_arena.domain.assets import Asset, AssetTable
+from treasury_arena.events import codec
+from treasury_arena.events.live import IntentReserved
 from treasury_arena.ledger import accounts
 from treasury_arena.trading.live import postings
+from treasury_arena.trading.live.records import planned_in, planned_out
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.local.decoded import check_step
 
@@ -81,12 +84,35 @@ class Desk:
         self._move(free, reserved, self.base, plan.cash_raw)
         gained: dict[str, int] = {}
         try:
-            for step in plan.steps:
+            for step in self.journaled(plan, target_raw):
                 self.carry_out(agent, step, gained)
         finally:
             self._move(reserved, free, self.base, self.books[reserved, self.base])
         assert -gained.get(self.base, 0) <= plan.cash_raw, "the plan took more cash than it said"
         return plan
+
+    def journaled(self, plan: Plan, target_raw: int = 0) -> tuple[PlannedStep, ...]:
+        """The plan's steps as they come back from the journal; ValidationError for details that it does not hold."""
+        payload = IntentReserved(
+            intent_id="0" * 64,
+            market=self.planner.market,
+            role=ROLE,
+            purpose="",
+            chain_id=self.chain.chain_id,
+            sender=self.who.address.lower(),
+            control=[],
+            value_raw=0,
+            target_raw=target_raw,
+            notional_raw=plan.notional_raw,
+            reserved_raw=plan.cash_raw,
+            gas_raw=0,
+            reduces=plan.reduces,
+            deadline=0,
+            steps=[planned_out(step) for step in plan.steps],
+        )
+        name, version, data = codec.encode_data(payload, ())
+        back, _ = codec.decode_data(name, version, data)
+        return tuple(planned_in(step) for step in back.steps)
 
     def bind(self, step: PlannedStep, gained: Mapping[str, int]) -> Step | None:
         """A step bound now, ALL resolved as the engine does."""
