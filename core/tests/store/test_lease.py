@@ -306,6 +306,7 @@ def test_a_keeper_tells_when_the_lease_was_taken_and_goes_on_when_the_database_i
         told.set()
 
     lease.renew = failing  # type: ignore[method-assign]
+    lease.acquire()
     with LeaseKeeper(lease, on_lost) as keeper:
         assert failed.wait(30)
         hands.at = 2.0
@@ -350,4 +351,18 @@ def test_a_process_that_was_stopped_while_another_took_over_is_refused(
         first.stdin.close()
         assert first.wait(30) == 0
         first.stdout.close()
+        assert audit(store).ok
+
+
+def test_a_store_of_the_third_schema_gets_the_tables(store_url: str) -> None:
+    with open_store(store_url) as store, store.database.write() as connection:
+        for statement in (
+            "DROP TABLE leases",
+            "DROP TABLE lease_terms",
+            "DROP TABLE jobs",
+            "UPDATE alembic_version SET version_num = '0003'",
+        ):
+            connection.exec_driver_sql(statement)
+    with open_store(store_url) as store:
+        assert lease_of(store, "one", Hands()).acquire() == 1
         assert audit(store).ok

@@ -22,7 +22,7 @@ import attrs
 from sqlalchemy.engine import Connection
 
 from treasury_arena.clock import Clock, WallClock, aware, iso
-from treasury_arena.errors import LeaseLostError, StoreError, ValidationError
+from treasury_arena.errors import LeaseLostError, TreasuryArenaError, ValidationError
 from treasury_arena.events.daemon import LeaseLost, LeaseReleased, LeaseTaken
 from treasury_arena.events.event import Draft
 from treasury_arena.randomness import unique_name
@@ -108,6 +108,11 @@ class Lease:
         if self._token is None:
             raise LeaseLostError(f"the lease {self.name!r} is not held by this process")
         return self._token
+
+    @property
+    def held(self) -> bool:
+        """Whether this holder acquired it and has not given it back; it may have been taken meanwhile."""
+        return self._token is not None
 
     def acquire(self) -> int:
         """Take the lease and return its token.
@@ -203,10 +208,12 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews a lease in a thread of its own for as long as a ``with`` block lasts, then releases it.
+    """Renews a lease in a thread of its own for as long as a ``with`` block lasts, then releases it. Acquires it where its caller
+    has not yet.
 
     `on_lost` is called once, in that thread, with the error when the lease was taken by another. A database that does not answer
-    is asked again: until another process took the lease, nothing is lost.
+    is asked again: until another process took the lease, nothing is lost. `last_error` says why the last renewal failed, empty
+    when it did not.
     """
 
     def __init__(self, lease: Lease, on_lost: Callable[[LeaseLostError], None]) -> None:
@@ -217,7 +224,8 @@ class LeaseKeeper:
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> LeaseKeeper:
-        self.lease.acquire()
+        if not self.lease.held:
+            self.lease.acquire()
         self._thread.start()
         return self
 
@@ -230,12 +238,12 @@ class LeaseKeeper:
         while not self._ended.wait(self.lease.seconds / 4):
             try:
                 self.lease.renew()
-            except StoreError as error:
-                self.last_error = str(error)
             except LeaseLostError as error:
                 self.last_error = str(error)
                 self._on_lost(error)
                 return
+            except TreasuryArenaError as error:
+                self.last_error = str(error)
             else:
                 self.last_error = ""
 
