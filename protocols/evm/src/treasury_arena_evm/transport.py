@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from treasury_arena.errors import ConfigError
@@ -115,6 +115,21 @@ def _provider_class() -> type[Any]:
     return Provider
 
 
+class Requester(Protocol):
+    """What a session asks: one node, or several in its place."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a sentence."""
+
+    @property
+    def w3(self) -> Any:
+        """The web3.py object beneath."""
+
+    def request(self, method: str, *params: Any) -> Any:
+        """One call's result."""
+
+
 class Transport:
     """Requests to one node. Idempotent ones are tried again by web3.py's provider, transactions are not.
 
@@ -132,6 +147,7 @@ class Transport:
         except ValueError:
             known = False
         if not known:
+            del url  # a traceback may show what is called something here
             raise ConfigError("the address of a node must be http://HOST:PORT or https://HOST/PATH")
         from web3 import Web3
 
