@@ -19,6 +19,7 @@ from treasury_arena_evm.live.decoder import AAVE, POSITIONS, ROUTER, TOKEN, VAUL
 from treasury_arena_evm.live.nodes import Nodes, block_ref
 from treasury_arena_evm.live.trial import Asked, Trial, word_of
 from treasury_arena_evm.tokens import Token, TokenTable
+from treasury_arena_evm.transport import NodeError
 
 #: How far ahead a deadline may lie, in seconds.
 DEADLINE_SECONDS_MAX = 120
@@ -107,6 +108,7 @@ class Examiner:
                 "contract",
                 f"a step of the kind {step.kind} calls {call.function.name} of a contract of the kind {family}",
             )
+        self._has_code(t.to)
         return call
 
     def _family(self, address: str) -> str:
@@ -117,8 +119,15 @@ class Examiner:
         """Aave's pool: the pinned one, or the one that its pinned provider names."""
         if not self._contracts.provider:
             return self._contracts.of(AAVE)
-        call = {"to": self._contracts.provider, "data": "0x026b1d5f"}  # getPool()
-        return (self._nodes.ask("eth_call", call, "latest", read=lambda answer: f"0x{word_of(answer):040x}"),)
+        return (self._address(Asked(self._contracts.provider, "getPool()")),)
+
+    def _address(self, asked: Asked) -> str:
+        """What a contract answers, as an address."""
+        call = {"to": asked.to, "data": asked.data}
+        try:
+            return self._nodes.ask("eth_call", call, "latest", read=lambda answer: f"0x{word_of(answer):040x}")
+        except NodeError as error:
+            raise _Refused("contract", f"{asked.to} does not answer {asked.question}: {error.text}") from error
 
     def _parties(self, call: Call) -> None:
         """Money goes to the treasury and to nobody else, and only pinned contracts may take any."""
@@ -161,8 +170,7 @@ class Examiner:
         if call.function.family == TOKEN:
             return to.lower()
         if call.function.family == VAULT:
-            question = {"to": to, "data": "0x38d52e2f"}  # asset()
-            return self._nodes.ask("eth_call", question, "latest", read=lambda answer: f"0x{word_of(answer):040x}")
+            return self._address(Asked(to, "asset()"))
         if "token_in" in call.values:
             return call.values["token_in"]
         return str(wanted.get("asset", ""))
@@ -190,24 +198,24 @@ class Examiner:
     # --- tried on the chain as it is
 
     def _try(self, step: Step, t: Unsigned, call: Call) -> None:
-        self._has_code(t.to)
-        held = {token.symbol: Asked(token.address, "70a08231", self._sender) for token in self._tokens}  # balanceOf
+        held = {token.symbol: Asked(token.address, "balanceOf(address)", self._sender) for token in self._tokens}
         before: dict[str, Asked] = dict(held)
         after: dict[str, Asked] = dict(held)
         named = {str(call.values[name]) for name in _TOKENS if name in call.values}
         named.add(self._symbol(step.asset).address.lower())
-        decimals = {address: Asked(address, "313ce567") for address in sorted(named)}  # decimals
+        decimals = {address: Asked(address, "decimals()") for address in sorted(named)}
         before |= {f"decimals {address}": asked for address, asked in decimals.items()}
         if call.function.family == TOKEN:
-            allowance = Asked(t.to, "dd62ed3e", self._sender, str(call.values["spender"]))
+            allowance = Asked(t.to, "allowance(address,address)", self._sender, str(call.values["spender"]))
             before["allowance"] = after["allowance"] = allowance
         if call.function.family == AAVE:
-            after["health"] = Asked(t.to, "bf92857c", self._sender, place=5)  # getUserAccountData
+            after["health"] = Asked(t.to, "getUserAccountData(address)", self._sender, place=5)
         token_id = call.values.get("token_id")
         if call.function.family == POSITIONS and token_id is not None:
-            before["owner"] = Asked(t.to, "6352211e", int(token_id))  # ownerOf
+            before["owner"] = Asked(t.to, "ownerOf(uint256)", int(token_id))
             before |= {
-                name: Asked(t.to, "99fbab88", int(token_id), place=at) for name, at in (("token0", 2), ("token1", 3))
+                name: Asked(t.to, "positions(uint256)", int(token_id), place=at)
+                for name, at in (("token0", 2), ("token1", 3))
             }
         trial = Trial(self._nodes, t, before, after)
         trial.run()

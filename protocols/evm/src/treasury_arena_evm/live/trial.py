@@ -22,13 +22,26 @@ def word_of(answer: str, place: int = 0) -> int:
     return int(text, 16)
 
 
-class Asked:
-    """A question to a contract: selector, arguments that are addresses or whole numbers, and which word of the answer counts."""
+#: Questions to contracts, by the first four bytes of their signatures' hashes.
+QUESTIONS = {
+    "balanceOf(address)": "70a08231",
+    "allowance(address,address)": "dd62ed3e",
+    "decimals()": "313ce567",
+    "asset()": "38d52e0f",
+    "getPool()": "026b1d5f",
+    "getUserAccountData(address)": "bf92857c",
+    "ownerOf(uint256)": "6352211e",
+    "positions(uint256)": "99fbab88",
+}
 
-    def __init__(self, to: str, selector: str, *arguments: str | int, place: int = 0) -> None:
+
+class Asked:
+    """A question to a contract: one of `QUESTIONS`, arguments that are addresses or whole numbers, and which word counts."""
+
+    def __init__(self, to: str, question: str, *arguments: str | int, place: int = 0) -> None:
         self.to, self.place = to, place
         words = (item.removeprefix("0x").lower() if isinstance(item, str) else f"{item:x}" for item in arguments)
-        self.data = "0x" + selector + "".join(word.rjust(64, "0") for word in words)
+        self.question, self.data = question, "0x" + QUESTIONS[question] + "".join(word.rjust(64, "0") for word in words)
 
 
 @attrs.define
