@@ -164,9 +164,7 @@ class Nodes:
         """What a function of a node gives for every believable node; ChainUnavailableError when for none."""
         failures: list[str] = []
         found: dict[str, Value] = {}
-        for node in self._usable(failures):
-            if found and node.paused:
-                continue
+        for node in self._usable(failures, found):
             answer = self._tried(node, ask, what)
             if isinstance(answer, _Failed):
                 failures.append(answer.text)
@@ -198,8 +196,11 @@ class Nodes:
         """All nodes as configured, those that are being left alone last."""
         return sorted(self._nodes.values(), key=lambda node: node.paused)
 
-    def _usable(self, failures: list[str]) -> Iterator[Node]:
+    def _usable(self, failures: list[str], found: Mapping[str, Any] | None = None) -> Iterator[Node]:
+        """Nodes that count, good ones first; those that are left alone only while nothing was `found`."""
         for node in self._in_order():
+            if found and node.paused:
+                return
             why = self._unbelievable(node)
             if why:
                 failures.append(why)
