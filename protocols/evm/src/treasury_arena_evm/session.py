@@ -23,7 +23,7 @@ from treasury_arena_evm.fees import BLOCKS, FeePolicy, Fees, suggest
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.reverts import revert_data, revert_reason
 from treasury_arena_evm.tokens import KNOWN_TOKENS, Token, TokenTable
-from treasury_arena_evm.transport import LostError, NodeError, Transport
+from treasury_arena_evm.transport import LostError, NodeError, Requester, Transport
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -92,7 +92,7 @@ def connect(
 class Session:
     """Reads and transactions on one chain. Made by `connect`, which has checked the chain id."""
 
-    def __init__(self, transport: Transport, chain: Chain, tokens: TokenTable, policy: FeePolicy) -> None:
+    def __init__(self, transport: Requester, chain: Chain, tokens: TokenTable, policy: FeePolicy) -> None:
         self._transport = transport
         self.chain = chain
         self.tokens = tokens
