@@ -81,11 +81,13 @@ class Audience:
 
 
 @contextlib.contextmanager
-def following(audience: Audience, seconds: float = 1.0, tell: Callable[[str], None] = complain) -> Iterator[Callable[..., None]]:
+def following(
+    audience: Audience, seconds: float = 1.0, tell: Callable[[str], None] = complain
+) -> Iterator[Callable[[Sequence[Event]], None]]:
     """Tell `audience` from a thread of its own, at least every `seconds`; yields a call that asks for it at once.
 
-    So nothing waits for an observer: neither a commit nor the daemon's end, beyond `ENDING_SECONDS`. A store that cannot be read is
-    told once and asked again. At the end the audience hears what is left and is closed.
+    So nothing waits for an observer: neither a commit nor, beyond `ENDING_SECONDS`, the daemon's end. A store that cannot be
+    read is told once and asked again. At the end the audience hears what is left and is closed.
     """
     asked, ended = threading.Event(), threading.Event()
 
@@ -113,7 +115,7 @@ def following(audience: Audience, seconds: float = 1.0, tell: Callable[[str], No
     thread = threading.Thread(target=follow, name="observers", daemon=True)
     thread.start()
     try:
-        yield lambda *_: asked.set()
+        yield lambda events: asked.set()
     finally:
         ended.set()
         asked.set()

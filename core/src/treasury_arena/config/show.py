@@ -62,7 +62,9 @@ def config_hash(settings: Settings) -> str:
 def _with_sections(settings: Settings, *, hashed: bool) -> dict[str, Any]:
     tree = _table(resolved(settings), hashed)
     for path, content in settings.sections.items():
-        if hashed and (path.startswith("observer.") or (path != f"source.{settings.source.name}" and _is_default(content))):
+        if hashed and (
+            path.startswith("observer.") or (path != f"source.{settings.source.name}" and _is_default(content))
+        ):
             continue
         table = tree
         *outer, last = path.split(".")
