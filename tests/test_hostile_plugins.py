@@ -105,7 +105,7 @@ def hostile(act: Callable[[], Any]) -> dict[str, object]:
         return act()
 
     return {
-        "observers": [Watcher()],
+        "observers": {"hostile-watcher": lambda section, context: Watcher()},
         "validators": [Judge()],
         "reporters": [Printer()],
         "fitness": [Taste()],

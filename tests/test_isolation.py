@@ -352,7 +352,7 @@ class Steady(Observer):
 
 @hookimpl
 def arena_observers():
-    return [Fragile(), Steady()]
+    return {kind.name: lambda section, context, kind=kind: kind() for kind in (Fragile, Steady)}
 """
 CENSOR = """
 from treasury_arena.contracts.validation import Validator

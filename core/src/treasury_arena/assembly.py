@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from treasury_arena.arena.cycle import Listener, silent
 from treasury_arena.arena.desk import Desk, World
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.settings import ArenaSettings, CapitalPlan
+from treasury_arena.audience import make_audience
 from treasury_arena.clock import from_epoch, to_epoch
 from treasury_arena.config.context import SourceContext
 from treasury_arena.config.load import load_config
@@ -37,7 +37,7 @@ from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket
-from treasury_arena.contracts.runtime import Executor, Observer
+from treasury_arena.contracts.runtime import Executor
 from treasury_arena.contracts.source import DataSource, fetched
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
@@ -46,7 +46,7 @@ from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
-from treasury_arena.isolation import calling, describe
+from treasury_arena.isolation import calling
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.simulation.executors import GuardedExecutor, ThreadExecutor
@@ -57,27 +57,6 @@ from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
 SPAN_DAYS_MAX = 36_525
-
-
-class Audience:
-    """Tells observers what was committed, each from its own cursor; one that raises is heard of and told no more."""
-
-    def __init__(self, store: EventStore, observers: list[Observer]) -> None:
-        self._store = store
-        self._cursors = {observer.name: (observer, store.last()[0]) for observer in observers}
-
-    def __call__(self, events: Sequence[Event]) -> None:
-        for name, (observer, seen) in list(self._cursors.items()):
-            fresh = list(self._store.read(after=seen))
-            try:
-                observer.observe(fresh)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # isolation: what an observer raises cannot undo what was committed
-                print(f"arena: observer {name!r} failed and is told no more: {describe(error)}", file=sys.stderr)
-                del self._cursors[name]
-            else:
-                self._cursors[name] = (observer, fresh[-1].seq if fresh else seen)
 
 
 @attrs.frozen(eq=False)
@@ -97,16 +76,38 @@ class Assembled:
     limits: Limits
 
     def manager(
-        self, store: EventStore, listener: Listener = silent, halted: Callable[[], str] = lambda: OFF
+        self,
+        store: EventStore,
+        listener: Listener = silent,
+        halted: Callable[[], str] = lambda: OFF,
+        *,
+        run: str = "",
+        folder: Path | None = None,
+        tell: Callable[[Sequence[Event]], None] | None = None,
     ) -> ArenaManager:
         """The arena over `store`, resumed where the store stands.
 
-        Raises ConfigError when the store holds another configuration or other data.
+        Args:
+            store: of its events.
+            listener: hears of the phases of a cycle.
+            halted: what stops new risk besides the emergency stop, as a level of it.
+            run, folder: for the observers: the run's id (the arena's name unless given) and its folder.
+            tell: hears of what was committed; the configured observers unless given, which end when the arena is closed.
+
+        Raises ConfigError when the store holds another configuration or other data, or an observer cannot be made.
         """
         self._begun(store, "resume it with its own configuration, or give another database")
-        tell = Audience(store, list(self.registry.observers.values()))
         validators = tuple(self.registry.validators.values())
-        return ArenaManager(self.arena, self.world, store, self.limits, validators, tell, listener, halted)
+        if tell is not None:
+            return ArenaManager(self.arena, self.world, store, self.limits, validators, tell, listener, halted)
+        audience = make_audience(self.settings, self.registry, store, run or self.settings.name, folder)
+        try:
+            return ArenaManager(
+                self.arena, self.world, store, self.limits, validators, audience, listener, halted, audience.close
+            )
+        except BaseException:
+            audience.close()
+            raise
 
     def refuse_begun(self, store: EventStore, advice: str) -> None:
         """Raise ConfigError when `store` holds a run already, this one or another; `advice` says how to begin one."""

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from treasury_arena.contracts.fuse import Action, Fuse, FuseContext, Guard
     from treasury_arena.contracts.operators import Crossover, Mutation, Selection
     from treasury_arena.contracts.protocol import Protocol
-    from treasury_arena.contracts.runtime import Executor, Observer, Reporter, Scheduler, SchedulerContext
+    from treasury_arena.contracts.runtime import (
+        Executor,
+        Observer,
+        ObserverContext,
+        Reporter,
+        Scheduler,
+        SchedulerContext,
+    )
     from treasury_arena.contracts.source import DataSource
     from treasury_arena.contracts.strategy import Strategy
     from treasury_arena.contracts.validation import Validator
@@ -122,8 +129,12 @@ def arena_fuse_actions() -> list[Action]:
 
 
 @hookspec
-def arena_observers() -> list[Observer]:
-    """Observers of committed events."""
+def arena_observers() -> Mapping[str, Callable[[Any, ObserverContext], Observer]]:
+    """Factories of observers of committed events by name: ``factory(section, context) -> Observer``.
+
+    ``section`` is the parsed configuration section registered under ``observer.<name>``, or None. An observer whose section has
+    a key that must be given is made only where it is given.
+    """
     raise AssertionError("a hookspec is never called")
 
 

@@ -126,9 +126,9 @@ HOSTILE = {
         "arena_strategies offers an object of type int; expected Strategy objects",
     ),
     "class_not_object": (
-        "from treasury_arena.markers import hookimpl\nfrom treasury_arena.contracts.runtime import Observer\n"
-        "@hookimpl\ndef arena_observers():\n    return [Observer]",
-        "arena_observers offers the class Observer; expected Observer objects",
+        "from treasury_arena.markers import hookimpl\nfrom treasury_arena.contracts.runtime import Reporter\n"
+        "@hookimpl\ndef arena_reporters():\n    return [Reporter]",
+        "arena_reporters offers the class Reporter; expected Reporter objects",
     ),
     "plain_operator": (
         "from treasury_arena.markers import hookimpl\n@hookimpl\ndef arena_operators():\n    return {'x': dict}",

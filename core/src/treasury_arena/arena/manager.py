@@ -64,6 +64,7 @@ class ArenaManager:
         after_commit: Callable[[list[Event]], None] | None = None,
         listener: Listener = silent,
         halted: Callable[[], str] = lambda: OFF,
+        ended: Callable[[], None] | None = None,
     ) -> None:
         self.settings = settings
         self.world = world
@@ -73,6 +74,7 @@ class ArenaManager:
         self._after_commit = after_commit
         self._listener = listener
         self._halted = halted
+        self._ended = ended
         self._lock = threading.RLock()
         self._watchdog = Watchdog(settings.decision_seconds_max)
         prove(store)
@@ -138,8 +140,10 @@ class ArenaManager:
         return self.journal.state
 
     def close(self) -> None:
-        """Release the watchdog's thread (the store stays open: it belongs to whoever opened it)."""
+        """Release the watchdog's thread, and end observers (the store stays open: it belongs to whoever opened it)."""
         self._watchdog.close()
+        if self._ended is not None:
+            self._ended()
 
     def _now(self) -> str:
         row = self.journal.state.open_row if hasattr(self, "journal") else -1

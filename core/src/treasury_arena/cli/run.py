@@ -158,7 +158,7 @@ def _go(
     assembled = assemble(settings, registry, data=data, workers=notes["workers"])
     try:
         with opened(assembled) as store:
-            result = _cycles(assembled, store, notes["run_id"], watch, quiet=quiet)
+            result = _cycles(assembled, store, notes["run_id"], folder.path, watch, quiet=quiet)
     finally:
         assembled.close()
     names = settings.report.reporters or tuple(sorted(registry.reporters))
@@ -194,9 +194,11 @@ def _go(
     return 0
 
 
-def _cycles(assembled: Assembled, store: EventStore, run_id: str, watch: Stopwatch, *, quiet: bool) -> RunResult:
+def _cycles(
+    assembled: Assembled, store: EventStore, run_id: str, folder: Path, watch: Stopwatch, *, quiet: bool
+) -> RunResult:
     timer = PhaseTimer()
-    manager = assembled.manager(store, timer)
+    manager = assembled.manager(store, timer, run=run_id, folder=folder)
     try:
         rows = manager.schedule()
         setup = watch.seconds()

@@ -50,8 +50,8 @@ def agents_toml(agents: Iterable[Agent]) -> str:
 def config_hash(settings: Settings) -> str:
     """SHA-256 (hex) over canonical JSON of what a run computes from.
 
-    Paths, secrets, and where and how the run happens (store, reports, executor) do not count; neither does a plugin
-    section that holds only defaults, unless it belongs to the chosen source.
+    Paths, secrets, and where and how the run happens (store, reports, executor, observers) do not count; neither does a
+    plugin section that holds only defaults, unless it belongs to the chosen source.
     """
     content = json.dumps(
         _with_sections(settings, hashed=True), sort_keys=True, separators=(",", ":"), ensure_ascii=True
@@ -62,7 +62,9 @@ def config_hash(settings: Settings) -> str:
 def _with_sections(settings: Settings, *, hashed: bool) -> dict[str, Any]:
     tree = _table(resolved(settings), hashed)
     for path, content in settings.sections.items():
-        if hashed and path != f"source.{settings.source.name}" and _is_default(content):
+        if hashed and (
+            path.startswith("observer.") or (path != f"source.{settings.source.name}" and _is_default(content))
+        ):
             continue
         table = tree
         *outer, last = path.split(".")

@@ -33,13 +33,42 @@ class Executor(ABC):
 
 
 class Observer(ABC):
-    """Reads committed events from its own cursor; it can never change what happens."""
+    """Reads committed events; it can never change what happens.
+
+    It is called by one thread at a time, not always the same one, and should return soon: work that may last belongs in a
+    thread of its own.
+    """
 
     name: str
 
     @abstractmethod
     def observe(self, events: Sequence[Event]) -> None:
-        """Receive events in order of their seq, each exactly once per process."""
+        """Receive events of the arena in order of their seq, each exactly once per process."""
+
+    def observe_live(self, events: Sequence[Event]) -> None:  # noqa: B027  who does not override it does not hear of them
+        """Receive events of the store of live orders, whose seqs are its own; unless overridden they are passed over."""
+
+    def close(self) -> None:  # noqa: B027  most have nothing to end
+        """End what was begun, waiting only for a bounded time; nothing is received afterwards."""
+
+
+@attrs.frozen
+class ObserverContext:
+    """What an observer's factory learns beside its own configuration section.
+
+    Attributes:
+        run: id of the run, the name of its folder where it has one.
+        folder: the run's folder, or None.
+        clock: the machine's time.
+        tell: hears one sentence about whatever a person should know of the observer itself; never a secret.
+        newest: the newest event of a type that the arena's store holds, or None.
+    """
+
+    run: str
+    folder: Path | None
+    clock: Clock
+    tell: Callable[[str], None]
+    newest: Callable[[str], Event | None]
 
 
 class Reporter(ABC):

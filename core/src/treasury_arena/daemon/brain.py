@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -17,7 +17,7 @@ from treasury_arena.config.settings import Settings
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import DataError
-from treasury_arena.events.event import Draft
+from treasury_arena.events.event import Draft, Event
 from treasury_arena.events.live import MarketObserved, TreasuryMarked
 from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore
@@ -53,6 +53,7 @@ class Brain:
         clock: what time it is for the arena.
         data, cache, workers: as `assemble` takes them.
         halted: what stops new risk besides the emergency stop, as a level of it.
+        tell: hears of every cycle's events; the configured observers unless given.
 
     Raises ConfigError when the store holds another arena, or the arena begins in the future.
     """
@@ -68,12 +69,13 @@ class Brain:
         cache: Path | None = None,
         workers: int | None = None,
         halted: Callable[[], str] = lambda: OFF,
+        tell: Callable[[Sequence[Event]], None] | None = None,
     ) -> None:
         self.settings, self.registry, self.store, self.clock = settings, registry, store, clock
         self.lock = threading.RLock()
         self._data, self._cache, self._workers = data, cache, workers
         self._assembled = self._assemble()
-        self.manager: ArenaManager = self._assembled.manager(store, halted=halted)
+        self.manager: ArenaManager = self._assembled.manager(store, halted=halted, tell=tell)
         self._noted = self._last_noted()
         self._note()
 

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from treasury_arena.arena.cycle import CycleReport
+from treasury_arena.audience import following, make_audience
 from treasury_arena.clock import Clock, PacedClock, WallClock, from_epoch, iso
 from treasury_arena.config.daemon import LIVE, PAPER
 from treasury_arena.config.keys import dereference
@@ -109,12 +110,18 @@ def opened(
         scheduler.stop()
 
     with contextlib.ExitStack() as stack:
+        live = None
+        if daemon.mode != PAPER:
+            live = stack.enter_context(open_store(live_place(settings, folder)))
+        audience = make_audience(settings, registry, store, folder.resolve().name, folder)
+        if live is not None:
+            audience.listen(live, live=True)
+        wake = stack.enter_context(following(audience))
         lease = Lease(store, wall, seconds=daemon.lease_seconds)
         stack.enter_context(LeaseKeeper(lease, lost))
         fenced = guarded = lease.guarded()
         trading: ChainTrading | None = None
-        if daemon.mode != PAPER:
-            live = stack.enter_context(open_store(live_place(settings, folder)))
+        if live is not None:
             second = Lease(live, wall, seconds=daemon.lease_seconds)
             stack.enter_context(LeaseKeeper(second, lost))
             guarded = second.guarded()
@@ -122,7 +129,7 @@ def opened(
             trading = ChainTrading(settings, registry, guarded, fenced, wall, stop_file(store, folder), names, tell)
             trading.begin()
         guards, operator = Fuses(guarded, fuses, wall), Operator(guarded, wall)
-        brain = Brain(settings, registry, fenced, clock, data=data, workers=workers, halted=guards.level)
+        brain = Brain(settings, registry, fenced, clock, data=data, workers=workers, halted=guards.level, tell=wake)
         stack.callback(brain.close)
         hands: ChainHands | NoChain
         if trading is None:

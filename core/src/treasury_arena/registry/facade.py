@@ -13,7 +13,14 @@ from treasury_arena.contracts.fuse import Action, Fuse, FuseContext, Guard
 from treasury_arena.contracts.operators import Crossover, Mutation, Selection
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import Protocol
-from treasury_arena.contracts.runtime import Executor, Observer, Reporter, Scheduler, SchedulerContext
+from treasury_arena.contracts.runtime import (
+    Executor,
+    Observer,
+    ObserverContext,
+    Reporter,
+    Scheduler,
+    SchedulerContext,
+)
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.contracts.validation import Validator
@@ -52,7 +59,7 @@ class Registry:
     fuses: dict[str, Callable[[Any, FuseContext], Fuse]] = attrs.field(factory=dict)
     guards: dict[str, Guard] = attrs.field(factory=dict)
     actions: dict[str, Action] = attrs.field(factory=dict)
-    observers: dict[str, Observer] = attrs.field(factory=dict)
+    observers: dict[str, Callable[[Any, ObserverContext], Observer]] = attrs.field(factory=dict)
     reporters: dict[str, Reporter] = attrs.field(factory=dict)
     sections: dict[str, type[Any]] = attrs.field(factory=dict)
     commands: dict[str, click.Command] = attrs.field(factory=dict)

@@ -13,7 +13,7 @@ from treasury_arena.contracts.fuse import Action, Guard
 from treasury_arena.contracts.operators import Crossover, Mutation, Selection
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import Protocol
-from treasury_arena.contracts.runtime import Observer, Reporter
+from treasury_arena.contracts.runtime import Reporter
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.contracts.validation import Validator
 from treasury_arena.errors import PluginError
@@ -65,7 +65,7 @@ KINDS = (
     Kind("arena_fuses", "fuses", "fuse", True, "factories (callables)", callable),
     Kind("arena_guards", "guards", "guard", False, "Guard objects", _instance(Guard)),
     Kind("arena_fuse_actions", "actions", "fuse action", False, "Action objects", _instance(Action)),
-    Kind("arena_observers", "observers", "observer", False, "Observer objects", _instance(Observer)),
+    Kind("arena_observers", "observers", "observer", True, "factories (callables)", callable),
     Kind("arena_reporters", "reporters", "reporter", False, "Reporter objects", _instance(Reporter)),
     Kind("arena_config_sections", "sections", "configuration section", True, "attrs classes", _section),
     Kind("arena_commands", "commands", "command", False, "click commands", _command),
