@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from treasury_arena.contracts.chain import BlockRef
 from treasury_arena.errors import ConfigError, UnknownOutcomeError
 from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.chains import Chain, ChainTable
@@ -156,10 +157,15 @@ class Session:
             raise
         return [_outcome(item) for block in answer for item in block["calls"]]
 
+    def head(self) -> BlockRef:
+        """The latest block."""
+        block = self.request("eth_getBlockByNumber", "latest", False)
+        return BlockRef(int(block["number"], 16), block["hash"], int(block["timestamp"], 16))
+
     @property
     def now(self) -> int:
         """Time of the latest block, in seconds since 1970."""
-        return int(self.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        return self.head().timestamp
 
     @property
     def height(self) -> int:
