@@ -228,6 +228,12 @@ class TestWhatOnlyATryShows:
         assert desk.code(desk.aave(StepKind.BORROW, most * 9 // 10)) == ""
         strict = Desk(desk.market, live_client(desk.market, desk.market.users[0], health_min=1.5))
         assert strict.code(strict.aave(StepKind.BORROW, most * 9 // 10)) == "health"
+        chain.send(desk.me, pool, POOL.function("borrow"), desk.at("USDC"), most * 9 // 10, 2, 0, desk.me)
+        # Below the floor nothing more is borrowed; a little collateral may leave, to pay debt with.
+        assert strict.code(strict.aave(StepKind.BORROW, USDC)) == "health"
+        assert strict.code(strict.aave(StepKind.WITHDRAW, WETH // 10, "WETH")) == ""
+        above = Desk(desk.market, live_client(desk.market, desk.market.users[0], health_min=1.1))
+        assert above.code(above.aave(StepKind.WITHDRAW, WETH, "WETH")) == "health"
 
     @pytest.mark.parametrize(
         ("prices", "answered", "keys", "least", "code"),

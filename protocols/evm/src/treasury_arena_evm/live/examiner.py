@@ -216,7 +216,7 @@ class Examiner:
             allowance = Asked(t.to, "allowance(address,address)", self._sender, str(call.values["spender"]))
             before["allowance"] = after["allowance"] = allowance
         if call.function.family == AAVE:
-            after["health"] = Asked(t.to, "getUserAccountData(address)", self._sender, place=5)
+            before["health"] = after["health"] = Asked(t.to, "getUserAccountData(address)", self._sender, place=5)
         token_id = call.values.get("token_id")
         if call.function.family == POSITIONS and token_id is not None:
             before["owner"] = Asked(t.to, "ownerOf(uint256)", int(token_id))
@@ -244,12 +244,16 @@ class Examiner:
         self._moved(step, trial)
         if pair is not None:
             self._swap(call, trial, pair)
-        if "health" in after and step.kind is not StepKind.REPAY and trial.after["health"] < self._health_raw:
-            raise _Refused(
-                "health",
-                f"the health factor would be {trial.after['health'] / _HEALTH_UNIT:.4f}, "
-                f"below {self._health_raw / _HEALTH_UNIT:g}",
-            )
+        if "health" in after and step.kind is not StepKind.REPAY:
+            self._health(step, trial.before["health"], trial.after["health"])
+
+    def _health(self, step: Step, before: int, after: int) -> None:
+        """The floor holds for everything that starts above it. Below it collateral may still leave to pay debt with."""
+        rescue = step.kind is StepKind.WITHDRAW and before < self._health_raw
+        floor = _HEALTH_UNIT if rescue else self._health_raw
+        if after < floor:
+            told, least = after / _HEALTH_UNIT, floor / _HEALTH_UNIT
+            raise _Refused("health", f"the health factor would be {told:.4f}, below {least:g}")
 
     def _has_code(self, address: str) -> None:
         code = self._nodes.ask("eth_getCode", address, "latest", read=lambda answer: str(answer).lower())
