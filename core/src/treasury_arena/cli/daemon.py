@@ -91,7 +91,7 @@ def daemon(
     summary: dict[str, Any] = {}
     with (
         _Ending(tell) as ending,
-        contextlib.suppress(_EndedEarly),
+        contextlib.suppress(_EndedEarlyError),
         open_store(place) as store,
         opened(
             settings,
@@ -143,7 +143,7 @@ def _summary(ready: Opened) -> dict[str, Any]:
     return {"cycle": brain.manager.state.cycle, "row": brain.newest, "last_seq": seq, "digest": digest}
 
 
-class _EndedEarly(Exception):
+class _EndedEarlyError(Exception):
     """A signal came before the daemon was ready: what was opened is closed again."""
 
 
@@ -166,7 +166,7 @@ class _Ending:
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self._scheduler is None:
-            raise _EndedEarly
+            raise _EndedEarlyError
         self._tell(f"{signal.Signals(number).name}: stopping after the job under way")
         self._scheduler.stop()
 
