@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from treasury_arena.contracts.bound import ONE, fixed
+from treasury_arena.contracts.bound import ONE, asked, fixed
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
@@ -320,17 +320,18 @@ class AccountOnChain(AaveOnChain):
 
     def _aimed(self, terms: Terms, kept: int, control: tuple[float, ...]) -> int:
         """The loan-to-value to go to, of `ONE`."""
-        if not control:
+        control_ltv = asked(self.spec.name, "ltv", control)
+        if control_ltv is None:
             return min(kept, terms.ltv_most)
-        wanted = max(0, fixed(control[0], ONE))
+        ltv = max(0, fixed(control_ltv, ONE))
         if self._ltv_max is not None:
-            wanted = min(wanted, self._ltv_max)
-        if wanted > terms.ltv_most:
+            ltv = min(ltv, self._ltv_max)
+        if ltv > terms.ltv_most:
             raise ValidationError(
-                f"market {self.spec.name!r}: a loan-to-value of {wanted / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, "
+                f"market {self.spec.name!r}: a loan-to-value of {ltv / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, "
                 f"the most that Aave lends against {self.asset.symbol} above the health floor of {terms.floor:g}"
             )
-        return wanted
+        return ltv
 
     def _check_tokens(self, pool: Pool, move: int) -> None:
         """Both tokens do what they say; the wallet has what is to be paid."""

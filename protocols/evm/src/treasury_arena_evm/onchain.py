@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from treasury_arena.contracts.bound import ceil_div, legs
+from treasury_arena.contracts.bound import ceil_div, check_target, legs
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
@@ -94,10 +94,7 @@ class OnChainMarket(ExactMarket):
         """The fill of what was mined before `execute` failed, by the chain alone: tokens that moved must not leave the books."""
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        if target_raw < 0:
-            raise ValidationError(
-                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
-            )
+        check_target(self.spec.name, target_raw)
         with self._refusals():
             return self.quote(state, target_raw, control)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from treasury_arena.contracts.bound import ONE, ceil_div, fixed
+from treasury_arena.contracts.bound import ONE, asked, ceil_div, fixed
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
@@ -145,7 +145,7 @@ class RangeOnChain(PoolOnChain):
 
     def _order(self, look: Look, target: int, control: tuple[float, ...]) -> Order | None:
         """What the control asks for beside the value, as for `RangeMarket`; None when there is nothing to do."""
-        held, width = look.held, control[0] if control else 0.0
+        held, width = look.held, asked(self.spec.name, "width", control) or 0.0
         value = self._worth(look.pool, held)
         move = target - value
         small = abs(move) < max(1, self.dust) and not (target == 0 and value)
