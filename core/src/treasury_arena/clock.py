@@ -42,6 +42,18 @@ class WallClock:
         return datetime.now(UTC)
 
 
+class PacedClock:
+    """A clock that was `start` when `base` showed `begun`, and has passed `speed` seconds for each of its seconds since."""
+
+    def __init__(self, base: Clock, begun: datetime, start: datetime, speed: float) -> None:
+        if not speed > 0.0:
+            raise ValueError(f"a clock's speed must be positive, not {speed}")
+        self._base, self._begun, self._start, self._speed = base, aware(begun), aware(start), speed
+
+    def now(self) -> datetime:
+        return self._start + (self._base.now() - self._begun) * self._speed
+
+
 class Stopwatch:
     """Elapsed seconds of the monotonic clock; for timings only, never for results."""
 

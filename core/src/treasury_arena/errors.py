@@ -118,6 +118,10 @@ class ChainUnavailableError(TreasuryArenaError):
     """A chain, a node or a signer did not answer, or answered nonsense: whatever was asked is unknown, not denied."""
 
 
+class LeaseLostError(TreasuryArenaError):
+    """Another daemon holds the store's lease, or this one's ran out; nothing may be written as its holder any more."""
+
+
 class SignerError(TreasuryArenaError):
     """A signer refused to sign, or did not answer: there is no signature."""
 

@@ -14,11 +14,12 @@ from treasury_arena.markers import hookspec
 if TYPE_CHECKING:
     import click
 
+    from treasury_arena.contracts.chain import ChainClient, ChainContext, SignerContext, TransactionSigner
     from treasury_arena.contracts.fitness import FitnessFunction
     from treasury_arena.contracts.fuse import Action, Fuse, FuseContext, Guard
     from treasury_arena.contracts.operators import Crossover, Mutation, Selection
     from treasury_arena.contracts.protocol import Protocol
-    from treasury_arena.contracts.runtime import Executor, Observer, Reporter, Scheduler
+    from treasury_arena.contracts.runtime import Executor, Observer, Reporter, Scheduler, SchedulerContext
     from treasury_arena.contracts.source import DataSource
     from treasury_arena.contracts.strategy import Strategy
     from treasury_arena.contracts.validation import Validator
@@ -72,8 +73,30 @@ def arena_executors() -> Mapping[str, Callable[[int], Executor]]:
 
 
 @hookspec
-def arena_schedulers() -> Mapping[str, Callable[[], Scheduler]]:
-    """Scheduler factories by name."""
+def arena_schedulers() -> Mapping[str, Callable[[Any, SchedulerContext], Scheduler]]:
+    """Scheduler factories by name: ``factory(section, context) -> Scheduler``.
+
+    ``section`` is the parsed configuration section registered under ``scheduler.<name>``, or None.
+    """
+    raise AssertionError("a hookspec is never called")
+
+
+@hookspec
+def arena_chains() -> Mapping[str, Callable[[Any, ChainContext], ChainClient]]:
+    """Chain client factories by name: ``factory(section, context) -> ChainClient``.
+
+    ``section`` is the parsed configuration section registered under ``chain.<name>``.
+    """
+    raise AssertionError("a hookspec is never called")
+
+
+@hookspec
+def arena_signers() -> Mapping[str, Callable[[Any, SignerContext], TransactionSigner]]:
+    """Signer factories by name: ``factory(section, context) -> TransactionSigner``.
+
+    ``section`` is the parsed configuration section registered under ``signer.<name>``. The factory must not hold the key:
+    it belongs to another process.
+    """
     raise AssertionError("a hookspec is never called")
 
 

@@ -12,11 +12,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from treasury_arena.domain.assets import Asset
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.domain.assets import Asset, AssetTable
+
+if TYPE_CHECKING:
+    from treasury_arena.clock import Clock
 
 
 class StepKind(StrEnum):
@@ -330,3 +335,53 @@ class StepPlanner(ABC):
     @abstractmethod
     def holdings(self) -> Mapping[str, tuple[int, int]]:
         """What the chain says of this market for the treasury's address: symbol -> (held, owed), all holders together."""
+
+
+@attrs.frozen
+class ChainContext:
+    """What a chain client's factory learns beside its own configuration section.
+
+    Attributes:
+        assets: decimals of every asset by symbol, as the ledger has them; a token pinned with others is refused.
+        clock: says what time it is.
+        sender: the treasury's address on it.
+    """
+
+    assets: AssetTable
+    clock: Clock
+    sender: str
+
+
+@attrs.frozen
+class SignerContext:
+    """What a signer's factory learns beside its own configuration section.
+
+    Attributes:
+        chain_id: the only chain it may sign for.
+        sender: the only address it may sign for.
+        stop_file: a file whose presence means HARD stop, looked at before every signature.
+    """
+
+    chain_id: int
+    sender: str
+    stop_file: Path
+
+
+@attrs.frozen
+class PlannerContext:
+    """What a protocol's planner is made of.
+
+    Attributes:
+        spec: the market, as configured.
+        client: the chain's client; a protocol refuses one of a kind it cannot read with (ConfigError).
+        sender: the treasury's address.
+        assets, base: as the ledger has them.
+        places: contract addresses by role, and other settings of the market on this chain (``live.markets.NAME``).
+    """
+
+    spec: MarketSpec
+    client: ChainClient
+    sender: str
+    assets: AssetTable
+    base: Asset
+    places: Mapping[str, Any]

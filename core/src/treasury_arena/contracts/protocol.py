@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from treasury_arena.contracts.chain import PlannerContext, StepPlanner
 from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.domain.assets import Asset, AssetTable
 from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.errors import ConfigError
 
 ExactState = tuple[int, ...]
 
@@ -126,6 +128,10 @@ class Protocol(ABC):
     @abstractmethod
     def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
         """The exact market of `spec` over `frame`; raises ConfigError when `spec` cannot be served."""
+
+    def planner(self, context: PlannerContext) -> StepPlanner:
+        """How a market of this protocol is traded on a chain; raises ConfigError unless overridden, or when it cannot be."""
+        raise ConfigError(f"markets.{context.spec.name}: the protocol {self.name!r} cannot trade on a chain")
 
     def parity(self) -> Sequence[ParityCheck | GapCheck]:
         """Checks that `arena parity` runs: exact against the bytecode, model against exact. None unless overridden."""

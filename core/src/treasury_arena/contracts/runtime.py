@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import attrs
+
 if TYPE_CHECKING:
+    from treasury_arena.clock import Clock
     from treasury_arena.contracts.results import RunResult
     from treasury_arena.events.event import Event
 
@@ -53,15 +56,69 @@ class Reporter(ABC):
         """Write files into `folder` and return their paths."""
 
 
+@attrs.frozen
+class Job:
+    """Work that is due at every whole multiple of a period.
+
+    Attributes:
+        name: unique among the jobs of a daemon; with the slot it names one run.
+        every_seconds: the period; slots are the whole multiples of it since 1970 (UTC), so that daylight saving moves none.
+        call: does the work of a slot, given as seconds since 1970. It must be safe to repeat what a dead process left half done.
+        late_seconds: how long after its slot it may still begin; later it is a miss.
+        catch_up: after an absence run the newest slot that was missed, if none is under way (the older ones stay misses).
+    """
+
+    name: str
+    every_seconds: int
+    call: Callable[[int], None]
+    late_seconds: int
+    catch_up: bool = True
+
+
+class SlotBook(ABC):
+    """Who ran which slot; durable, shared by all daemons on one store. Each (job, slot) is claimed at most once."""
+
+    @abstractmethod
+    def claim(self, job: str, slot: int) -> bool:
+        """Claim a slot; False when it was claimed or missed before, by anybody. Raises LeaseLostError without the lease."""
+
+    @abstractmethod
+    def finish(self, job: str, slot: int, error: str = "") -> None:
+        """Record how a claimed slot ended; empty for well."""
+
+    @abstractmethod
+    def miss(self, job: str, slots: Sequence[int], reason: str) -> None:
+        """Record slots that nobody ran, each as an event."""
+
+    @abstractmethod
+    def last(self, job: str) -> int | None:
+        """The newest slot of a job that was claimed or missed, or None before its first."""
+
+
 class Scheduler(ABC):
-    """Calls a job at the cycle boundaries of the wall clock."""
+    """Calls jobs at their slots, each in a thread of its own, two runs of one job never at once."""
 
     name: str
 
     @abstractmethod
-    def run(self, job: Callable[[], None], every_seconds: int) -> None:
-        """Call `job` at every whole multiple of `every_seconds` (UTC epoch) until `stop` is called."""
+    def run(self, jobs: Sequence[Job], book: SlotBook) -> None:
+        """Call the jobs at their slots until `stop` is called; returns when the jobs under way have ended."""
 
     @abstractmethod
     def stop(self) -> None:
-        """End `run` after the present job."""
+        """Begin no further slot, and end `run` after the jobs under way. Safe to call from a signal handler or any thread."""
+
+
+@attrs.frozen
+class SchedulerContext:
+    """What a scheduler's factory learns beside its own configuration section.
+
+    Attributes:
+        clock: says what time it is; slots are judged by it alone.
+        url: database of the arena, for a scheduler that keeps jobs of its own there.
+        folder: the daemon's folder, or None.
+    """
+
+    clock: Clock
+    url: str
+    folder: Path | None = None

@@ -264,3 +264,31 @@ class HoldingsAdjusted:
     amount_raw: int
     reason: str
     block_number: int
+
+
+@attrs.frozen
+class MarketObserved:
+    """What a daemon knew of the market: the newest row, and a hash over all rows up to it, so that data that are rewritten
+    afterwards are noticed."""
+
+    row: int
+    time: str
+    digest: str
+
+
+@attrs.frozen
+class TreasuryMarked:
+    """What everything is worth at a row, the highest that was ever marked, and the highest of the day."""
+
+    row: int
+    worth_raw: int
+    peak_raw: int
+    day_peak_raw: int
+
+
+@attrs.frozen
+class OperatorCalled:
+    """A person is told something; observers deliver it. Two with one key are about the same thing."""
+
+    key: str
+    text: str

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from treasury_arena.contracts.chain import ChainClient, ChainContext, SignerContext, TransactionSigner
 from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.fuse import Action, Fuse, FuseContext, Guard
 from treasury_arena.contracts.operators import Crossover, Mutation, Selection
 from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import Protocol
-from treasury_arena.contracts.runtime import Executor, Observer, Reporter, Scheduler
+from treasury_arena.contracts.runtime import Executor, Observer, Reporter, Scheduler, SchedulerContext
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.contracts.validation import Validator
@@ -45,7 +46,9 @@ class Registry:
     operators: dict[str, type[Selection] | type[Crossover] | type[Mutation]] = attrs.field(factory=dict)
     validators: dict[str, Validator] = attrs.field(factory=dict)
     executors: dict[str, Callable[[int], Executor]] = attrs.field(factory=dict)
-    schedulers: dict[str, Callable[[], Scheduler]] = attrs.field(factory=dict)
+    schedulers: dict[str, Callable[[Any, SchedulerContext], Scheduler]] = attrs.field(factory=dict)
+    chains: dict[str, Callable[[Any, ChainContext], ChainClient]] = attrs.field(factory=dict)
+    signers: dict[str, Callable[[Any, SignerContext], TransactionSigner]] = attrs.field(factory=dict)
     fuses: dict[str, Callable[[Any, FuseContext], Fuse]] = attrs.field(factory=dict)
     guards: dict[str, Guard] = attrs.field(factory=dict)
     actions: dict[str, Action] = attrs.field(factory=dict)

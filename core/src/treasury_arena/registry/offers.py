@@ -60,6 +60,8 @@ KINDS = (
     Kind("arena_validators", "validators", "validator", False, "Validator objects", _instance(Validator)),
     Kind("arena_executors", "executors", "executor", True, "factories (callables)", callable),
     Kind("arena_schedulers", "schedulers", "scheduler", True, "factories (callables)", callable),
+    Kind("arena_chains", "chains", "chain client", True, "factories (callables)", callable),
+    Kind("arena_signers", "signers", "signer", True, "factories (callables)", callable),
     Kind("arena_fuses", "fuses", "fuse", True, "factories (callables)", callable),
     Kind("arena_guards", "guards", "guard", False, "Guard objects", _instance(Guard)),
     Kind("arena_fuse_actions", "actions", "fuse action", False, "Action objects", _instance(Action)),
