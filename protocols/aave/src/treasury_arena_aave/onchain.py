@@ -129,6 +129,7 @@ class SupplyOnChain(AaveOnChain):
         if abs(move) < max(1, self.dust) and not (target_raw == 0 and state[1]):
             return None
         pool = self.aave.pool(me)
+        self.aave.check_modelled(pool)
         self.aave.check_prices(pool, symbol)
         token = self.token(self.base)
         if move > 0:
@@ -304,6 +305,7 @@ class AccountOnChain(AaveOnChain):
         if target_raw == 0 and owed and held <= owed:
             # A liquidation took the collateral: no sale pays this debt, only cash does, interest until it is mined included.
             what, budget = "pay_off", owed + owed // SPARE + 1
+        self.aave.check_modelled(pool)
         self.aave.check_prices(pool, coin, base)
         self._check_tokens(pool, 0 if small else owed if what == "pay_off" else move)
         plan = Plan(target_raw, ltv, budget, what, hands.terms)
