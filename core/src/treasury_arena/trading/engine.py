@@ -36,7 +36,7 @@ from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.lines import HELD, check_fill, fill_lines, freed_cash, interest_lines
-from treasury_arena.trading.orders import VENUES, Order
+from treasury_arena.trading.orders import VENUES, Order, piece
 from treasury_arena.trading.validators import BUILT_IN
 
 
@@ -146,7 +146,7 @@ class TradingEngine:
     ) -> str | None:
         """Ask every validator; return ``"<code>: <reason>"`` of the first refusal, or None."""
         market = self.market(intent.market)
-        increases = intent.target_raw > value_raw
+        increases = intent.target_raw > max(0, value_raw)  # paying off a debt that nothing is left for is no new risk
         if self.stop_level == HARD or (self.stop_level == SOFT and increases):
             return f"emergency_stop: the emergency stop is engaged ({self.stop_level})"
         facts = OrderFacts(
@@ -182,10 +182,9 @@ class TradingEngine:
     def submit_trade(self, account: Account, intent: Intent, equity_raw: int) -> str | None:
         """Validate an intent and reserve its worst case (C1).
 
-        Returns the intent id, or None when there is nothing to do (below dust) or the order was refused
-        (an OrderRejected event says why). The same intent again, open or settled, returns its id without a second order.
-
-        Raises ValidationError when an equal intent id was used for another action.
+        Returns the intent id, or None when there is nothing to do (below dust) or the order was refused (OrderRejected says
+        why). A part of it may be reserved (see `piece`; OrderReserved has its target). The same intent again, open or settled,
+        returns its id without a second order. Raises ValidationError when an equal intent id was used for another action.
         """
         with self._lock:
             intent_id = intent.intent_id(self.arena_id)
@@ -197,7 +196,7 @@ class TradingEngine:
             market = self.market(intent.market)
             held = self.accrue(account, intent.role, market, intent.row)
             value = market.value(held, intent.row)
-            fill, refused = self.quote(market, held, intent.target_raw, intent.row, intent.control)
+            fill, refused, intent = piece(market, held, value, intent)
             if refused:
                 self._reject(account, intent, intent_id, abs(intent.target_raw - value), f"market: {refused}")
             if fill is None:

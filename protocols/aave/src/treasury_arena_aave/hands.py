@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from treasury_arena.contracts.bound import ONE, fixed
+from treasury_arena.contracts.bound import ONE, asked, fixed
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ValidationError
 from treasury_arena_aave.chain import Done
@@ -79,7 +79,9 @@ class Rehearsal(Hands):
 
     def act(self, operation: str, amount: int | None) -> int:
         asset = self.coin if operation in ("supply", "withdraw") else self.base
-        least = self.terms.least(self.worth(self.tokens), self.owed)
+        least = self.terms.floor
+        if operation == "withdraw":
+            least = self.terms.least(self.worth(self.tokens), self.owed)
         done = getattr(self._pool, operation)(asset.symbol, USER, MAX_UINT256 if amount is None else amount)
         # The account's own health factor, which other debts of it lower too.
         health = self._pool.account(USER).health / WAD
@@ -114,19 +116,20 @@ def terms_of(aave: AaveReader, pool: Pool, coin: str, dust: int) -> Terms:
 def aimed(terms: Terms, kept: int, control: tuple[float, ...], ltv_max: int | None, market: str, coin: str) -> int:
     """The loan-to-value to go to, of `ONE`: the control's, cut to `ltv_max`, or `kept` without one.
 
-    Raises ValidationError for one beyond what Aave lends, or the floor allows.
+    Raises ValidationError for one that is no number, or beyond what Aave lends or the floor allows.
     """
-    if not control:
+    wanted = asked(market, "ltv", control)
+    if wanted is None:
         return min(kept, terms.ltv_most)
-    wanted = max(0, fixed(control[0], ONE))
+    ltv = max(0, fixed(wanted, ONE))
     if ltv_max is not None:
-        wanted = min(wanted, ltv_max)
-    if wanted > terms.ltv_most:
+        ltv = min(ltv, ltv_max)
+    if ltv > terms.ltv_most:
         raise ValidationError(
-            f"market {market!r}: a loan-to-value of {wanted / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, the most that "
+            f"market {market!r}: a loan-to-value of {ltv / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, the most that "
             f"Aave lends against {coin} above the health floor of {terms.floor:g}"
         )
-    return wanted
+    return ltv
 
 
 class Transactions(Hands):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from treasury_arena.contracts.bound import check_target
 from treasury_arena.contracts.chain import (
     Holding,
     Plan,
@@ -69,8 +70,7 @@ class EvmPlanner(StepPlanner):
     # --- the contract
 
     def plan(self, holding: Holding, target_raw: int, control: tuple[float, ...]) -> Plan | None:
-        if target_raw < 0:
-            raise ValidationError(f"market {self.market!r}: the target {target_raw} is negative; a position cannot be")
+        check_target(self.market, target_raw)
         with self.refusals():
             return self._plan(holding, target_raw if target_raw >= self.dust else 0, control)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.erc20 import TokenReader
 from treasury_arena_evm.errors import RevertError
@@ -110,11 +110,11 @@ def beyond(was_x96: int, now_x96: int, bps: int) -> bool:
 
 
 def check_move(pool: Pool, after_x96: int, move_bps_max: int, market: str) -> None:
-    """Raise ValidationError for an order after which the pool's price is too far from where it was."""
+    """Raise SizeRefusedError for an order after which the pool's price is too far from where it was."""
     low, high = sorted((pool.sqrt_price_x96, after_x96))
     was, now = low**2, high**2
     if beyond(low, high, move_bps_max):
-        raise ValidationError(
+        raise SizeRefusedError(
             f"market {market!r}: the order would move the price of {pool.name} by {(now - was) * BPS // was} bps, more than "
             f"{move_bps_max}; split it"
         )
@@ -155,8 +155,8 @@ class V3Reader:
     def quote(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool = True) -> Quote:
         """What swapping exactly `amount` in (or, not `exact_in`, out) would do, by QuoterV2.
 
-        Raises ValidationError for an empty pool or an amount that is none, where the pool cannot take or give it all, and where
-        the token that would come out is one that cannot be paid (paused, ...).
+        Raises ValidationError for an empty pool or an amount that is none, and where the token that would come out is one
+        that cannot be paid (paused, ...); SizeRefusedError where the pool cannot take or give it all.
         """
         pool = self.pool(token_in, token_out, fee)
         check_liquid(pool)
@@ -174,7 +174,7 @@ class V3Reader:
         forward = tokens[0] == pool.token0
         fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
         if not self._within(pool, price):
-            raise ValidationError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
+            raise SizeRefusedError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
         return Quote(came, went, price, crossed, max(0.0, 10_000.0 * (fair - went) / fair) if fair else 0.0)
 
     @staticmethod
