@@ -10,13 +10,21 @@ from aave_bench import DAY, ETH, LENDING, LOAN, USD, USDC, WETH, Bench
 from router_exchange import RouterExchange
 
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
+from treasury_arena.errors import (
+    ChainUnavailableError,
+    ConfigError,
+    ExecutionError,
+    TreasuryArenaError,
+    ValidationError,
+)
 from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
+from treasury_arena_aave.loop import STEP
 from treasury_arena_aave.onchain import AccountOnChain, SupplyOnChain
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError, FeeError, TokenError
 from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.local.faults import FAULTS, failing
 from treasury_arena_uniswap.chain import UniswapV3
 from treasury_arena_uniswap.exchange import PoolExchange
 
@@ -169,6 +177,50 @@ def test_a_liquidation_while_it_is_held_is_booked_as_the_chain_did_it(bench: Ben
     assert bench.trade("account", 0, 0.5) is not None
     bench.books_equal_the_chain()
     assert bench.account.positions["account"] == bench.loan.open()
+
+
+@pytest.mark.parametrize("price", [1_000, 1_573])
+def test_a_debt_that_a_liquidation_left_without_collateral_is_paid_from_cash(bench: Bench, price: int) -> None:
+    bench.trade("account", 8_000, 0.75)
+    bench.move_price(price)
+    bench.liquidate()
+    bench.row += 2
+    bench.equity()
+    state = bench.account.positions["account"]
+    assert state[1] * price <= USD * ETH
+    assert (state[3] > 5_000 * USD) is (price == 1_000)
+    assert bench.value("account") < 0
+    cash, owed = bench.account.cash_raw, state[3]
+    assert bench.trade("account", 0, 0.75) is not None, bench.journal.posted[-1]
+    assert bench.loan.unfinished == ""
+    assert bench.on_chain("USDC", "variable_debt") == 0
+    assert cash - bench.account.cash_raw == pytest.approx(owed, abs=USD)
+    assert bench.allowance("USDC") == 0
+    bench.books_equal_the_chain()
+    assert bench.account.positions["account"] == bench.loan.open()
+    assert bench.trade("account", 0, 0.75) is None
+
+
+def test_a_loop_just_above_its_floor_is_delevered_in_few_rounds(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(health_min=1.1)
+    bench.trade("account", 5_000, 0.74)
+    bench.move_price(1_971)
+    bench.row += 2
+    bench.equity()
+    assert 1.1 < bench.views()["health"] < 1.102
+    seen: list[float] = []
+
+    def watch(receipt: Any) -> None:
+        if receipt.events(POOL.event("Withdraw"), bench.local.aave.pool):
+            seen.append(bench.loan.aave.account(bench.who.address).health / 1e18)
+
+    with bench.local.session.listening(watch):
+        assert bench.trade("account", 0) is not None, bench.journal.posted[-1]
+    assert bench.loan.unfinished == ""
+    assert bench.account.positions["account"] == bench.loan.open()
+    assert len(seen) <= 15  # 29 with the floor alone
+    assert min(seen) >= 1.1 * (1.0 - STEP)
+    bench.books_equal_the_chain()
 
 
 # --- what fails
@@ -564,3 +616,28 @@ def test_an_oracle_without_a_price_is_said_in_one_sentence(bench: Bench) -> None
     bench.local.set_price("WETH", 0)
     with pytest.raises(ValidationError, match="market 'loan' cannot be valued: Aave's oracle has no price for WETH"):
         bench.value("account")
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_position_that_cannot_be_read_is_told_in_one_sentence(bench: Bench, fault: str) -> None:
+    bench.trade("usd", 3_000)
+    bench.trade("account", 5_000, 0.5)
+    for role, name in (("usd", "lending"), ("account", "loan")):
+        market, state = bench.markets[role], bench.account.positions[role]
+        reads = [lambda market=market, state=state: market.accrue(state, bench.row, bench.row)]
+        reads.append(lambda market=market, state=state: market.trade(state, 1_000 * USD, bench.row))
+        if role == "account":
+            reads.append(lambda market=market, state=state: market.value(state, bench.row))
+            reads.append(lambda market=market, state=state: market.views(state, bench.row))
+        for read in reads:
+            with (
+                failing(bench.local.session, fault),
+                pytest.raises(TreasuryArenaError, match=f"^market '{name}'") as told,
+            ):
+                read()
+            assert "\n" not in str(told.value)
+            if read is reads[0] and fault in ("gone", "busy"):
+                assert isinstance(
+                    told.value, ChainUnavailableError
+                )  # not known, which is neither nothing nor a refusal
+    bench.books_equal_the_chain()

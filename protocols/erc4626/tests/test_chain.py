@@ -9,7 +9,7 @@ import pytest
 from vault_bench import AGENT, SPEC, USD, USDC, Bench, earn
 
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, UnknownOutcomeError, ValidationError
+from treasury_arena.errors import ConfigError, ExecutionError, TreasuryArenaError, UnknownOutcomeError, ValidationError
 from treasury_arena.events.catalog import OrderFailed, OrderQuarantined, OrderRejected, OrderSettled
 from treasury_arena.ledger import accounts
 from treasury_arena.testing.conformance import FidelityConformance, Holder, MarketHolder
@@ -20,6 +20,7 @@ from treasury_arena_erc4626.chain import VaultOnChain
 from treasury_arena_evm import session as session_module
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.local.faults import FAULTS, failing
 from treasury_arena_evm.transport import LostError
 
 
@@ -306,3 +307,17 @@ def test_a_negative_target_is_refused(make_vault: Callable[..., VaultOnChain]) -
 def test_simulation_mode_does_not_touch_a_chain(make_vault: Callable[..., VaultOnChain]) -> None:
     with pytest.raises(ValidationError, match="trades on the venue 'local'"):
         TradingEngine("arena", {"vault": make_vault()}, MemoryJournal())
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_vault_that_cannot_be_read_is_told_in_one_sentence(
+    make_vault: Callable[..., VaultOnChain], local_market: Any, fault: str
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    bench.trade(5_000, 0)
+    market, state = bench.market, bench.account.positions["usd"]
+    for read in (lambda: market.value(state, 0), lambda: market.accrue(state, 0, 1), lambda: market.trade(state, 0, 0)):
+        with failing(local_market.session, fault), pytest.raises(TreasuryArenaError, match="market 'vault'") as told:
+            read()
+        assert "\n" not in str(told.value)
+    bench.books_equal_the_chain()

@@ -179,7 +179,9 @@ class Funding:
             if self.engine.trade(account, intent, self.equity_raw(account, row)) is None:
                 return False
             slices, halvings = slices + 1, 0
-            target = max(0, 2 * target - value)  # the same slice again
+            target = max(
+                0, min(target, 2 * target - value)
+            )  # the same slice again; a debt that was paid off buys nothing
         return False
 
     def _owes(self, account: Account, desk: Desk) -> bool:

@@ -146,7 +146,7 @@ class TradingEngine:
     ) -> str | None:
         """Ask every validator; return ``"<code>: <reason>"`` of the first refusal, or None."""
         market = self.market(intent.market)
-        increases = intent.target_raw > value_raw
+        increases = intent.target_raw > max(0, value_raw)  # paying off a debt that nothing is left for is no new risk
         if self.stop_level == HARD or (self.stop_level == SOFT and increases):
             return f"emergency_stop: the emergency stop is engaged ({self.stop_level})"
         facts = OrderFacts(

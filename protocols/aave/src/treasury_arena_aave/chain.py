@@ -114,8 +114,10 @@ class AaveMarket:
         health_min: float = HEALTH_MIN,
         price_age_seconds_max: int | None = PRICE_AGE_SECONDS_MAX,
     ) -> None:
-        if not health_min >= 1.0:
-            raise ValidationError(f"health_min = {health_min} must be at least 1: below it an account is liquidated")
+        if not 1.0 <= health_min < float("inf"):
+            raise ValidationError(
+                f"health_min = {health_min} must be a finite number of at least 1: below it an account is liquidated"
+            )
         self.session, self.version = session, V3_0
         self.health_min, self.price_age_seconds_max = health_min, price_age_seconds_max
         self._curves: dict[str, RateStrategy] = {}

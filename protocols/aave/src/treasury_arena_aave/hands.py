@@ -73,7 +73,9 @@ class Rehearsal(Hands):
 
     def act(self, operation: str, amount: int | None) -> int:
         asset = self.coin if operation in ("supply", "withdraw") else self.base
-        least = self.terms.least(self.worth(self.tokens), self.owed)
+        least = self.terms.floor
+        if operation == "withdraw":
+            least = self.terms.least(self.worth(self.tokens), self.owed)
         done = getattr(self._pool, operation)(asset.symbol, USER, MAX_UINT256 if amount is None else amount)
         # The account's own health factor, which other debts of it lower too.
         health = self._pool.account(USER).health / WAD

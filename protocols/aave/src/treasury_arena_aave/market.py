@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from treasury_arena.contracts.bound import ONE, ceil_div, fixed, legs
+from treasury_arena.contracts.bound import ONE, asked, ceil_div, fixed, legs
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
@@ -258,16 +258,17 @@ class AccountExact(VersionedMarket):
         collateral, debt = self._sides(state)
         tokens, owed = self._balance(collateral), self._owed(debt)
         held = self._worth(tokens, row)
+        control_ltv = asked(self.spec.name, "ltv", control)
         kept = owed * ONE // held if held > 0 else 0
-        ltv = min(self._ltv_max, max(0, fixed(control[0], ONE) if control else kept))
+        ltv = min(self._ltv_max, max(0, kept if control_ltv is None else fixed(control_ltv, ONE)))
         plan = self._plan(held, owed, target_raw, ltv, self._gas(row))
         if plan is None:
             return None
-        wanted = self._tokens_for(plan.gross, row)
+        goal = self._tokens_for(plan.gross, row)
         if plan.gross > held:
             collateral = self._lend(collateral, self._tokens_for(plan.gross - held, row))
-        elif wanted < tokens:
-            collateral = self._take(collateral, tokens - wanted)
+        elif goal < tokens:
+            collateral = self._take(collateral, tokens - goal)
         debt = self._owe(debt, plan.debt - owed) if plan.debt > owed else self._pay(debt, owed - plan.debt)
         after = self._joined(collateral, debt)
         base, swapped = self.base.symbol, abs(plan.gross - held)

@@ -7,22 +7,21 @@ refuse in any step is refused while quoting, before anything is signed.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from treasury_arena.contracts.bound import ONE, fixed
+from treasury_arena.contracts.bound import ONE, asked, fixed
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.contracts.protocol import ExactState, Fill, Leg
+from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
 from treasury_arena_aave.chain import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER, AaveMarket
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions
-from treasury_arena_aave.loop import Terms, place, release
+from treasury_arena_aave.loop import SPARE, Hands, Terms, pay_off, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.aave import ORACLE, POOL, SCALED_TOKEN
@@ -83,14 +82,6 @@ class AaveOnChain(OnChainMarket):
         """Base units of the base asset that the account owes now."""
         return self._debt(self._scaled(self._borrowed.debt_token))
 
-    @abstractmethod
-    def found(self, state: ExactState) -> ExactState:
-        """The state that the chain shows now; what the books alone know is taken from `state`."""
-
-    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
-        after = self.found(state)
-        return after, self.grown(self.holdings(state), self.holdings(after))
-
     def _only_ours(self, state: ExactState) -> None:
         """An empty position must be empty on the chain too, but for dust that anybody can send."""
         if any(state):
@@ -121,7 +112,7 @@ class SupplyOnChain(AaveOnChain):
     def open(self) -> ExactState:
         return (0, 0)
 
-    def value(self, state: ExactState, row: int) -> int:
+    def valued(self, state: ExactState) -> int:
         return state[1]
 
     def holdings(self, state: ExactState) -> Mapping[str, int]:
@@ -179,15 +170,35 @@ class SupplyOnChain(AaveOnChain):
         return self._filled(state, self.found(state), moved)
 
 
-@attrs.frozen(kw_only=True)
-class Planned(Fill):
-    """A quote of an account, with where it leads: worth and loan-to-value (of `ONE`), and cash to put in."""
+@attrs.frozen
+class Plan:
+    """Where an order of an account leads: worth and loan-to-value (of `ONE`), and cash to put in.
+
+    `what` is ``place``, ``release`` or ``pay_off``, as the functions of `treasury_arena_aave.loop`.
+    """
 
     target_raw: int
     ltv: int
     budget_raw: int
-    releases: bool
+    what: str
     terms: Terms
+
+    def do(self, hands: Hands) -> None:
+        """Do it; ValidationError where it cannot be done."""
+        hands.cash = self.budget_raw
+        if self.what == "place":
+            place(hands, self.ltv)
+        elif self.what == "release":
+            release(hands, self.target_raw, self.ltv)
+        else:
+            pay_off(hands)
+
+
+@attrs.frozen(kw_only=True)
+class Planned(Fill):
+    """A quote of an account, with its plan."""
+
+    plan: Plan
 
 
 class AccountOnChain(AaveOnChain):
@@ -245,7 +256,7 @@ class AccountOnChain(AaveOnChain):
         coin, base = self._prices()
         return tokens * coin * self.base.unit // (base * self.asset.unit)
 
-    def value(self, state: ExactState, row: int) -> int:
+    def valued(self, state: ExactState) -> int:
         if not any(state):
             return 0
         return self._value_of(state[1] + state[4]) - state[3]
@@ -253,7 +264,7 @@ class AccountOnChain(AaveOnChain):
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         return {self.asset.symbol: state[1] + state[4], self.base.symbol: -state[3]}
 
-    def views(self, state: ExactState, row: int) -> Mapping[str, float]:
+    def viewed(self, state: ExactState) -> Mapping[str, float]:
         if not state[3]:
             return {"health": NO_DEBT_HEALTH, "ltv": 0.0}
         held = self._value_of(state[1] + state[4])
@@ -285,22 +296,20 @@ class AccountOnChain(AaveOnChain):
         kept = owed * ONE // held if held else 0
         ltv = self._aimed(hands.terms, kept, control)
         changed = bool(control) and held > 0 and abs(owed * ONE - ltv * held) > self._slack * held
-        small = abs(move) < max(1, self.dust) and not (target_raw == 0 and held)
+        small = abs(move) < max(1, self.dust) and not (target_raw == 0 and (held or owed))
         if small and not changed:
             return None
-        self.aave.check_prices(pool, coin, base)
-        self._check_tokens(pool, 0 if small else move)
-        releases = move < 0 and not small
+        what = "release" if move < 0 and not small else "place"
         budget = 0 if small else max(0, move)
-        if releases:
-            release(hands, target_raw, ltv)
-            if hands.lost >= -move and not changed:
-                return None
-        else:
-            hands.cash = budget
-            place(hands, ltv)
-            if hands.lost >= move and not changed:
-                return None
+        if target_raw == 0 and owed and held <= owed:
+            # A liquidation took the collateral: no sale pays this debt, only cash does, interest until it is mined included.
+            what, budget = "pay_off", owed + owed // SPARE + 1
+        self.aave.check_prices(pool, coin, base)
+        self._check_tokens(pool, 0 if small else owed if what == "pay_off" else move)
+        plan = Plan(target_raw, ltv, budget, what, hands.terms)
+        plan.do(hands)
+        if what != "pay_off" and hands.lost >= abs(move) and not changed:
+            return None
         after = (
             pool.supplies.get((coin, USER), 0),
             hands.tokens,
@@ -309,28 +318,22 @@ class AccountOnChain(AaveOnChain):
             hands.idle,
         )
         fill = self._filled(state, after, hands.cash - budget, hands.swapped, hands.lost)
-        return Planned(
-            **{field.name: getattr(fill, field.name) for field in attrs.fields(Fill)},
-            target_raw=target_raw,
-            ltv=ltv,
-            budget_raw=budget,
-            releases=releases,
-            terms=hands.terms,
-        )
+        return Planned(**{field.name: getattr(fill, field.name) for field in attrs.fields(Fill)}, plan=plan)
 
     def _aimed(self, terms: Terms, kept: int, control: tuple[float, ...]) -> int:
         """The loan-to-value to go to, of `ONE`."""
-        if not control:
+        control_ltv = asked(self.spec.name, "ltv", control)
+        if control_ltv is None:
             return min(kept, terms.ltv_most)
-        wanted = max(0, fixed(control[0], ONE))
+        ltv = max(0, fixed(control_ltv, ONE))
         if self._ltv_max is not None:
-            wanted = min(wanted, self._ltv_max)
-        if wanted > terms.ltv_most:
+            ltv = min(ltv, self._ltv_max)
+        if ltv > terms.ltv_most:
             raise ValidationError(
-                f"market {self.spec.name!r}: a loan-to-value of {wanted / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, "
+                f"market {self.spec.name!r}: a loan-to-value of {ltv / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, "
                 f"the most that Aave lends against {self.asset.symbol} above the health floor of {terms.floor:g}"
             )
-        return wanted
+        return ltv
 
     def _check_tokens(self, pool: Pool, move: int) -> None:
         """Both tokens do what they say; the wallet has what is to be paid."""
@@ -355,12 +358,7 @@ class AccountOnChain(AaveOnChain):
     def execute(self, state: ExactState, fill: Fill) -> Fill:
         if not isinstance(fill, Planned):
             raise ExecutionError("the fill is not one that this market quoted")
-        hands = Transactions(self.asset, self.base, self._prices(), fill.terms, state[4], self)
-        if fill.releases:
-            release(hands, fill.target_raw, fill.ltv)
-        else:
-            hands.cash = fill.budget_raw
-            place(hands, fill.ltv)
+        fill.plan.do(Transactions(self.asset, self.base, self._prices(), fill.plan.terms, state[4], self))
         return self.recovered(state, fill)
 
     def recovered(self, state: ExactState, fill: Fill) -> Fill:

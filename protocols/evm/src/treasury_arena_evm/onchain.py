@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from treasury_arena.contracts.bound import ceil_div, legs
+from treasury_arena.contracts.bound import ceil_div, check_target, legs
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import (
+    ChainUnavailableError,
     ConfigError,
     ExecutionError,
     TreasuryArenaError,
@@ -27,6 +28,7 @@ from treasury_arena.errors import (
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.outstanding import Owner
 from treasury_arena_evm.receipts import Receipt
+from treasury_arena_evm.transport import LostError, NodeError
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from treasury_arena_evm.session import Session
 
 WEI = 10**18
+NONSENSE = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What reading an answer raises that is not what was asked for."""
 Entry = tuple[str, str, int]
 
 
@@ -84,6 +88,18 @@ class OnChainMarket(ExactMarket):
     # --- what a market says
 
     @abstractmethod
+    def valued(self, state: ExactState) -> int:
+        """What a position is worth now, base units of the base asset."""
+
+    @abstractmethod
+    def found(self, state: ExactState) -> ExactState:
+        """The position as the chain shows it now; what the books alone know is taken from `state`."""
+
+    def viewed(self, state: ExactState) -> Mapping[str, float]:
+        """The model's views of a position now, by name; none unless overridden."""
+        return {}
+
+    @abstractmethod
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         """What moving to the target would do at the latest block; None when there is nothing to do."""
 
@@ -95,11 +111,24 @@ class OnChainMarket(ExactMarket):
     def recovered(self, state: ExactState, fill: Fill) -> Fill:
         """The fill of what was mined before `execute` failed, by the chain alone: tokens that moved must not leave the books."""
 
+    def value(self, state: ExactState, row: int) -> int:
+        """What a position is worth now; errors as `reading`."""
+        with self.reading("valued"):
+            return self.valued(state)
+
+    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
+        """What the chain shows now, and postings of how it differs from what the books last saw; errors as `reading`."""
+        with self.reading("looked at"):
+            after = self.found(state)
+            return after, self.grown(self.holdings(state), self.holdings(after))
+
+    def views(self, state: ExactState, row: int) -> Mapping[str, float]:
+        """The model's views of a position now; errors as `reading`."""
+        with self.reading("looked at"):
+            return self.viewed(state)
+
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        if target_raw < 0:
-            raise ValidationError(
-                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
-            )
+        check_target(self.spec.name, target_raw)
         with self._refusals():
             return self.quote(state, target_raw, control)
 
@@ -159,13 +188,35 @@ class OnChainMarket(ExactMarket):
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        """What a chain or a token refuses is this market's refusal of the order."""
+        """What a chain or a token refuses, and what cannot be read, is this market's refusal of the order."""
         try:
             yield
         except ValidationError:
             raise
         except TreasuryArenaError as error:
             raise ValidationError(f"market {self.spec.name!r}: {error}") from error
+        except NONSENSE as error:
+            raise ValidationError(f"market {self.spec.name!r}: {_said(error)}") from error
+
+    @contextmanager
+    def reading(self, done: str) -> Iterator[None]:
+        """Tell in one sentence that names the market why a position could not be `done`.
+
+        ChainUnavailableError where the node did not answer, or answered what makes no sense: what the position is worth is then
+        not known, and not nothing. ValidationError where a contract refused.
+        """
+        try:
+            yield
+        except ValidationError as error:
+            if repr(self.spec.name) in str(error):
+                raise
+            raise ValidationError(f"market {self.spec.name!r} cannot be {done}: {error}") from error
+        except (LostError, NodeError) as error:
+            raise ChainUnavailableError(f"market {self.spec.name!r} cannot be {done}: {error}") from error
+        except TreasuryArenaError as error:
+            raise ValidationError(f"market {self.spec.name!r} cannot be {done}: {error}") from error
+        except NONSENSE as error:
+            raise ChainUnavailableError(f"market {self.spec.name!r} cannot be {done}: {_said(error)}") from error
 
     # --- for subclasses
 
@@ -210,3 +261,8 @@ class OnChainMarket(ExactMarket):
             account = "debt" if min(was, now) < 0 else "position"
             entries += [(account, asset, now - was), ("world", asset, was - now)]
         return legs(*entries)
+
+
+def _said(error: Exception) -> str:
+    """An error of reading in one line."""
+    return f"the chain's answer makes no sense ({type(error).__name__}: {' '.join(str(error).split())})"
