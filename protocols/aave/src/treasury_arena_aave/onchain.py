@@ -20,7 +20,7 @@ from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
 from treasury_arena_aave.chain import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER, AaveMarket
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
-from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions
+from treasury_arena_aave.hands import SLIPPAGE_BPS_MAX, Exchange, Rate, Rehearsal, Transactions
 from treasury_arena_aave.loop import SPARE, Hands, Terms, pay_off, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
 from treasury_arena_evm.errors import RevertError
@@ -196,9 +196,10 @@ class Plan:
 
 @attrs.frozen(kw_only=True)
 class Planned(Fill):
-    """A quote of an account, with its plan."""
+    """A quote of an account, with its plan, and the swaps that it takes as they were quoted."""
 
     plan: Plan
+    rates: tuple[Rate, ...]
 
 
 class AccountOnChain(AaveOnChain):
@@ -211,6 +212,7 @@ class AccountOnChain(AaveOnChain):
         exchange: swaps between the base asset and the coin for the same account.
         ltv_max: controls are cut to it (None: they are not, and one beyond what Aave lends or the floor allows is refused).
         slack: how far the loan-to-value may be from the control before a move below `dust` is made for it.
+        slippage_bps: by which a swap may pay less than the order's quote had it.
         health_min, price_age_seconds_max: as `AaveMarket`.
 
     Raises ConfigError when the coin is the base asset.
@@ -227,6 +229,7 @@ class AccountOnChain(AaveOnChain):
         *,
         ltv_max: float | None = None,
         slack: float = 0.02,
+        slippage_bps: int = 50,
         **more: Any,
     ) -> None:
         super().__init__(spec, session, who, asset, base, **more)
@@ -235,6 +238,9 @@ class AccountOnChain(AaveOnChain):
         self.exchange = exchange
         self._ltv_max = None if ltv_max is None else fixed(ltv_max, ONE)
         self._slack = fixed(slack, ONE)
+        if not 1 <= slippage_bps <= SLIPPAGE_BPS_MAX:
+            raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
+        self.slippage_bps = slippage_bps
 
     def open(self) -> ExactState:
         return (0, 0, 0, 0, 0)
@@ -318,7 +324,8 @@ class AccountOnChain(AaveOnChain):
             hands.idle,
         )
         fill = self._filled(state, after, hands.cash - budget, hands.swapped, hands.lost)
-        return Planned(**{field.name: getattr(fill, field.name) for field in attrs.fields(Fill)}, plan=plan)
+        whole = {field.name: getattr(fill, field.name) for field in attrs.fields(Fill)}
+        return Planned(**whole, plan=plan, rates=tuple(hands.rates))
 
     def _aimed(self, terms: Terms, kept: int, control: tuple[float, ...]) -> int:
         """The loan-to-value to go to, of `ONE`."""
@@ -358,7 +365,7 @@ class AccountOnChain(AaveOnChain):
     def execute(self, state: ExactState, fill: Fill) -> Fill:
         if not isinstance(fill, Planned):
             raise ExecutionError("the fill is not one that this market quoted")
-        fill.plan.do(Transactions(self.asset, self.base, self._prices(), fill.plan.terms, state[4], self))
+        fill.plan.do(Transactions(self.asset, self.base, self._prices(), fill.plan.terms, state[4], self, fill.rates))
         return self.recovered(state, fill)
 
     def recovered(self, state: ExactState, fill: Fill) -> Fill:
