@@ -477,7 +477,7 @@ class Moving(RouterExchange):
         spent, got = (self.base, self.coin) if share > 0 else (self.coin, self.base)
         self.local.fund(spent.symbol, maker, 10**10 * USD if share > 0 else 5_000 * ETH)
         self.local.approve(maker, spent.symbol, router)
-        first, second = sorted((self.base, self.coin), key=lambda token: int(token.address, 16))
+        first, _ = sorted((self.base, self.coin), key=lambda token: int(token.address, 16))
         pool = self.local.uniswap.pool("USDC", "WETH", self.fee)
         price = int(self.local.chain.call(pool, V3_POOL.function("slot0"))[0])
         root = (1.0 + share) ** (0.5 if first == self.coin else -0.5)

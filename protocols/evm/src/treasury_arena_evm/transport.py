@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ChainUnavailableError, ConfigError
 from treasury_arena_evm.errors import ChainError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class NodeError(ChainError):
         super().__init__(f"{method}: the node refused: {self.text or f'error {self.code}'}")
 
 
-class LostError(ChainError):
+class LostError(ChainError, ChainUnavailableError):
     """No answer came: the request may or may not have been carried out."""
 
 

@@ -49,11 +49,11 @@ class PoolExchange:
         return self._quoted(self.coin, self.base, coin_raw)
 
     def buy(self, base_raw: int, least_raw: int = 1) -> Swapped:
-        """Swap exactly so much of the base asset for `least_raw` or more; ValidationError when the price is no longer the one that was quoted."""
+        """Swap exactly so much of the base asset for `least_raw` or more; ValidationError when the price is not as quoted."""
         return self._swapped(self.base, self.coin, base_raw, least_raw)
 
     def sell(self, coin_raw: int, least_raw: int = 1) -> Swapped:
-        """Swap exactly so many coins for `least_raw` or more; ValidationError when the price is no longer the one that was quoted."""
+        """Swap exactly so many coins for `least_raw` or more; ValidationError when the price is not as quoted."""
         return self._swapped(self.coin, self.base, coin_raw, least_raw)
 
     def _pool(self) -> Pool:
