@@ -75,12 +75,14 @@ class AaveOnChain(OnChainMarket):
     @property
     def supplied(self) -> int:
         """Base units of the asset that the account has on Aave now."""
-        return self._supply(self._scaled(self._supplied.a_token))
+        with self.session.pinned():
+            return self._supply(self._scaled(self._supplied.a_token))
 
     @property
     def owed(self) -> int:
         """Base units of the base asset that the account owes now."""
-        return self._debt(self._scaled(self._borrowed.debt_token))
+        with self.session.pinned():
+            return self._debt(self._scaled(self._borrowed.debt_token))
 
     def _only_ours(self, state: ExactState) -> None:
         """An empty position must be empty on the chain too, but for dust that anybody can send."""
@@ -119,8 +121,9 @@ class SupplyOnChain(AaveOnChain):
         return {self.base.symbol: state[1]}
 
     def found(self, state: ExactState) -> ExactState:
-        scaled = self._scaled(self._supplied.a_token)
-        return (scaled, self._supply(scaled))
+        with self.session.pinned():
+            scaled = self._scaled(self._supplied.a_token)
+            return (scaled, self._supply(scaled))
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         self._only_ours(state)
@@ -278,8 +281,9 @@ class AccountOnChain(AaveOnChain):
         return {"health": min(NO_DEBT_HEALTH, health), "ltv": state[3] / held if held else 0.0}
 
     def found(self, state: ExactState) -> ExactState:
-        scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
-        return (scaled, self._supply(scaled), owing, self._debt(owing), state[4])
+        with self.session.pinned():
+            scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
+            return (scaled, self._supply(scaled), owing, self._debt(owing), state[4])
 
     def _terms(self, pool: Pool) -> Terms:
         config, category = pool.config(self.asset.symbol), pool.emodes.get(USER, 0)

@@ -101,7 +101,7 @@ class OnChainMarket(ExactMarket):
 
     @abstractmethod
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
-        """What moving to the target would do at the latest block; None when there is nothing to do."""
+        """What moving to the target would do at the latest block, which is pinned; None when there is nothing to do."""
 
     @abstractmethod
     def execute(self, state: ExactState, fill: Fill) -> Fill:
@@ -129,7 +129,7 @@ class OnChainMarket(ExactMarket):
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         check_target(self.spec.name, target_raw)
-        with self._refusals():
+        with self._refusals(), self.session.pinned():
             return self.quote(state, target_raw, control)
 
     def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
@@ -200,13 +200,14 @@ class OnChainMarket(ExactMarket):
 
     @contextmanager
     def reading(self, done: str) -> Iterator[None]:
-        """Tell in one sentence that names the market why a position could not be `done`.
+        """One block for all reads inside; tells in one sentence that names the market why a position could not be `done`.
 
         ChainUnavailableError where the node did not answer, or answered what makes no sense: what the position is worth is then
         not known, and not nothing. ValidationError where a contract refused.
         """
         try:
-            yield
+            with self.session.pinned():
+                yield
         except ValidationError as error:
             if repr(self.spec.name) in str(error):
                 raise

@@ -93,6 +93,7 @@ class Session:
         self.tokens = tokens
         self.policy = policy
         self._outstanding = Outstanding(self)
+        self._block: int | None = None
 
     @property
     def unresolved(self) -> Mapping[str, Signed]:
@@ -110,15 +111,37 @@ class Session:
 
     # --- reading
 
+    @contextmanager
+    def pinned(self) -> Iterator[int]:
+        """Let all reads inside be of one block: the latest one as it begins, or that of the pinning around it; its number.
+
+        What takes several reads is one picture only so: other blocks may come between them. Not for sending.
+        """
+        if self._block is not None:
+            yield self._block
+            return
+        self._block = self.height
+        try:
+            yield self._block
+        finally:
+            self._block = None
+
+    @property
+    def _at(self) -> str:
+        return "latest" if self._block is None else hex(self._block)
+
     def call(
-        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int = "latest"
+        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int | None = None
     ) -> Any:
-        """A read at a block (number or tag): the one output, or a tuple of several. RevertError when the contract refuses."""
+        """A read at a block (number or tag; else the pinned or the latest one): the one output, or a tuple of several.
+
+        RevertError when the contract refuses.
+        """
         request = {"to": to, "data": "0x" + function.encode(*arguments).hex()}
         if sender is not None:
             request["from"] = sender
         try:
-            data = self.request("eth_call", request, hex(block) if isinstance(block, int) else block)
+            data = self.request("eth_call", request, hex(block) if isinstance(block, int) else block or self._at)
         except NodeError as error:
             raise _reverted(function.signature, error) from error
         outputs = function.decode(bytes.fromhex(data[2:]))
@@ -146,7 +169,7 @@ class Session:
                 block["blockOverrides"] = {"time": hex(now + seconds)}
             blocks.append(block)
         try:
-            answer = self.request("eth_simulateV1", {"blockStateCalls": blocks, "validation": False}, "latest")
+            answer = self.request("eth_simulateV1", {"blockStateCalls": blocks, "validation": False}, self._at)
         except NodeError as error:
             if error.code in (-32601, -32600) or "not found" in error.text or "not supported" in error.text:
                 raise ChainError(
@@ -158,21 +181,21 @@ class Session:
 
     @property
     def now(self) -> int:
-        """Time of the latest block, in seconds since 1970."""
-        return int(self.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        """Time of the latest (or pinned) block, in seconds since 1970."""
+        return int(self.request("eth_getBlockByNumber", self._at, False)["timestamp"], 16)
 
     @property
     def height(self) -> int:
-        """Number of the latest block."""
-        return int(self.request("eth_blockNumber"), 16)
+        """Number of the latest (or pinned) block."""
+        return int(self.request("eth_blockNumber"), 16) if self._block is None else self._block
 
     def native_balance(self, address: str) -> int:
         """Wei of the native coin that an address holds."""
-        return int(self.request("eth_getBalance", address, "latest"), 16)
+        return int(self.request("eth_getBalance", address, self._at), 16)
 
     def has_code(self, address: str) -> bool:
         """Whether a contract stands at an address."""
-        return len(self.request("eth_getCode", address, "latest")) > 2
+        return len(self.request("eth_getCode", address, self._at)) > 2
 
     def fees(self) -> Fees:
         """Fees for the next block under the session's policy; FeeError above its cap."""

@@ -115,6 +115,10 @@ class UniswapV3:
         """The pool of two pinned tokens (by symbol) at a fee in millionths; ValidationError when there is none."""
         one, other = self.session.tokens.symbol(a), self.session.tokens.symbol(b)
         token0, token1 = sorted((one, other), key=lambda token: int(token.address, 16))
+        with self.session.pinned():
+            return self._pool_of(token0, token1, fee)
+
+    def _pool_of(self, token0: Token, token1: Token, fee: int) -> Pool:
         address = self.session.call(self.factory, V3_FACTORY.function("getPool"), token0.address, token1.address, fee)
         if address == NOWHERE:
             raise ValidationError(
@@ -123,12 +127,13 @@ class UniswapV3:
             )
         return self._pool_at(address, token0, token1, fee)
 
-    def _pool_at(self, address: str, token0: Token, token1: Token, fee: int, block: str | int = "latest") -> Pool:
+    def _pool_at(self, address: str, token0: Token, token1: Token, fee: int) -> Pool:
         def read(name: str) -> Any:
-            return self.session.call(address, V3_POOL.function(name), block=block)
+            return self.session.call(address, V3_POOL.function(name))
 
-        price, tick, *_ = read("slot0")
-        return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
+        with self.session.pinned():
+            price, tick, *_ = read("slot0")
+            return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
 
     def quote(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool = True) -> Quote:
         """What swapping exactly `amount` in (or, not `exact_in`, out) would do, by QuoterV2.
@@ -136,18 +141,19 @@ class UniswapV3:
         Raises ValidationError for an empty pool or an amount that is none, where the pool cannot take or give it all, and where
         the token that would come out is one that cannot be paid (paused, ...).
         """
-        pool = self.pool(token_in, token_out, fee)
-        orders.check_liquid(pool)
-        orders.check_amount(amount, "a swap")
-        tokens = self.session.tokens.symbol(token_in), self.session.tokens.symbol(token_out)
-        name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
-        order = (tokens[0].address, tokens[1].address, amount, fee, 0)
-        try:
-            other, price, crossed, _ = self.session.call(self.quoter, V3_QUOTER.function(name), order)
-        except RevertError:
-            # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
-            self._token(token_out).check(pool.address, self.who.address, 1)
-            raise
+        with self.session.pinned():
+            pool = self.pool(token_in, token_out, fee)
+            orders.check_liquid(pool)
+            orders.check_amount(amount, "a swap")
+            tokens = self.session.tokens.symbol(token_in), self.session.tokens.symbol(token_out)
+            name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
+            order = (tokens[0].address, tokens[1].address, amount, fee, 0)
+            try:
+                other, price, crossed, _ = self.session.call(self.quoter, V3_QUOTER.function(name), order)
+            except RevertError:
+                # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
+                self._token(token_out).check(pool.address, self.who.address, 1)
+                raise
         came, went = (amount, other) if exact_in else (other, amount)
         forward = tokens[0] == pool.token0
         fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
@@ -162,16 +168,18 @@ class UniswapV3:
 
     def position(self, token_id: int) -> Held:
         """A position by its token, with the fees it could collect; RevertError when there is no such token."""
-        block = self.session.height
+        with self.session.pinned() as block:
+            return self._position(token_id, block)
 
+    def _position(self, token_id: int, block: int) -> Held:
         def read(name: str) -> Any:
-            return self.session.call(self.positions, V3_POSITIONS.function(name), token_id, block=block)
+            return self.session.call(self.positions, V3_POSITIONS.function(name), token_id)
 
         _, _, address0, address1, fee, lower, upper, *noted = read("positions")
         owner = checksummed(read("ownerOf"))
         tokens = self.session.tokens.address(address0), self.session.tokens.address(address1)
         address = self.session.call(self.factory, V3_FACTORY.function("getPool"), address0, address1, fee)
-        pool = self._pool_at(address, *tokens, fee, block)
+        pool = self._pool_at(address, *tokens, fee)
         fees = owed(self.session, pool, self.positions, lower, upper, Noted(*noted), block)
         bounds = sqrt_ratio_at_tick(lower), sqrt_ratio_at_tick(upper)
         amounts = amounts_for_liquidity(pool.sqrt_price_x96, *bounds, noted[0])
@@ -179,9 +187,10 @@ class UniswapV3:
 
     def owned(self) -> tuple[int, ...]:
         """Tokens of all positions of the account."""
-        count = self.session.call(self.positions, V3_POSITIONS.function("balanceOf"), self.who.address)
         ask = V3_POSITIONS.function("tokenOfOwnerByIndex")
-        return tuple(self.session.call(self.positions, ask, self.who.address, index) for index in range(count))
+        with self.session.pinned():
+            count = self.session.call(self.positions, V3_POSITIONS.function("balanceOf"), self.who.address)
+            return tuple(self.session.call(self.positions, ask, self.who.address, index) for index in range(count))
 
     # ---------------------------------------------------------------- swaps
     def swap(self, token_in: str, token_out: str, fee: int, amount_in: int, least_out: int, deadline: int) -> Swapped:
