@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +42,7 @@ from treasury_arena.contracts.source import DataSource, fetched
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.controls import lending_index
 from treasury_arena.domain.frame import MarketFrame, Window, check_jumps
+from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.events.event import Event
 from treasury_arena.evolution.settings import OperatorSet, SearchSettings
@@ -95,16 +96,17 @@ class Assembled:
     world: World
     limits: Limits
 
-    def manager(self, store: EventStore, listener: Listener = silent) -> ArenaManager:
+    def manager(
+        self, store: EventStore, listener: Listener = silent, halted: Callable[[], str] = lambda: OFF
+    ) -> ArenaManager:
         """The arena over `store`, resumed where the store stands.
 
         Raises ConfigError when the store holds another configuration or other data.
         """
         self._begun(store, "resume it with its own configuration, or give another database")
         tell = Audience(store, list(self.registry.observers.values()))
-        return ArenaManager(
-            self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()), tell, listener
-        )
+        validators = tuple(self.registry.validators.values())
+        return ArenaManager(self.arena, self.world, store, self.limits, validators, tell, listener, halted)
 
     def refuse_begun(self, store: EventStore, advice: str) -> None:
         """Raise ConfigError when `store` holds a run already, this one or another; `advice` says how to begin one."""
@@ -132,6 +134,7 @@ def assemble(
     data: Path | None = None,
     cache: Path | None = None,
     workers: int | None = None,
+    until: int | None = None,
 ) -> Assembled:
     """Load the data, compile the kernels and wire everything.
 
@@ -141,6 +144,8 @@ def assemble(
         data: folder that the data source's files are relative to.
         cache: folder for cached frames and kernels, or None for the user's cache.
         workers: overrides the executor's workers; no result depends on it.
+        until: epoch of the present, for a run that goes on while its market does: no row is asked for that is known only
+            later, and the data's identity is that of their configuration, because their content grows.
 
     Raises ConfigError, DataError and PluginError with one clear sentence.
     """
@@ -148,7 +153,8 @@ def assemble(
     specs = market_specs(settings, registry)
     threads = workers or settings.executor.workers or os.cpu_count() or 1
     source = make_source(settings, registry, data, cache)
-    window, first = run_window(settings, list(strategies.values()))
+    whole, first = run_window(settings, list(strategies.values()))
+    window = whole if until is None else known_window(whole, first, until, settings.step_seconds)
     kernels = {
         name: prepare(
             strategy,
@@ -170,8 +176,8 @@ def assemble(
         markets=markets,
         lending=_lending(benchmark_market(settings, specs), specs, frame),
         first_row=frame.row(first),
-        last_row=frame.rows - 1,
-        data_fingerprint=source.fingerprint(),
+        last_row=(whole.end - whole.start) // settings.step_seconds - 1,
+        data_fingerprint=source.fingerprint() if until is None else f"growing:{config_hash(settings)}",
         data_facts=source.describe(),
         coins=_coins(specs, frame),
         eth=_eth(specs, frame),
@@ -227,6 +233,15 @@ def run_window(settings: Settings, strategies: list[Strategy]) -> tuple[Window, 
     start = to_epoch(datetime.combine(settings.start, time(), UTC))
     end = to_epoch(datetime.combine(settings.end + timedelta(days=1), time(), UTC))
     return Window(start - lead_days(settings, strategies) * 86_400, end + step), start
+
+
+def known_window(whole: Window, first: int, until: int, step_seconds: int) -> Window:
+    """The part of a run's rows that is known at `until`; raises ConfigError while its first moment lies ahead."""
+    if until < first:
+        raise ConfigError(
+            f"the arena begins on {from_epoch(first).date()}, which is not yet: it is {from_epoch(until)}"
+        )
+    return Window(whole.start, min(whole.end, (until // step_seconds + 1) * step_seconds))
 
 
 def lead_days(settings: Settings, strategies: list[Strategy]) -> int:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treasury_arena.contracts.bound import ONE, PRICE_MIN, TARGET_MAX, VALUE_MAX, asked, check_target, fixed
+from treasury_arena.contracts.bound import ONE, PRICE_MIN, TARGET_MAX, asked, check_target, fixed
 from treasury_arena.errors import ValidationError
 
 
@@ -25,13 +25,13 @@ def test_what_is_no_number_is_no_amount(value: float) -> None:
         fixed(value, ONE)
 
 
-def test_a_control_is_a_number_within_measure() -> None:
+def test_a_control_is_a_finite_number() -> None:
     assert asked("m", "ltv", ()) is None
-    for value in (0.0, -0.5, VALUE_MAX, -VALUE_MAX):
+    for value in (0.0, -0.5, 1e300, -1e300):
         assert asked("m", "ltv", (value,)) == value
-    for value in (math.nan, math.inf, -math.inf, 1e300, -1e300):
+    for value in (math.nan, math.inf, -math.inf):
         with pytest.raises(
-            ValidationError, match=r"^market 'm': the control ltv is .*; expected a number from -1e\+30"
+            ValidationError, match=f"^market 'm': the control ltv is {value}; expected a finite number$"
         ):
             asked("m", "ltv", (value,))
 

@@ -721,3 +721,26 @@ def test_a_position_that_cannot_be_read_is_told_in_one_sentence(bench: Bench, fa
                     told.value, ChainUnavailableError
                 )  # not known, which is neither nothing nor a refusal
     bench.books_equal_the_chain()
+
+
+def test_what_the_exchange_does_not_take_in_one_piece_goes_in_pieces(local_market: Any) -> None:
+    """A loop is opened, its debt raised, lowered, and all of it sold, each over several orders."""
+    who = local_market.users[0].signer
+    exchange = PoolExchange(UniswapV3(local_market.session, who), "WETH", "USDC", fee=500, max_move_bps=2)
+    bench = Bench(local_market, exchange=exchange)
+    for target, ltv in ((8_000, 0.3), (None, 0.6), (None, 0.2), (0, 0.2)):
+        orders = 0
+        while orders < 40:
+            goal = bench.value("account") if target is None else target
+            if bench.trade("account", goal, ltv) is None:
+                break
+            orders += 1
+            assert bench.loan.unfinished == ""
+            bench.books_equal_the_chain()
+            bench.move_price(1_900)
+            bench.move_price(2_000)  # others bring the price back
+        assert bench.journal.payloads(OrderRejected) == []
+        assert 2 <= orders < 40
+        if target != 0:
+            assert bench.views()["ltv"] == pytest.approx(ltv, abs=0.02)
+    assert bench.account.positions["account"] == bench.loan.open()

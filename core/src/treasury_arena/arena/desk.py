@@ -64,11 +64,12 @@ class World:
     """The market and everything bound to it.
 
     Attributes:
-        frame: the whole history of a replay; the arena reads rows up to the present one only.
+        frame: the whole history of a replay, or what is known of a market that goes on; the arena reads rows up to the
+            present one only.
         desks: strategy name -> Desk, in order of name.
         markets: exact markets by name.
         lending: (rows,) value of one dollar that lends everything at the idle market.
-        first_row, last_row: rows of the first and the last moment of the run.
+        first_row, last_row: rows of the first and the last moment of the run; the last one may not be known yet.
         data_fingerprint, data_facts: identity and description of the data.
         coins: coin column name -> (rows,) price, for benchmarks.
         eth: (rows,) price of ETH for the holding benchmark, or None where the market has none.

@@ -19,9 +19,10 @@ from treasury_arena.ledger import accounts
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
+from treasury_arena.trading.orders import HALVINGS_MAX
 
-#: How often a sale may be halved for a market to take it, and how many slices one closing may have.
-HALVINGS_MAX, SLICES_MAX = 12, 64
+#: How many slices one closing may have.
+SLICES_MAX = 64
 
 
 class Funding:

@@ -54,6 +54,16 @@ class CycleJournal:
             self._causes.note(len(self._drafts), payload, agent_id)
             self._drafts.append(Draft(payload, timestamp, agent_id, transfers, cause))
 
+    def catch_up(self) -> int:
+        """Fold what others have stored since, and return how many events that were; only while nothing is pending."""
+        with self._lock:
+            count = 0
+            for event in () if self._drafts else self.store.read(after=self._seq):
+                self.state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
+                self._seq = event.seq
+                count += 1
+            return count
+
     def commit(self) -> list[Event]:
         """Append everything posted in one transaction.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, A
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, RESERVE, Treasury, cash_account
 from treasury_arena.clock import VirtualClock, iso
 from treasury_arena.contracts.validation import Validator
-from treasury_arena.domain.stops import OFF
+from treasury_arena.domain.stops import OFF, higher
 from treasury_arena.errors import (
     AllocationError,
     CapitalConservationError,
@@ -35,8 +36,10 @@ from treasury_arena.events.event import Event, Line, Transfer
 from treasury_arena.ledger import accounts
 from treasury_arena.randomness import stream
 from treasury_arena.store import EventStore, prove, stop
+from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import Watchdog
+from treasury_arena.trading.journal import Unrecorded
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.runner import LiveRunner
 
@@ -45,7 +48,7 @@ ATTEMPTS = 1_000
 
 
 class ArenaManager:
-    """One arena over one world and one store.
+    """One arena over one world and one store. `halted` says what stops new risk besides the emergency stop: a level.
 
     Every public method that changes anything is one transaction; several threads and processes may use the same
     store, the later one folds the earlier one's events and tries again.
@@ -60,6 +63,7 @@ class ArenaManager:
         validators: Sequence[Validator] = (),
         after_commit: Callable[[list[Event]], None] | None = None,
         listener: Listener = silent,
+        halted: Callable[[], str] = lambda: OFF,
     ) -> None:
         self.settings = settings
         self.world = world
@@ -68,6 +72,7 @@ class ArenaManager:
         self.validators = tuple(validators)
         self._after_commit = after_commit
         self._listener = listener
+        self._halted = halted
         self._lock = threading.RLock()
         self._watchdog = Watchdog(settings.decision_seconds_max)
         prove(store)
@@ -81,6 +86,10 @@ class ArenaManager:
         """Fold the whole store again and take every account up from its mark."""
         state, seq = ArenaState.of(self.store.read())
         self.journal = CycleJournal(self.store, state, self._now, self._after_commit, seq)
+        self._wire()
+
+    def _wire(self) -> None:
+        """Build every part anew on the present world and state."""
         self.engine = TradingEngine(
             self.settings.arena_id,
             self.world.markets,
@@ -89,7 +98,7 @@ class ArenaManager:
             self.validators,
             record_stop=self._record_stop,
         )
-        self.engine.stop_level = stop.level(self.store)
+        self.engine.stop_level = self._stop_level()
         plan = self.settings.capital
         idle = self.world.markets.get(plan.idle_market)
         pools = frozenset(pool for pool in POOLS if pool != RESERVE or plan.reserve_lend)
@@ -97,15 +106,17 @@ class ArenaManager:
             self.journal, self.settings.base.symbol, idle, plan.idle_market, pools, self.settings.rules, self.engine
         )
         self.funding = Funding(self.settings, self.world, self.journal, self.engine, self.treasury)
-        runner = LiveRunner(
-            self.engine,
-            {name: desk.live() for name, desk in self.world.desks.items()},
-            self.world.frame.start,
-            self.world.frame.step_seconds,
-            self._watchdog,
-        )
+        runner = self._runner(self.engine)
         self.cycle = Cycle(self.settings, self.world, self.journal, self.treasury, self.funding, runner, self._listener)
         self.funding.restore()
+
+    def _stop_level(self) -> str:
+        """The emergency stop, or what else halts new risk (a fuse), whichever is stricter."""
+        return higher(stop.level(self.store), self._halted())
+
+    def _runner(self, engine: TradingEngine) -> LiveRunner:
+        desks = {name: desk.live() for name, desk in self.world.desks.items()}
+        return LiveRunner(engine, desks, self.world.frame.start, self.world.frame.step_seconds, self._watchdog)
 
     def _record_stop(self, payload: catalog.EmergencyStopEngaged | catalog.EmergencyStopReleased) -> None:
         """Store a stop or its release at once. A cycle under way finds out at its commit, and is run again under it."""
@@ -187,14 +198,14 @@ class ArenaManager:
         return [*rows, self.world.last_row]
 
     def run_evolution_cycle(self) -> CycleReport | None:
-        """Run the next cycle of the schedule, or return None when the run is complete."""
+        """Run the next cycle of the schedule; None when the run is complete, or the cycle's moment is not known yet."""
         with self._lock:
             for _ in range(ATTEMPTS):
                 rows = self.schedule()
                 cycle = self.state.cycle + 1
-                if self.state.completed or cycle >= len(rows):
+                if self.state.completed or cycle >= len(rows) or rows[cycle] >= self.world.frame.rows:
                     return None
-                self.engine.stop_level = stop.level(self.store)
+                self.engine.stop_level = self._stop_level()
                 try:
                     return self.cycle.run(cycle, rows[cycle], last=cycle == len(rows) - 1)
                 except ConcurrencyError:
@@ -216,6 +227,33 @@ class ArenaManager:
         while (report := self.run_evolution_cycle()) is not None:
             if progress is not None:
                 progress(report)
+
+    def observe(self, world: World) -> None:
+        """Go on in a market of which more is known by now, with what others have stored meanwhile."""
+        with self._lock:
+            self.world = world
+            self.journal.catch_up()
+            self._wire()
+
+    def preview(self, row: int) -> list[Account]:
+        """The funded agents' accounts as they are once lived up to `row`, by id; nothing is stored, the next cycle does that."""
+        with self._lock:
+            engine = TradingEngine(
+                self.settings.arena_id, self.world.markets, Unrecorded(), self.limits, self.validators
+            )
+            engine.stop_level = self._stop_level()
+            runner = self._runner(engine)
+            accounts = [copy.deepcopy(account) for _, account in sorted(self.funding.accounts.items())]
+            for now in range(max(self.state.row, self.world.first_row), row + 1):
+                for account in accounts:
+                    if account.row < now:
+                        runner.step(account, now)
+            return accounts
+
+    def worth_raw(self, accounts: Sequence[Account], row: int) -> int:
+        """What the pools, and these accounts, are worth at `row`."""
+        agents = sum(self.funding.equity_raw(account, row) for account in accounts)
+        return agents + sum(self.treasury.worth_raw(pool, row) for pool in POOLS)
 
     # -- agents
 

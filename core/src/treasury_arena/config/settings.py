@@ -11,6 +11,7 @@ from typing import Any, Literal
 import attrs
 from attrs.validators import and_, ge, gt, le, min_len, optional
 
+from treasury_arena.config.daemon import Daemon, Live
 from treasury_arena.config.keys import database_url, key, section
 from treasury_arena.domain.rules import Profile, Rules, profile_rules
 from treasury_arena.trading.limits import Limits as OrderLimits
@@ -322,6 +323,8 @@ class Settings:
     store: Store = section(Store, "Event store.", local=True)
     report: Report = section(Report, "Reports.", local=True)
     executor: Executor = section(Executor, "Executor.", local=True)
+    daemon: Daemon = section(Daemon, "Daemon.", local=True)
+    live: Live = section(Live, "Live trading.", local=True)
     sections: dict[str, Any] = attrs.field(factory=dict, metadata={"internal": True})
     """Sections of plugins by key path, for example ``source.history``."""
 

@@ -83,7 +83,7 @@ class ExactMarket(ABC):
         Nothing happens until the caller settles the fill. None when the move is below the market's dust and `control`
         asks for no other shape of the position. An empty `control` keeps the position's shape, and a target of 0 leaves
         nothing owed. A purchase changes cash by exactly ``-(target_raw - value)``. Raises ValidationError for a negative
-        target, and for a move that the market cannot take in one piece.
+        target, and SizeRefusedError for a move that the market cannot take in one piece.
         """
 
     @abstractmethod

@@ -264,3 +264,76 @@ class HoldingsAdjusted:
     amount_raw: int
     reason: str
     block_number: int
+
+
+@attrs.frozen
+class MarketObserved:
+    """What a daemon knew of the market: the newest row, and a hash over all rows up to it, so that data that are rewritten
+    afterwards are noticed."""
+
+    row: int
+    time: str
+    digest: str
+
+
+@attrs.frozen
+class TreasuryMarked:
+    """What everything is worth at a row, the highest that was ever marked, and the highest of the day."""
+
+    row: int
+    worth_raw: int
+    peak_raw: int
+    day_peak_raw: int
+
+
+@attrs.frozen
+class OperatorCalled:
+    """A person is told something; observers deliver it. Two with one key are about the same thing."""
+
+    key: str
+    text: str
+
+
+@attrs.frozen
+class CapitalBooked:
+    """What the treasury's address held when a person put it to work: the first lines of a live ledger."""
+
+    address: str
+    block_number: int
+    block_hash: str
+    operator: str
+
+
+@attrs.frozen
+class CapitalFollowed:
+    """An agent's live capital follows what the arena gave it, or took back, up to event `arena_seq` of the arena's own log."""
+
+    arena_seq: int
+    amount_raw: int  # negative: back into the pool
+
+
+@attrs.frozen
+class LiveMarked:
+    """A live agent beside its twin in simulation: equity, and what one unit of capital has become since `first_row`."""
+
+    row: int
+    first_row: int
+    equity_raw: int  # after capital has followed
+    nav: float
+    twin_nav: float
+    gap_bps: float
+
+
+@attrs.frozen
+class AgentHalted:
+    """A live agent takes no new risk any more and is brought home: its result is not what simulation gives for the same days."""
+
+    reason: str
+
+
+@attrs.frozen
+class AgentResumed:
+    """A person lets a halted agent trade again; its comparison begins anew."""
+
+    reason: str
+    operator: str

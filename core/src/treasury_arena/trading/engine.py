@@ -37,7 +37,7 @@ from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.lines import HELD, check_fill, fill_lines, freed_cash, interest_lines
-from treasury_arena.trading.orders import VENUES, Order
+from treasury_arena.trading.orders import VENUES, Order, piece
 from treasury_arena.trading.validators import BUILT_IN
 
 
@@ -182,10 +182,9 @@ class TradingEngine:
     def submit_trade(self, account: Account, intent: Intent, equity_raw: int) -> str | None:
         """Validate an intent and reserve its worst case (C1).
 
-        Returns the intent id, or None when there is nothing to do (below dust) or the order was refused
-        (an OrderRejected event says why). The same intent again, open or settled, returns its id without a second order.
-
-        Raises ValidationError when an equal intent id was used for another action.
+        Returns the intent id, or None when there is nothing to do (below dust) or the order was refused (OrderRejected says
+        why). A part of it may be reserved (see `piece`; OrderReserved has its target). The same intent again, open or settled,
+        returns its id without a second order. Raises ValidationError when an equal intent id was used for another action.
         """
         with self._lock:
             intent_id = intent.intent_id(self.arena_id)
@@ -197,7 +196,7 @@ class TradingEngine:
             market = self.market(intent.market)
             held = self.accrue(account, intent.role, market, intent.row)
             value = market.value(held, intent.row)
-            fill, refused = self.quote(market, held, intent.target_raw, intent.row, intent.control)
+            fill, refused, intent = piece(market, held, value, intent)
             if refused:
                 self._reject(account, intent, intent_id, abs(intent.target_raw - value), f"market: {refused}")
             if fill is None:
@@ -258,9 +257,7 @@ class TradingEngine:
             try:
                 fill = market.settle(intent_id, account.positions[intent.role], order.fill, intent.row)
                 check_fill(fill, market.spec.name)
-                self.journal.post(
-                    order.settled(fill), account.agent_id, (Transfer("fill", _lines(order, fill, market)),)
-                )
+                self.journal.post(order.settled(fill), account.agent_id, (Transfer("fill", order.lines(fill, market)),))
             except ExecutionError as error:
                 self._fail(order, executing, market, error)
                 raise
@@ -391,12 +388,3 @@ class TradingEngine:
             OrderRejected(intent_id, intent.market, intent.role, intent.row, code, reason, notional_raw),
             account.agent_id,
         )
-
-
-def _lines(order: Order, fill: Fill, market: ExactMarket) -> tuple[Line, ...]:
-    """The postings of a fill; what was reserved for more than it cost is free again, what is missing is cash's."""
-    agent, reserved = order.account.agent_id, order.reserved_raw
-    cash = accounts.agent_reserved(agent) if reserved else accounts.agent_available(agent)
-    lines = fill_lines(fill.legs, agent, order.intent.role, market, cash)
-    spare = reserved - max(0, -fill.cash_raw) if reserved else 0
-    return (*lines, *freed_cash(agent, market.base.symbol, spare)) if spare else lines

@@ -13,3 +13,10 @@ class Journal(Protocol):
     def post(self, payload: Any, agent_id: str | None = None, transfers: tuple[Transfer, ...] = ()) -> None:
         """Record one event; raises before anything changed when a transfer breaks a rule of the ledger."""
         ...
+
+
+class Unrecorded:
+    """A journal that keeps nothing: what is only tried leaves no trace."""
+
+    def post(self, payload: Any, agent_id: str | None = None, transfers: tuple[Transfer, ...] = ()) -> None:
+        """Forget."""

@@ -16,7 +16,7 @@ from treasury_arena.errors import ValidationError, nearest
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import AccountData, Result
 from treasury_arena_aave.exact.strategy import RateStrategy
-from treasury_arena_aave.exact.versions import V3_0
+from treasury_arena_aave.exact.versions import V3_0, V3_5
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.mirror import PoolAt, ReserveAt, read_pool
 from treasury_arena_evm.erc20 import Erc20
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from treasury_arena_evm.session import Session
 
 VARIABLE = 2
-REVISIONS_3_0 = (1, 2, 3)
-"""`POOL_REVISION` of the 3.0 line; 3.4 has 7, 3.6 has 10, 3.7 has 11."""
+REVISIONS = {1: V3_0, 2: V3_0, 3: V3_0, 10: V3_5}
+"""`POOL_REVISION` -> whose arithmetic: the 3.0 line, and 3.6, which has that of 3.5; 3.4 has 7, 3.7 has 11."""
 PRICE_AGE_SECONDS_MAX = 90_000
 """Chainlink answers at least once a day for the assets here; an hour of grace."""
 HEALTH_MIN = 1.05
@@ -98,7 +98,10 @@ class Done:
 
 
 class AaveMarket:
-    """One Aave v3 market of the 3.0 line through a session.
+    """One Aave v3 market of the 3.0 line, or of 3.6, through a session; `version` says whose arithmetic it has.
+
+    In 3.6 what the exact pool does not model is refused: accounts in an e-mode, and collateral that is frozen or has a
+    loan-to-value of 0.
 
     Args:
         session: of the chain; its pinned tokens are the reserves that may be touched.
@@ -119,16 +122,18 @@ class AaveMarket:
             raise ValidationError(
                 f"health_min = {health_min} must be a finite number of at least 1: below it an account is liquidated"
             )
-        self.session, self.version = session, V3_0
+        self.session = session
         self.health_min, self.price_age_seconds_max = health_min, price_age_seconds_max
         self._curves: dict[str, RateStrategy] = {}
         provider = session.chain.contract("aave_v3_provider")
         pool = str(session.call(provider, PROVIDER.function("getPool")))
         revision = int(session.call(pool, POOL.function("POOL_REVISION")))
-        if revision not in REVISIONS_3_0:
+        if revision not in REVISIONS:
             raise ChainError(
-                f"the Aave pool of {session.chain.name} has revision {revision}; the adapter knows revisions 1 to 3 (Aave 3.0)"
+                f"the Aave pool of {session.chain.name} has revision {revision}; the adapter knows revisions 1 to 3 (Aave 3.0) "
+                f"and 10 (Aave 3.6)"
             )
+        self.version = REVISIONS[revision]
         self.at = PoolAt.read(session, provider, {token.symbol: token.address for token in session.tokens})
 
     def reserve(self, symbol: str) -> ReserveAt:
@@ -169,7 +174,7 @@ class AaveMarket:
 
     @staticmethod
     def _check_whole(address: str, here: AccountData, there: AccountData) -> None:
-        if (here.collateral, here.debt, here.health) != (there.collateral, there.debt, there.health):
+        if (here.collateral, here.debt) != (there.collateral, there.debt):
             raise ValidationError(
                 f"Aave counts {there.collateral / USD:.2f} USD of collateral and {there.debt / USD:.2f} USD of debt for "
                 f"{address}, its pinned reserves have {here.collateral / USD:.2f} and {here.debt / USD:.2f}: pin the tokens that "
@@ -206,8 +211,11 @@ class AaveMarket:
             self.reserve(symbol)
         if operation in ("supply", "borrow") and int(amount_raw) >= 2**128:
             raise ValidationError(f"{operation} needs an amount of {symbol}; 'everything' is for withdraw and repay")
+        if operation == "set_emode" and self.version.later:
+            raise ValidationError(f"the e-modes of Aave {self.version.name} and later are not modelled")
         with self.session.pinned():
             pool = self.pool(address)
+            self.check_modelled(pool)
             self.check_prices(pool, *([symbol] if symbol else []))
         before = pool.account(USER)
         if operation == "set_emode":
@@ -311,7 +319,18 @@ class AaveMarket:
             self.account(who.address),
         )
 
-    # Prices.
+    # What is refused before an operation is tried.
+
+    def check_modelled(self, pool: Pool) -> None:
+        """Collateral whose rules the exact pool does not have in this version: ValidationError."""
+        if not self.version.later:
+            return
+        for asset, config in pool.configs.items():
+            if pool.collaterals.get((asset, USER)) and (config.frozen or not config.ltv):
+                why = "is frozen" if config.frozen else "has a loan-to-value of 0"
+                raise ValidationError(
+                    f"the collateral {asset} {why}; what Aave {self.version.name} and later do then is not modelled"
+                )
 
     def _refuse_prices(self) -> None:
         for symbol, reserve in self.at.reserves.items():

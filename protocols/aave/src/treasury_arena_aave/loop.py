@@ -14,13 +14,14 @@ where the threshold is at most 0.95 and swaps cost at most 1 %.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import NoReturn
 
 import attrs
 
 from treasury_arena.contracts.bound import ONE, ceil_div, fixed
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_aave.exact.wad_ray import PERCENT
 
 GRAIN = ONE // 1_000
@@ -290,12 +291,16 @@ def _pay(hands: Hands, goal: int) -> None:
 
 
 def pay_off(hands: Hands) -> None:
-    """Pay all that is owed from the cash in hand, and take out and sell what collateral is left and worth more than dust."""
+    """Pay all that is owed from the cash in hand, and take out and sell what collateral is left and worth more than dust.
+
+    Coin that the exchange does not take in one piece stays in hand; the orders after this one sell it.
+    """
     hands.repay(None)
     if hands.worth(hands.tokens) > hands.terms.dust:
         hands.withdraw(None)
     if hands.worth(hands.idle) > hands.terms.dust:
-        hands.sell(hands.idle)
+        with suppress(SizeRefusedError):
+            hands.sell(hands.idle)
 
 
 def release(hands: Hands, target: int, ltv: int) -> None:

@@ -16,12 +16,12 @@ from treasury_arena.contracts.bound import ONE, asked, fixed
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
+from treasury_arena.errors import ConfigError, ExecutionError, SizeRefusedError, ValidationError
 from treasury_arena_aave.chain import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER, AaveMarket
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.hands import SLIPPAGE_BPS_MAX, Exchange, Rate, Rehearsal, Transactions
-from treasury_arena_aave.loop import SPARE, Hands, Terms, pay_off, place, release
+from treasury_arena_aave.loop import GRAIN, SPARE, Hands, Terms, pay_off, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.aave import ORACLE, POOL, SCALED_TOKEN
@@ -132,6 +132,7 @@ class SupplyOnChain(AaveOnChain):
         if abs(move) < max(1, self.dust) and not (target_raw == 0 and state[1]):
             return None
         pool = self.aave.pool(me)
+        self.aave.check_modelled(pool)
         self.aave.check_prices(pool, symbol)
         token = self.token(self.base)
         if move > 0:
@@ -314,10 +315,21 @@ class AccountOnChain(AaveOnChain):
         if target_raw == 0 and owed and held <= owed:
             # A liquidation took the collateral: no sale pays this debt, only cash does, interest until it is mined included.
             what, budget = "pay_off", owed + owed // SPARE + 1
+        self.aave.check_modelled(pool)
         self.aave.check_prices(pool, coin, base)
         self._check_tokens(pool, 0 if small else owed if what == "pay_off" else move)
         plan = Plan(target_raw, ltv, budget, what, hands.terms)
-        plan.do(hands)
+        while True:
+            try:
+                plan.do(hands)
+                break
+            except SizeRefusedError:
+                # What is to be swapped for the shape alone cannot be halved by whoever asks: go half the way.
+                nearer = kept + (plan.ltv - kept) // 2
+                if not small or abs(nearer - kept) <= 2 * GRAIN:
+                    raise
+                plan, pool = attrs.evolve(plan, ltv=nearer), self.aave.pool(self.who.address)
+                hands = Rehearsal(self.asset, self.base, prices, hands.terms, state[4], pool, self.exchange)
         if what != "pay_off" and hands.lost >= abs(move) and not changed:
             return None
         after = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_TICK_LENS
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity, liquidity_for_amounts
 from treasury_arena_uniswap.exact.refusal import RefusedError
@@ -59,7 +59,7 @@ class Bench:
         except RefusedError:
             result = None
         if result is None or (result.amount0 if zero_for_one else result.amount1) != amount:
-            raise ValidationError(
+            raise SizeRefusedError(
                 f"the pool {self.facts.name} has not the liquidity to swap {amount} base units; split it"
             )
         return -(result.amount1 if zero_for_one else result.amount0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError, RevertError
@@ -158,7 +158,7 @@ class UniswapV3:
         forward = tokens[0] == pool.token0
         fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
         if not self._within(pool, price):
-            raise ValidationError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
+            raise SizeRefusedError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
         return Quote(came, went, price, crossed, max(0.0, 10_000.0 * (fair - went) / fair) if fair else 0.0)
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_uniswap.chain import Quote, Swapped, UniswapV3
 from treasury_arena_uniswap.orders import BPS, Pool, beyond, check_slippage
@@ -72,7 +72,7 @@ class PoolExchange:
             raise ValidationError(f"the pool {pool.name} does not swap {amount} base units: {error}") from error
         low, high = sorted((pool.sqrt_price_x96, quote.sqrt_price_after_x96))
         if beyond(low, high, self.max_move_bps):
-            raise ValidationError(
+            raise SizeRefusedError(
                 f"swapping {amount} base units of {given} would move the price of {pool.name} by more than "
                 f"{self.max_move_bps} bps; split it"
             )

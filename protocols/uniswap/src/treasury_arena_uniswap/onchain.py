@@ -15,7 +15,7 @@ from treasury_arena.contracts.bound import ceil_div
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ConfigError, SizeRefusedError, ValidationError
 from treasury_arena_evm.onchain import OnChainMarket
 from treasury_arena_uniswap.bench import Bench, bench
 from treasury_arena_uniswap.chain import UniswapV3
@@ -116,7 +116,7 @@ class PoolOnChain(OnChainMarket):
         low, high = sorted((pool.sqrt_price_x96, after_x96))
         was, now = low**2, high**2
         if beyond(low, high, self.max_move_bps):
-            raise ValidationError(
+            raise SizeRefusedError(
                 f"market {self.spec.name!r}: the order would move the price of {pool.name} by {(now - was) * BPS // was} bps, "
                 f"more than {self.max_move_bps}; split it"
             )

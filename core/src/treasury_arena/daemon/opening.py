@@ -1,0 +1,112 @@
+"""A daemon put together: its folder and clock, the store under its lease, the arena, the fuses, the scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from treasury_arena.arena.cycle import CycleReport
+from treasury_arena.clock import Clock, PacedClock, WallClock, from_epoch, iso
+from treasury_arena.config.daemon import LIVE, PAPER
+from treasury_arena.config.settings import Settings
+from treasury_arena.contracts.runtime import Scheduler, SchedulerContext
+from treasury_arena.daemon.brain import Brain
+from treasury_arena.daemon.fusing import Fuses, NoChain, Operator, make_fuses
+from treasury_arena.daemon.service import Service, Told, told
+from treasury_arena.errors import ConfigError, LeaseLostError
+from treasury_arena.isolation import calling
+from treasury_arena.registry.facade import Registry
+from treasury_arena.store import EventStore
+from treasury_arena.store.lease import Lease, LeaseKeeper
+from treasury_arena.store.slot_book import StoreSlotBook
+
+
+def pace(settings: Settings, now: datetime) -> dict[str, Any]:
+    """What a daemon's folder notes of its clock when it is begun at `now`; empty for the wall's own."""
+    daemon = settings.daemon
+    if daemon.speed == 1.0:
+        return {}
+    if daemon.mode == LIVE:
+        raise ConfigError(
+            f"daemon.speed is {daemon.speed:g}; expected 1 in live mode: real markets keep their own time"
+        )
+    start = datetime.combine(settings.start, time(), UTC)
+    return {"begun": iso(now), "start": iso(start), "speed": daemon.speed}
+
+
+def paced(notes: Mapping[str, Any], wall: Clock) -> Clock:
+    """The arena's clock, as noted when the daemon was begun."""
+    if not notes:
+        return wall
+    begun, start = (datetime.fromisoformat(notes[key]) for key in ("begun", "start"))
+    return PacedClock(start, float(notes["speed"]), wall, begun)
+
+
+@attrs.frozen(eq=False)
+class Opened:
+    """A daemon that holds the lease and is ready to run."""
+
+    service: Service
+    scheduler: Scheduler
+    slots: StoreSlotBook
+    tell: Told
+
+    def run(self) -> None:
+        """Work until the scheduler is stopped."""
+        self.scheduler.run([told(job, self.tell) for job in self.service.jobs()], self.slots)
+
+
+@contextlib.contextmanager
+def opened(
+    settings: Settings,
+    registry: Registry,
+    store: EventStore,
+    folder: Path,
+    clock: Clock,
+    *,
+    data: Path | None,
+    workers: int | None,
+    tell: Told,
+    progress: Callable[[CycleReport], None],
+) -> Iterator[Opened]:
+    """Take the lease, open the arena and everything that watches it.
+
+    Raises LeaseLostError while another daemon holds the store, ConfigError, DataError and PluginError as `assemble` does.
+    """
+    daemon = settings.daemon
+    if daemon.mode != PAPER:
+        raise ConfigError(
+            f'daemon.mode is {daemon.mode!r}; only "paper" is there yet: orders on a chain are not wired to the daemon'
+        )
+    wall = WallClock()
+    fuses = make_fuses(settings, registry, live=daemon.mode == LIVE)
+    factory = registry.require("schedulers", daemon.scheduler)
+    with calling(f"scheduler {daemon.scheduler!r}"):
+        context = SchedulerContext(clock, store.database.url.render_as_string(hide_password=False), folder)
+        scheduler: Scheduler = factory(settings.sections.get(f"scheduler.{daemon.scheduler}"), context)
+
+    def lost(error: LeaseLostError) -> None:
+        tell(f"stopping: {error}")
+        scheduler.stop()
+
+    lease = Lease(store, wall, seconds=daemon.lease_seconds)
+    with LeaseKeeper(lease, lost):
+        fenced = lease.guarded()
+        guards = Fuses(fenced, fuses, wall)
+        brain = Brain(settings, registry, fenced, clock, data=data, workers=workers, halted=guards.level)
+        try:
+            operator = Operator(fenced, wall)
+            chain = NoChain(operator.call, operator.called)
+            service = Service(daemon, brain, guards, chain, chain, wall, tell, progress)
+            service.look(0)  # the fuses are asked about nothing before there is something to judge
+            slots = StoreSlotBook(lease)
+            for job, slot in slots.interrupted():
+                tell(f"{job}: the run of slot {iso(from_epoch(slot))} was cut short; what it left undone is due again")
+            yield Opened(service, scheduler, slots, tell)
+        finally:
+            brain.close()
