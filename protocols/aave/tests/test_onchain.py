@@ -24,6 +24,7 @@ from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError, FeeError, TokenError
 from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_ROUTER02
 from treasury_arena_evm.local.failing import FAULTS, failing
 from treasury_arena_uniswap.chain import UniswapV3
 from treasury_arena_uniswap.exchange import PoolExchange
@@ -44,11 +45,11 @@ class Breaking(RouterExchange):
 
     left = 0
 
-    def _swap(self, spent: Any, got: Any, amount: int) -> Any:
+    def _swap(self, *order: Any) -> Any:
         if not self.left:
             raise ExecutionError("the exchange is closed")
         self.left -= 1
-        return super()._swap(spent, got, amount)
+        return super()._swap(*order)
 
 
 # --- what happens
@@ -450,8 +451,8 @@ def test_a_loop_whose_debt_token_stops_is_booked_as_far_as_it_came(local_market:
     class Stopping(RouterExchange):
         """The token is paused once the first swap is mined."""
 
-        def _swap(self, spent: Any, got: Any, amount: int) -> Any:
-            deal = super()._swap(spent, got, amount)
+        def _swap(self, *order: Any) -> Any:
+            deal = super()._swap(*order)
             bench.tell("USDC", "pause", True)
             return deal
 
@@ -462,6 +463,85 @@ def test_a_loop_whose_debt_token_stops_is_booked_as_far_as_it_came(local_market:
     assert fill.cash_raw == -6_000 * USD
     assert "paused" in bench.loan.unfinished
     assert bench.account.positions["account"][3] == 0
+    bench.books_equal_the_chain()
+
+
+class Moving(RouterExchange):
+    """An exchange whose price somebody moves before the last of so many swaps."""
+
+    swaps, share, local = 0, 0.0, None
+
+    def move(self, share: float) -> None:
+        """Let a coin cost so much more."""
+        maker, router = self.local.maker.address, self.router
+        spent, got = (self.base, self.coin) if share > 0 else (self.coin, self.base)
+        self.local.fund(spent.symbol, maker, 10**10 * USD if share > 0 else 5_000 * ETH)
+        self.local.approve(maker, spent.symbol, router)
+        first, _ = sorted((self.base, self.coin), key=lambda token: int(token.address, 16))
+        pool = self.local.uniswap.pool("USDC", "WETH", self.fee)
+        price = int(self.local.chain.call(pool, V3_POOL.function("slot0"))[0])
+        root = (1.0 + share) ** (0.5 if first == self.coin else -0.5)
+        order = (spent.address, got.address, self.fee, maker, 2**80, 0, int(price * root))
+        self.local.chain.send(maker, router, V3_ROUTER02.function("exactInputSingle"), order)
+
+    def _swap(self, *order: Any) -> Any:
+        self.swaps -= 1
+        deal = super()._swap(*order)
+        if self.swaps == 0:
+            self.move(self.share)
+        return deal
+
+
+@pytest.fixture
+def moving(local_market: Any) -> Moving:
+    exchange = Moving(local_market.session, local_market.users[0].signer, "WETH", "USDC")
+    exchange.local = local_market
+    return exchange
+
+
+@pytest.mark.parametrize(("buys", "share"), [(True, 0.007), (False, -0.007)])
+def test_an_order_whose_price_moved_by_more_than_the_slippage_since_its_quote_fails(
+    local_market: Any, moving: Moving, buys: bool, share: float
+) -> None:
+    bench = Bench(local_market, exchange=moving)
+    if not buys:
+        assert bench.trade("account", 6_000, 0.0) is not None
+    intent_id = str(bench.submit("account", 6_000 if buys else 0, 0.0))
+    moving.move(share)
+    moving.quote_buy(USD)  # whatever is asked of the exchange meanwhile
+    sent = [payload.cash_raw for payload in bench.journal.payloads(OrderSettled)]
+    with_collateral = bench.on_chain("WETH", "a_token")
+    if buys:
+        nonce = bench.nonce
+        with pytest.raises(ExecutionError, match=r"price has moved since the quote: .* less 50 bps"):
+            bench.engine.execute_trade(intent_id)
+        assert bench.nonce == nonce
+    else:
+        # The collateral is out; what it would sell for is less than was quoted, so it stays in the wallet.
+        assert bench.engine.execute_trade(intent_id).cash_raw == 0
+        assert "price has moved since the quote" in bench.loan.unfinished
+        assert bench.account.positions["account"][4] == pytest.approx(with_collateral, rel=1e-6)
+    assert [payload.cash_raw for payload in bench.journal.payloads(OrderSettled)][len(sent) :] == ([] if buys else [0])
+    bench.books_equal_the_chain()
+    assert bench.trade("account", 6_000 if buys else 0, 0.0) is not None  # by the price as it is now
+    bench.books_equal_the_chain()
+
+
+def test_a_loop_stops_where_the_price_moves_away_from_its_quote(local_market: Any, moving: Moving) -> None:
+    bench = Bench(local_market, exchange=moving)
+    moving.swaps, moving.share = 2, 0.007
+    fill = bench.trade("account", 6_000, 0.6)
+    assert fill is not None
+    assert "price has moved since the quote" in bench.loan.unfinished
+    assert moving.swaps == 0
+    bench.books_equal_the_chain()
+
+
+def test_a_price_that_moved_by_less_is_taken(local_market: Any, moving: Moving) -> None:
+    bench = Bench(local_market, exchange=moving)
+    moving.swaps, moving.share = 1, 0.003
+    assert bench.trade("account", 6_000, 0.6) is not None
+    assert bench.loan.unfinished == ""
     bench.books_equal_the_chain()
 
 

@@ -180,7 +180,7 @@ def test_an_order_whose_receipt_is_lost_is_found_out_later_and_not_done_twice(
     outage.down = set()
     monkeypatch.setattr(session_module, "RESOLVE_SECONDS", 10.0)
     sent = nonce(bench)
-    bench.engine.ask_again(AGENT, "usd")
+    bench.engine.ask_again()
     assert bench.account.reserved_raw == 0
     assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
     bench.books_equal_the_chain()
@@ -212,7 +212,7 @@ def test_nothing_is_signed_while_a_transaction_is_open(
     local_market.chain.rpc("evm_setAutomine", True)
     local_market.chain.mine()
     monkeypatch.setattr(session_module, "RESOLVE_SECONDS", 10.0)
-    bench.engine.ask_again(AGENT, "usd")
+    bench.engine.ask_again()
     assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
     bench.books_equal_the_chain()
 
@@ -238,7 +238,7 @@ def test_another_order_of_the_market_does_not_make_an_unknown_one_forgotten(
     with pytest.raises(ExecutionError, match="another order's outcome is not known yet"):
         bench.market.settle("another", (0, 0), bench.market.trade((0, 0), 1_000 * USD, 0), 0)
     monkeypatch.setattr(bench.market, "_send", send)
-    bench.engine.ask_again(AGENT, "usd")
+    bench.engine.ask_again()
     assert nonce(bench) == before
     assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
     bench.books_equal_the_chain()

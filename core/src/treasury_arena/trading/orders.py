@@ -5,10 +5,14 @@ from __future__ import annotations
 import attrs
 
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
-from treasury_arena.domain.order_states import IntentState
+from treasury_arena.domain.order_states import IntentState, walk_instant
 from treasury_arena.errors import SizeRefusedError, ValidationError
+from treasury_arena.events.catalog import OrderSettled
+from treasury_arena.events.event import Line
+from treasury_arena.ledger import accounts
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.intent import Intent
+from treasury_arena.trading.lines import fill_lines, freed_cash
 
 #: Mode -> venues of markets it may trade in.
 VENUES = {"simulation": ("replay",), "local": ("replay", "local")}
@@ -27,6 +31,35 @@ class Order:
     value_raw: int
     reserved_raw: int = 0
     state: IntentState = IntentState.PROPOSED
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nobody can tell what became of it."""
+        return self.state is IntentState.QUARANTINED
+
+    def settled(self, fill: Fill) -> OrderSettled:
+        """The event of what it became."""
+        return OrderSettled(
+            intent_id=self.intent_id,
+            market=self.intent.market,
+            role=self.intent.role,
+            row=self.intent.row,
+            status="FINAL",
+            path=list(walk_instant()),
+            notional_raw=fill.notional_raw,
+            cost_raw=fill.cost_raw,
+            cash_raw=fill.cash_raw,
+            slippage_bps=fill.slippage_bps,
+            state=[str(part) for part in fill.state],
+        )
+
+    def lines(self, fill: Fill, market: ExactMarket) -> tuple[Line, ...]:
+        """Its postings; what was reserved for more than it cost is free again, what is missing is cash's."""
+        agent, reserved = self.account.agent_id, self.reserved_raw
+        cash = accounts.agent_reserved(agent) if reserved else accounts.agent_available(agent)
+        found = fill_lines(fill.legs, agent, self.intent.role, market, cash)
+        spare = reserved - max(0, -fill.cash_raw) if reserved else 0
+        return (*found, *freed_cash(agent, market.base.symbol, spare)) if spare else found
 
 
 def piece(market: ExactMarket, state: ExactState, value_raw: int, intent: Intent) -> tuple[Fill | None, str, Intent]:

@@ -20,7 +20,7 @@ from treasury_arena.errors import ConfigError, ExecutionError, SizeRefusedError,
 from treasury_arena_aave.chain import AaveMarket
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
-from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions, aimed, terms_of
+from treasury_arena_aave.hands import SLIPPAGE_BPS_MAX, Exchange, Rate, Rehearsal, Transactions, aimed, terms_of
 from treasury_arena_aave.loop import GRAIN, SPARE, Hands, Terms, pay_off, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
 from treasury_arena_aave.reading import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER
@@ -76,12 +76,14 @@ class AaveOnChain(OnChainMarket):
     @property
     def supplied(self) -> int:
         """Base units of the asset that the account has on Aave now."""
-        return self._supply(self._scaled(self._supplied.a_token))
+        with self.session.pinned():
+            return self._supply(self._scaled(self._supplied.a_token))
 
     @property
     def owed(self) -> int:
         """Base units of the base asset that the account owes now."""
-        return self._debt(self._scaled(self._borrowed.debt_token))
+        with self.session.pinned():
+            return self._debt(self._scaled(self._borrowed.debt_token))
 
     def _only_ours(self, state: ExactState) -> None:
         """An empty position must be empty on the chain too, but for dust that anybody can send."""
@@ -120,8 +122,9 @@ class SupplyOnChain(AaveOnChain):
         return {self.base.symbol: state[1]}
 
     def found(self, state: ExactState) -> ExactState:
-        scaled = self._scaled(self._supplied.a_token)
-        return (scaled, self._supply(scaled))
+        with self.session.pinned():
+            scaled = self._scaled(self._supplied.a_token)
+            return (scaled, self._supply(scaled))
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         self._only_ours(state)
@@ -198,9 +201,10 @@ class Plan:
 
 @attrs.frozen(kw_only=True)
 class Planned(Fill):
-    """A quote of an account, with its plan."""
+    """A quote of an account, with its plan, and the swaps that it takes as they were quoted."""
 
     plan: Plan
+    rates: tuple[Rate, ...]
 
 
 class AccountOnChain(AaveOnChain):
@@ -213,6 +217,7 @@ class AccountOnChain(AaveOnChain):
         exchange: swaps between the base asset and the coin for the same account.
         ltv_max: controls are cut to it (None: they are not, and one beyond what Aave lends or the floor allows is refused).
         slack: how far the loan-to-value may be from the control before a move below `dust` is made for it.
+        slippage_bps: by which a swap may pay less than the order's quote had it.
         health_min, price_age_seconds_max: as `AaveMarket`.
 
     Raises ConfigError when the coin is the base asset.
@@ -229,6 +234,7 @@ class AccountOnChain(AaveOnChain):
         *,
         ltv_max: float | None = None,
         slack: float = 0.02,
+        slippage_bps: int = 50,
         **more: Any,
     ) -> None:
         super().__init__(spec, session, who, asset, base, **more)
@@ -237,6 +243,9 @@ class AccountOnChain(AaveOnChain):
         self.exchange = exchange
         self._ltv_max = None if ltv_max is None else fixed(ltv_max, ONE)
         self._slack = fixed(slack, ONE)
+        if not 1 <= slippage_bps <= SLIPPAGE_BPS_MAX:
+            raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
+        self.slippage_bps = slippage_bps
 
     def open(self) -> ExactState:
         return (0, 0, 0, 0, 0)
@@ -274,8 +283,9 @@ class AccountOnChain(AaveOnChain):
         return {"health": min(NO_DEBT_HEALTH, health), "ltv": state[3] / held if held else 0.0}
 
     def found(self, state: ExactState) -> ExactState:
-        scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
-        return (scaled, self._supply(scaled), owing, self._debt(owing), state[4])
+        with self.session.pinned():
+            scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
+            return (scaled, self._supply(scaled), owing, self._debt(owing), state[4])
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         self._only_ours(state)
@@ -326,7 +336,8 @@ class AccountOnChain(AaveOnChain):
             hands.idle,
         )
         fill = self._filled(state, after, hands.cash - budget, hands.swapped, hands.lost)
-        return Planned(**{field.name: getattr(fill, field.name) for field in attrs.fields(Fill)}, plan=plan)
+        whole = {field.name: getattr(fill, field.name) for field in attrs.fields(Fill)}
+        return Planned(**whole, plan=plan, rates=tuple(hands.rates))
 
     def _check_tokens(self, pool: Pool, move: int) -> None:
         """Both tokens do what they say; the wallet has what is to be paid."""
@@ -351,7 +362,7 @@ class AccountOnChain(AaveOnChain):
     def execute(self, state: ExactState, fill: Fill) -> Fill:
         if not isinstance(fill, Planned):
             raise ExecutionError("the fill is not one that this market quoted")
-        fill.plan.do(Transactions(self.asset, self.base, self._prices(), fill.plan.terms, state[4], self))
+        fill.plan.do(Transactions(self.asset, self.base, self._prices(), fill.plan.terms, state[4], self, fill.rates))
         return self.recovered(state, fill)
 
     def recovered(self, state: ExactState, fill: Fill) -> Fill:

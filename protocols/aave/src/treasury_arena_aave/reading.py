@@ -28,6 +28,7 @@ HEALTH_MIN = 1.05
 MINED_WITHIN_SECONDS = 600
 """For how long the interest of a full repayment is approved in advance."""
 USER = "self"
+USD = 10**8
 OPERATIONS = ("supply", "withdraw", "borrow", "repay")
 RISKY = ("withdraw", "borrow", "use_as_collateral", "set_emode")
 
@@ -111,17 +112,20 @@ class AaveReader:
     # Reading.
 
     def pool(self, address: str, later_seconds: int = 0) -> Pool:
-        """The exact pool as of the latest block (and so many seconds later), with one user, `USER`.
+        """The exact pool as of the latest block (and so many seconds later), all of one block, with one user, `USER`.
 
-        Raises ValidationError when the oracle has no price for a reserve.
+        Raises ValidationError when the oracle has no price for a reserve, and when Aave counts more (or less) for the account
+        than its pinned reserves hold: its health cannot be foretold then.
         """
-        try:
-            pool = read_pool(
-                self.reader, self.at, {USER: address}, self.reader.head().timestamp, self.version, curves=self._curves
-            )
-        except RevertError as error:
-            self._refuse_prices()
-            raise ChainError(f"the Aave market of {self.reader.chain.name} cannot be read: {error}") from error
+        with self.reader.pinned():
+            try:
+                now = self.reader.head().timestamp
+                pool = read_pool(self.reader, self.at, {USER: address}, now, self.version, curves=self._curves)
+                there = self.account(address)
+            except RevertError as error:
+                self._refuse_prices()
+                raise ChainError(f"the Aave market of {self.reader.chain.name} cannot be read: {error}") from error
+        self._check_whole(address, pool.account(USER), there)
         pool.advance(pool.now + later_seconds)
         return pool
 
@@ -130,6 +134,15 @@ class AaveReader:
         found = self.reader.call(self.at.pool, POOL.function("getUserAccountData"), address)
         collateral, debt, _, threshold, ltv, health = (int(value) for value in found)
         return AccountData(self.version.name, collateral, debt, ltv, threshold, health, zero_ltv=False)
+
+    @staticmethod
+    def _check_whole(address: str, here: AccountData, there: AccountData) -> None:
+        if (here.collateral, here.debt) != (there.collateral, there.debt):
+            raise ValidationError(
+                f"Aave counts {there.collateral / USD:.2f} USD of collateral and {there.debt / USD:.2f} USD of debt for "
+                f"{address}, its pinned reserves have {here.collateral / USD:.2f} and {here.debt / USD:.2f}: pin the tokens that "
+                f"are missing, or use another account"
+            )
 
     def balance(self, symbol: str, address: str) -> int:
         """What an address has supplied with its interest, base units."""
@@ -163,9 +176,10 @@ class AaveReader:
             raise ValidationError(f"{operation} needs an amount of {symbol}; 'everything' is for withdraw and repay")
         if operation == "set_emode" and self.version.later:
             raise ValidationError(f"the e-modes of Aave {self.version.name} and later are not modelled")
-        pool = self.pool(address)
-        self.check_modelled(pool)
-        self.check_prices(pool, *([symbol] if symbol else []))
+        with self.reader.pinned():
+            pool = self.pool(address)
+            self.check_modelled(pool)
+            self.check_prices(pool, *([symbol] if symbol else []))
         before = pool.account(USER)
         if operation == "set_emode":
             result = pool.set_emode(USER, int(amount_raw))

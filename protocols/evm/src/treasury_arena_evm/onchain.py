@@ -25,6 +25,7 @@ from treasury_arena.errors import (
     ValidationError,
 )
 from treasury_arena_evm.erc20 import Erc20
+from treasury_arena_evm.outstanding import Owner
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.tokens import check_pins
 from treasury_arena_evm.transport import LostError, NodeError
@@ -69,7 +70,8 @@ class OnChainMarket(ExactMarket):
         self.venue = "local" if session.chain.local else "live"
         self.native_price = native_price
         self.dust = base.unit if dust is None else dust
-        self.unfinished = self._unknown = ""
+        self.unfinished = self._begun = ""
+        self._outcomes: dict[str, Fill | ExecutionError] = {}
         self._spent: list[Receipt] = []
         check_pins(spec.name, session.chain, session.tokens, {asset, base})
 
@@ -93,7 +95,7 @@ class OnChainMarket(ExactMarket):
 
     @abstractmethod
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
-        """What moving to the target would do at the latest block; None when there is nothing to do."""
+        """What moving to the target would do at the latest block, which is pinned; None when there is nothing to do."""
 
     @abstractmethod
     def execute(self, state: ExactState, fill: Fill) -> Fill:
@@ -121,7 +123,7 @@ class OnChainMarket(ExactMarket):
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         check_target(self.spec.name, target_raw)
-        with self._refusals():
+        with self._refusals(), self.session.pinned():
             return self.quote(state, target_raw, control)
 
     def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
@@ -129,33 +131,49 @@ class OnChainMarket(ExactMarket):
 
         What fails later (a clean-up, a read, a step of several) is settled as far as it came, and `unfinished` says why.
         While the node does not tell what became of a transaction, UnknownOutcomeError: asked again with the same `intent_id`,
-        nothing is executed a second time, only found out.
+        nothing is executed a second time, only found out. What came of it is told again until it is said to be `booked`.
         """
-        with self.session.listening(self._heard):
-            if intent_id == self._unknown:
-                return self._found_out(state, fill, self.unfinished)
-            if self._unknown:  # its receipts are still needed; nothing of this order has been sent
-                raise ExecutionError(f"market {self.spec.name!r}: another order's outcome is not known yet")
-            self._spent, self.unfinished = [], ""
+        if intent_id not in self._outcomes:
             try:
-                return self.execute(state, fill)
+                self._outcomes[intent_id] = self._settled(intent_id, state, fill)
+            except ExecutionError as error:
+                self._outcomes[intent_id] = error
+        outcome = self._outcomes[intent_id]
+        if isinstance(outcome, ExecutionError):
+            raise outcome
+        return outcome
+
+    def booked(self, intent_id: str) -> None:
+        self._outcomes.pop(intent_id, None)
+
+    def _settled(self, intent_id: str, state: ExactState, fill: Fill) -> Fill:
+        if self._begun not in ("", intent_id):  # its receipts are still needed; nothing of this order has been sent
+            raise ExecutionError(f"market {self.spec.name!r}: another order's outcome is not known yet")
+        owner = (self.who.address, self.spec.name, intent_id)
+        with self.session.listening(self._heard, owner):
+            if self._begun:
+                return self._found_out(owner, state, fill, self.unfinished or "it was interrupted")
+            self._spent, self.unfinished, self._begun = [], "", intent_id
+            try:
+                done = self.execute(state, fill)
             except Exception as error:  # whatever it was, what is mined is mined
                 text = str(error) if isinstance(error, TreasuryArenaError) else f"{type(error).__name__}: {error}"
-                self._unknown = intent_id
-                return self._found_out(state, fill, text)
+                return self._found_out(owner, state, fill, text)
+            self._begun = ""
+            return done
 
-    def _found_out(self, state: ExactState, fill: Fill, text: str) -> Fill:
+    def _found_out(self, owner: Owner, state: ExactState, fill: Fill, text: str) -> Fill:
         """What became of an order that did not go through: its fill as far as it came, or ExecutionError."""
         self.unfinished = text
-        self.session.resolve()
+        self.session.resolve(owner)
         if not self._tokens_moved():
-            self._unknown = ""
+            self._begun = ""
             raise ExecutionError(f"market {self.spec.name!r}: {text}", legs(*self._gas()), self._worth_of_gas())
         try:
             done = self.recovered(state, fill)
         except Exception as error:  # the node is away again: the tokens have moved, so the order must not be forgotten
             raise UnknownOutcomeError(f"market {self.spec.name!r}: {text}; then {error}") from error
-        self._unknown = ""
+        self._begun = ""
         return done
 
     def _tokens_moved(self) -> bool:
@@ -176,13 +194,14 @@ class OnChainMarket(ExactMarket):
 
     @contextmanager
     def reading(self, done: str) -> Iterator[None]:
-        """Tell in one sentence that names the market why a position could not be `done`.
+        """One block for all reads inside; tells in one sentence that names the market why a position could not be `done`.
 
         ChainUnavailableError where the node did not answer, or answered what makes no sense: what the position is worth is then
         not known, and not nothing. ValidationError where a contract refused.
         """
         try:
-            yield
+            with self.session.pinned():
+                yield
         except ValidationError as error:
             if repr(self.spec.name) in str(error):
                 raise

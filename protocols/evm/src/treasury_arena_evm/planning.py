@@ -114,9 +114,12 @@ class EvmPlanner(StepPlanner):
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
-        """What a contract or a token refuses is this market's refusal; what the node does not say is unknown."""
+        """One block for all reads inside. What a contract or a token refuses is this market's refusal; what the node does not say
+        is unknown.
+        """
         try:
-            yield
+            with self.reader.pinned():
+                yield
         except RevertError as error:
             raise ValidationError(f"market {self.market!r}: {error}") from error
         except ChainError as error:
