@@ -8,7 +8,7 @@ import pytest
 from treasury_arena_aave.exact.interest import SECONDS_PER_YEAR
 from treasury_arena_aave.exact.versions import V3_0, V3_4, V3_5, Version
 from treasury_arena_aave.exact.wad_ray import ray_mul, ray_mul_floor
-from treasury_arena_aave.gap import AccountGap, SupplyGap
+from treasury_arena_aave.gap import AccountGap, AccountReserveGap, SupplyGap
 from treasury_arena_aave.mirror import PoolAt, read_pool
 from treasury_arena_aave.origin import ORIGIN
 from treasury_arena_aave.parity import compare
@@ -35,7 +35,7 @@ def test_random_operations_differ_in_nothing(local_market, operations, seed):
 
 
 def test_version_3_5_differs_in_nothing_from_3_6_0_compiled(local_market):
-    course = compare(local_market, 400, 1, target=ORIGIN)
+    course = compare(local_market, 1_000, 1, target=ORIGIN)
     assert course.tally.first == ""
     assert course.tally.differences == {}
     assert course.version == "3.5"
@@ -122,7 +122,13 @@ def test_a_pool_read_from_the_chain_knows_the_account(local_market):
 
 def test_the_protocol_offers_its_checks():
     checks = AaveProtocol().parity()
-    assert [check.name for check in checks] == ["Aave 3.0", "Aave 3.5", "aave.supply", "aave.account"]
+    assert [check.name for check in checks] == [
+        "Aave 3.0",
+        "Aave 3.5",
+        "aave.supply",
+        "aave.account",
+        "aave.account_reserve",
+    ]
     seen = []
     result = checks[0].run(30, 4, None, lambda done, of: seen.append((done, of)))
     assert result.ok, result
@@ -130,7 +136,7 @@ def test_the_protocol_offers_its_checks():
     assert seen == [(number, 30) for number in range(1, 31)]
 
 
-@pytest.mark.parametrize("check", [SupplyGap(), AccountGap()], ids=lambda check: check.name)
+@pytest.mark.parametrize("check", [SupplyGap(), AccountGap(), AccountReserveGap()], ids=lambda check: check.name)
 def test_the_models_keep_their_bounds(check):
     result = check.run(200, 5, lambda done, of: None)
     assert result.ok, result

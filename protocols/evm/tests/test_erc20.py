@@ -9,6 +9,7 @@ from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import TokenError
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.tokens import Token
+from treasury_arena_evm.transport import LostError
 
 USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 
@@ -184,3 +185,20 @@ class TestApprovals:
         (event,) = receipt.events(ERC20.event("Approval"), token.token.address)
         assert event["value"] == 9
         assert receipt.deltas(bench.alice.address) == {}
+
+    @pytest.mark.parametrize("before", [0, 5])
+    def test_none_is_left_behind_when_it_was_mined_and_cannot_be_looked_at(self, bench, monkeypatch, before):
+        token, spender = bench.token(), bench.bob.address
+        token.approve(bench.alice.signer, spender, before)
+        ask, asked = token.allowance, []
+
+        def silent_once(*arguments):
+            asked.append(arguments)
+            if len(asked) == 2:  # behind the approval
+                raise LostError("eth_call: no answer")
+            return ask(*arguments)
+
+        monkeypatch.setattr(token, "allowance", silent_once)
+        with pytest.raises(LostError, match="no answer"), token.allowed(bench.alice.signer, spender, 700):
+            pytest.fail("nothing may be taken under an approval that could not be looked at")
+        assert token.allowance(bench.alice.address, spender) == 0

@@ -36,8 +36,8 @@ def parity(operations: int, seed: int, anvil: Path | None, protocols: tuple[str,
     compared to the last base unit (wei). Then the models of the search are compared with the exact engines, as relative
     error. Needs npm for the node and the contracts' published artifacts; no key, no chain, no account.
 
-    Exit code 0: no difference and every model within its bound, 1: something differs or an engine broke, 2: usage or a check
-    that cannot run.
+    Exit code 0: no difference and every model within its bound, 1: something differs or an engine broke, whatever else could
+    not be checked, 2: usage or a check that cannot run.
 
     \b
     Example:
@@ -50,9 +50,14 @@ def parity(operations: int, seed: int, anvil: Path | None, protocols: tuple[str,
         click.echo(json.dumps(found, indent=1, sort_keys=True, allow_nan=False))
     else:
         show(results)
-    if any(not entry["crashed"] for entry in found["failed"]):
-        return 2
-    return 0 if found["ok"] else 1
+    if any(_differs(result) for result in results):
+        return 1
+    return 0 if found["ok"] else 2
+
+
+def _differs(result: Result) -> bool:
+    """Whether a check found a difference, or its engine broke; one that could not be run has found nothing."""
+    return not result.ok and not (isinstance(result, Failed) and not result.crashed)
 
 
 def _run(checks: list[Check], operations: int, seed: int, anvil: Path | None) -> list[Result]:
@@ -104,13 +109,13 @@ def show(results: list[Result]) -> None:
     for result in results:
         if not result.ok:
             console.print(_trouble(result), style="bold", markup=False)
-    unrun = [result for result in results if isinstance(result, Failed) and not result.crashed]
-    if all(result.ok or result in unrun for result in results):
-        console.print(
-            "no difference" if not unrun else f"NOT CHECKED: {len(unrun)} of {len(results)} checks could not be run"
-        )
-    else:
+    unrun = [result for result in results if not result.ok and not _differs(result)]
+    if any(_differs(result) for result in results):
         console.print("NOT EQUAL: see above")
+    if unrun:
+        console.print(f"NOT CHECKED: {len(unrun)} of {len(results)} checks could not be run")
+    if all(result.ok for result in results):
+        console.print("no difference")
 
 
 def _quantities(console: Console, results: list[ParityResult]) -> None:

@@ -219,7 +219,7 @@ class PoolParity(ParityCheck):
 
 def checks() -> tuple[ParityCheck | GapCheck, ...]:
     """What the protocol offers to `arena parity`."""
-    from treasury_arena_aave.gap import AccountGap, SupplyGap
+    from treasury_arena_aave.gap import AccountGap, AccountReserveGap, SupplyGap
     from treasury_arena_aave.origin import ORIGIN
 
-    return PoolParity(), PoolParity("Aave 3.5", ORIGIN), SupplyGap(), AccountGap()
+    return PoolParity(), PoolParity("Aave 3.5", ORIGIN), SupplyGap(), AccountGap(), AccountReserveGap()

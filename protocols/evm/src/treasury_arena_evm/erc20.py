@@ -174,9 +174,12 @@ class Erc20(TokenReader):
 
     @contextmanager
     def allowed(self, who: LocalAccount, spender: str, amount_raw: int) -> Iterator[None]:
-        """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error."""
-        self.approve(who, spender, amount_raw)
+        """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error.
+
+        So it is when the approval itself was mined and could not be looked at.
+        """
         try:
+            self.approve(who, spender, amount_raw)
             yield
         finally:
             if self.allowance(who.address, spender):

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.erc20 import TokenReader
 from treasury_arena_evm.errors import RevertError
@@ -110,11 +110,11 @@ def beyond(was_x96: int, now_x96: int, bps: int) -> bool:
 
 
 def check_move(pool: Pool, after_x96: int, move_bps_max: int, market: str) -> None:
-    """Raise ValidationError for an order after which the pool's price is too far from where it was."""
+    """Raise SizeRefusedError for an order after which the pool's price is too far from where it was."""
     low, high = sorted((pool.sqrt_price_x96, after_x96))
     was, now = low**2, high**2
     if beyond(low, high, move_bps_max):
-        raise ValidationError(
+        raise SizeRefusedError(
             f"market {market!r}: the order would move the price of {pool.name} by {(now - was) * BPS // was} bps, more than "
             f"{move_bps_max}; split it"
         )
@@ -137,6 +137,10 @@ class V3Reader:
         """The pool of two pinned tokens (by symbol) at a fee in millionths; ValidationError when there is none."""
         one, other = self.reader.tokens.symbol(a), self.reader.tokens.symbol(b)
         token0, token1 = sorted((one, other), key=lambda token: int(token.address, 16))
+        with self.reader.pinned():
+            return self._pool_of(token0, token1, fee)
+
+    def _pool_of(self, token0: Token, token1: Token, fee: int) -> Pool:
         address = self.reader.call(self.factory, V3_FACTORY.function("getPool"), token0.address, token1.address, fee)
         if address == NOWHERE:
             raise ValidationError(
@@ -145,36 +149,40 @@ class V3Reader:
             )
         return self.pool_at(address, token0, token1, fee)
 
-    def pool_at(self, address: str, token0: Token, token1: Token, fee: int, block: str | int = "latest") -> Pool:
-        def read(name: str) -> Any:
-            return self.reader.call(address, V3_POOL.function(name), block=block)
+    def pool_at(self, address: str, token0: Token, token1: Token, fee: int) -> Pool:
+        """A pool whose address is known."""
 
-        price, tick, *_ = read("slot0")
-        return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
+        def read(name: str) -> Any:
+            return self.reader.call(address, V3_POOL.function(name))
+
+        with self.reader.pinned():
+            price, tick, *_ = read("slot0")
+            return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
 
     def quote(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool = True) -> Quote:
         """What swapping exactly `amount` in (or, not `exact_in`, out) would do, by QuoterV2.
 
-        Raises ValidationError for an empty pool or an amount that is none, where the pool cannot take or give it all, and where
-        the token that would come out is one that cannot be paid (paused, ...).
+        Raises ValidationError for an empty pool or an amount that is none, and where the token that would come out is one
+        that cannot be paid (paused, ...); SizeRefusedError where the pool cannot take or give it all.
         """
-        pool = self.pool(token_in, token_out, fee)
-        check_liquid(pool)
-        check_amount(amount, "a swap")
-        tokens = self.reader.tokens.symbol(token_in), self.reader.tokens.symbol(token_out)
-        name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
-        order = (tokens[0].address, tokens[1].address, amount, fee, 0)
-        try:
-            other, price, crossed, _ = self.reader.call(self.quoter, V3_QUOTER.function(name), order)
-        except RevertError:
-            # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
-            TokenReader(self.reader, tokens[1]).check(pool.address, self.owner, 1)
-            raise
+        with self.reader.pinned():
+            pool = self.pool(token_in, token_out, fee)
+            check_liquid(pool)
+            check_amount(amount, "a swap")
+            tokens = self.reader.tokens.symbol(token_in), self.reader.tokens.symbol(token_out)
+            name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
+            order = (tokens[0].address, tokens[1].address, amount, fee, 0)
+            try:
+                other, price, crossed, _ = self.reader.call(self.quoter, V3_QUOTER.function(name), order)
+            except RevertError:
+                # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
+                TokenReader(self.reader, tokens[1]).check(pool.address, self.owner, 1)
+                raise
         came, went = (amount, other) if exact_in else (other, amount)
         forward = tokens[0] == pool.token0
         fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
         if not self._within(pool, price):
-            raise ValidationError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
+            raise SizeRefusedError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
         return Quote(came, went, price, crossed, max(0.0, 10_000.0 * (fair - went) / fair) if fair else 0.0)
 
     @staticmethod

@@ -17,7 +17,7 @@ from treasury_arena_aave.parity import Prepared, Target, actors
 from treasury_arena_aave.parity_operations import FIELDS, KINDS
 from treasury_arena_evm.abi import Interface
 from treasury_arena_evm.addresses import keccak
-from treasury_arena_evm.interfaces.aave import ACL_MANAGER, CONFIGURATOR, ORACLE, POOL, PROVIDER
+from treasury_arena_evm.interfaces.aave import ACL_MANAGER, CONFIGURATOR, ORACLE, POOL, POOL_LATER, PROVIDER
 from treasury_arena_evm.local.aave import RESERVES
 
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ ADMIN = Interface("""
         string aTokenSymbol; string variableDebtTokenName; string variableDebtTokenSymbol; bytes params;
         bytes interestRateData; }
     function initReserves(InitReserve[] input)
-""")
-POOL_LATER = Interface("""
-    function getReserveAToken(address asset) view returns (address)
-    function getReserveVariableDebtToken(address asset) view returns (address)
 """)
 
 

@@ -7,6 +7,7 @@ a block or a receipt counts only when all that have it agree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from treasury_arena.clock import Clock
@@ -105,6 +106,8 @@ class EvmClient(ChainClient):
         return self.nodes.identities()
 
     def head(self) -> BlockRef:
+        if self._reader.pinned_at is not None:
+            return self._reader.head()
         return max(self.nodes.gather(head_of, "eth_getBlockByNumber").values(), key=lambda block: block.number)
 
     def finalized(self) -> BlockRef:
@@ -232,8 +235,12 @@ class EvmClient(ChainClient):
 
     # --- reading contracts
 
+    def pinned(self) -> AbstractContextManager[int]:
+        """One block for all reads of contracts inside, and for `head`; see `Session.pinned`."""
+        return self._reader.pinned()
+
     def call(
-        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int = "latest"
+        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int | None = None
     ) -> Any:
         """A read at a block; see `Session.call`. Raises RevertError when the contract refuses."""
         return self._reader.call(to, function, *arguments, sender=sender, block=block)
