@@ -24,6 +24,7 @@ from treasury_arena.errors import (
     UnknownOutcomeError,
     ValidationError,
 )
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.receipts import Receipt
 
@@ -94,6 +95,7 @@ class OnChainMarket(ExactMarket):
         """The fill of what was mined before `execute` failed, by the chain alone: tokens that moved must not leave the books."""
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
+        check_whole(target_raw, f"market {self.spec.name!r}: the target in base units")
         if target_raw < 0:
             raise ValidationError(
                 f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"

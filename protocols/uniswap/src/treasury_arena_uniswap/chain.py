@@ -15,6 +15,7 @@ import attrs
 
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.addresses import checksummed
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_POSITIONS, V3_QUOTER, V3_ROUTER02
@@ -144,16 +145,24 @@ class UniswapV3:
         order = (tokens[0].address, tokens[1].address, amount, fee, 0)
         try:
             other, price, crossed, _ = self.session.call(self.quoter, V3_QUOTER.function(name), order)
-        except RevertError:
+        except RevertError as error:
             # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
             self._token(token_out).check(pool.address, self.who.address, 1)
+            if (
+                not exact_in
+            ):  # the quoter says nothing but "Unexpected error" where the pool ends before the amount is out
+                raise self._too_much(pool, f"give {amount} base units of {token_out}") from error
             raise
         came, went = (amount, other) if exact_in else (other, amount)
         forward = tokens[0] == pool.token0
         fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
         if not self._within(pool, price):
-            raise ValidationError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
+            raise self._too_much(pool, f"swap {amount} base units")
         return Quote(came, went, price, crossed, max(0.0, 10_000.0 * (fair - went) / fair) if fair else 0.0)
+
+    @staticmethod
+    def _too_much(pool: Pool, what: str) -> ValidationError:
+        return ValidationError(f"the pool {pool.name} has not the liquidity to {what}; split it")
 
     @staticmethod
     def _within(pool: Pool, price_after: int) -> bool:
@@ -262,6 +271,8 @@ class UniswapV3:
     ) -> tuple[Pool, tuple[int, int]]:
         """The pool as it is now, and the least amounts; everything is looked at here."""
         orders.check_deadline(deadline, self.session.now)
+        for token, amount in ((pool.token0, amount0), (pool.token1, amount1)):
+            check_whole(amount, f"an offer of {token.symbol} in base units")
         pool = self._pool_at(pool.address, pool.token0, pool.token1, pool.fee)
         orders.check_priced(pool)
         if amount0 == amount1 == 0:

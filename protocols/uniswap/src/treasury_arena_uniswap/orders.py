@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from treasury_arena.errors import ValidationError
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity, liquidity_for_amounts
 from treasury_arena_uniswap.exact.tick_math import MAX_TICK, MIN_TICK, sqrt_ratio_at_tick
 
@@ -50,6 +51,7 @@ class Pool:
 
 def check_amount(amount: int, what: str) -> None:
     """Raise ValidationError for nothing, less, and amounts that can only be a mistake."""
+    check_whole(amount, f"{what} in base units")
     if amount <= 0:
         raise ValidationError(f"{what} of {amount} base units is none")
     if amount >= AMOUNT_MAX:
@@ -58,12 +60,14 @@ def check_amount(amount: int, what: str) -> None:
 
 def check_least(least: int, what: str) -> None:
     """Raise ValidationError for an order that would take any price."""
+    check_whole(least, f"{what} in base units")
     if least <= 0:
         raise ValidationError(f"{what} of {least} would take any price; say what is the least")
 
 
 def check_deadline(deadline: int, now: int) -> None:
     """Raise ValidationError for a time that has passed, or one so far that it is no deadline."""
+    check_whole(deadline, "the deadline in seconds since 1970")
     if deadline <= now:
         raise ValidationError(f"the deadline {deadline} is not after the chain's time {now}")
     if deadline > now + DEADLINE_SECONDS_MAX:
@@ -87,6 +91,8 @@ def check_liquid(pool: Pool) -> None:
 
 def check_ticks(pool: Pool, lower: int, upper: int) -> None:
     """Raise ValidationError for bounds that no position of the pool can have."""
+    check_whole(lower, "the lower tick")
+    check_whole(upper, "the upper tick")
     if not MIN_TICK <= lower < upper <= MAX_TICK:
         raise ValidationError(
             f"the range from tick {lower} to {upper} must be ascending and within {MIN_TICK} to {MAX_TICK}"
@@ -94,14 +100,15 @@ def check_ticks(pool: Pool, lower: int, upper: int) -> None:
     for tick in (lower, upper):
         if tick % pool.spacing:
             below = tick // pool.spacing * pool.spacing
+            beside = [str(near) for near in (below, below + pool.spacing) if MIN_TICK <= near <= MAX_TICK]
             raise ValidationError(
-                f"tick {tick} is not a multiple of {pool.spacing}, the spacing of {pool.name}; use {below} or "
-                f"{below + pool.spacing}"
+                f"tick {tick} is not a multiple of {pool.spacing}, the spacing of {pool.name}; use {' or '.join(beside)}"
             )
 
 
 def check_slippage(slippage_bps: int) -> None:
     """Raise ValidationError for a tolerance of nothing (it would never be met) or of more than a tenth."""
+    check_whole(slippage_bps, "a slippage in bps")
     if not 1 <= slippage_bps <= SLIPPAGE_BPS_MAX:
         raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
 
