@@ -19,7 +19,7 @@ import click
 from treasury_arena import hookspecs
 from treasury_arena.cli.main import arena
 from treasury_arena.config.reference import configuration_reference
-from treasury_arena.events import catalog, live
+from treasury_arena.events import catalog, daemon, live
 from treasury_arena.registry.offers import KINDS
 from treasury_arena.store import order_schema, schema
 
@@ -89,7 +89,7 @@ def comments(source: str) -> dict[int, str]:
 
 def events_page() -> str:
     """Every event of the catalog with its fields."""
-    source = inspect.getsource(catalog) + inspect.getsource(live)
+    source = inspect.getsource(catalog) + inspect.getsource(live) + inspect.getsource(daemon)
     notes = comments(source)
     parts = [
         "# Events\n",
@@ -127,6 +127,7 @@ def tables_page() -> str:
     )
     for name, table in schema.TABLES.items():
         kind = "projection, can be dropped and rebuilt" if name in schema.PROJECTIONS else "append-only"
+        kind = "of the moment, written in place, no part of the history" if name in schema.TERMS else kind
         parts += [f"## {name}\n", f"Key: {', '.join(f'`{key}`' for key in table.key)} ({kind}).\n"]
         parts.append("| column | type | meaning |\n|---|---|---|")
         start = next(

@@ -198,12 +198,13 @@ def test_an_arena_of_the_future_is_refused(settings: Any, registry: Registry, st
 
 def test_a_paced_clock_passes_its_own_seconds() -> None:
     base = VirtualClock(datetime(2026, 5, 1, 12, tzinfo=UTC))
-    clock = PacedClock(base, datetime(2026, 5, 1, tzinfo=UTC), START, 60.0)
+    clock = PacedClock(START, 60.0, base, datetime(2026, 5, 1, tzinfo=UTC))
     assert clock.now() == START + timedelta(hours=12) * 60
     base.move_to(base.now() + timedelta(seconds=1))
     assert clock.now() == START + timedelta(hours=12) * 60 + timedelta(minutes=1)
-    with pytest.raises(ValueError, match="must be positive"):
-        PacedClock(base, base.now(), START, 0.0)
+    for rate in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="cannot run"):
+            PacedClock(START, rate, base)
 
 
 # -- the fuse of a daemon

@@ -19,7 +19,7 @@ from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import bound_strategies, market_specs
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.parity import GapCheck, ParityCheck
-from treasury_arena.events import catalog, live
+from treasury_arena.events import catalog, daemon, live
 from treasury_arena.registry.loader import load_registry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,7 +82,7 @@ def test_every_event_is_documented() -> None:
     text = (ROOT / "docs/reference/events.md").read_text()
     events = [
         name
-        for module in (catalog, live)
+        for module in (catalog, live, daemon)
         for name, item in vars(module).items()
         if isinstance(item, type) and item.__module__ == module.__name__
     ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from treasury_arena.markers import hookimpl
 
 if TYPE_CHECKING:
-    from treasury_arena.contracts.runtime import Executor
+    from treasury_arena.contracts.runtime import Executor, Scheduler, SchedulerContext
 
 
 @hookimpl
@@ -17,3 +17,11 @@ def arena_executors() -> Mapping[str, Callable[[int], Executor]]:
     from treasury_arena.simulation.executors import ThreadExecutor
 
     return {"threads": ThreadExecutor}
+
+
+@hookimpl
+def arena_schedulers() -> Mapping[str, Callable[[Any, SchedulerContext], Scheduler]]:
+    """The plain scheduler: one loop that sleeps until the next slot."""
+    from treasury_arena.scheduling.plain import build
+
+    return {"plain": build}

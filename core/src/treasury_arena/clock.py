@@ -43,15 +43,40 @@ class WallClock:
 
 
 class PacedClock:
-    """A clock that was `start` when `base` showed `begun`, and has passed `speed` seconds for each of its seconds since."""
+    """A clock that was `start` once and has run `rate` times as fast as another one since.
 
-    def __init__(self, base: Clock, begun: datetime, start: datetime, speed: float) -> None:
-        if not speed > 0.0:
-            raise ValueError(f"a clock's speed must be positive, not {speed}")
-        self._base, self._begun, self._start, self._speed = base, aware(begun), aware(start), speed
+    Args:
+        start: its first moment.
+        rate: its seconds in one second of the other.
+        base: the other clock; the machine's monotonic one, which never jumps, unless given.
+        begun: what `base` showed at the first moment; its present unless given.
+    """
+
+    def __init__(self, start: datetime, rate: float, base: Clock | None = None, begun: datetime | None = None) -> None:
+        if not 0.0 < rate < float("inf"):
+            raise ValueError(f"a clock cannot run {rate} times as fast; expected a number above 0")
+        self.rate = rate
+        self._start = aware(start)
+        self._base: Clock = base if base is not None else _Monotonic()
+        self._begun = aware(begun) if begun is not None else self._base.now()
 
     def now(self) -> datetime:
-        return self._start + (self._base.now() - self._begun) * self._speed
+        return self._start + (self._base.now() - self._begun) * self.rate
+
+
+class _Monotonic:
+    """Time since it was made, as a moment after 1970."""
+
+    def __init__(self) -> None:
+        self._watch = Stopwatch()
+
+    def now(self) -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=self._watch.seconds())
+
+
+def rate_of(clock: Clock) -> float:
+    """Seconds of `clock` in a second of the machine's: its attribute `rate`, 1 for a clock without one."""
+    return float(getattr(clock, "rate", 1.0))
 
 
 class Stopwatch:

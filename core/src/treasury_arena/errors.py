@@ -119,7 +119,17 @@ class LeaseLostError(TreasuryArenaError):
 
 
 class SignerError(TreasuryArenaError):
-    """A signer refused to sign, or did not answer: there is no signature."""
+    """A signer refused to sign, or did not answer: there is no signature.
+
+    Attributes:
+        code: the rule that refused, where the signer told it.
+        least_cap_raw, least_tip_raw: for code ``nonce`` (another transaction was signed for this nonce), the lowest fees in wei
+            per unit of gas with which it would sign a replacement.
+    """
+
+    def __init__(self, sentence: str, code: str = "", least_cap_raw: int = 0, least_tip_raw: int = 0) -> None:
+        super().__init__(sentence)
+        self.code, self.least_cap_raw, self.least_tip_raw = code, least_cap_raw, least_tip_raw
 
 
 class FeeCapError(TreasuryArenaError):

@@ -7,6 +7,7 @@ number of workers, draws the same numbers.
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 import numpy as np
 
@@ -22,3 +23,8 @@ def stream(seed: int, cycle: int, purpose: str, index: int = 0) -> np.random.Gen
     """
     digest = hashlib.sha256(f"{seed}|{cycle}|{purpose}|{index}".encode()).digest()
     return np.random.Generator(np.random.PCG64DXSM(int.from_bytes(digest, "big")))
+
+
+def unique_name() -> str:
+    """A name that nobody else has, drawn from the system: it tells processes apart and never decides anything."""
+    return secrets.token_hex(8)

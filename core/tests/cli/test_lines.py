@@ -10,11 +10,14 @@ import pytest
 
 from treasury_arena.cli.lines import FIELDS, event_line, speed, standing_line
 from treasury_arena.domain.assets import Asset
-from treasury_arena.events import catalog
+from treasury_arena.events import catalog, daemon
 
 USDC = Asset("USDC", 6, stable=True)
 PAYLOADS = {
-    name: kind for name, kind in vars(catalog).items() if isinstance(kind, type) and kind.__module__ == catalog.__name__
+    name: kind
+    for module in (catalog, daemon)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and kind.__module__ == module.__name__
 }
 
 

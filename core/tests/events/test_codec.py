@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treasury_arena.errors import IntegrityError, StoreError, ValidationError
-from treasury_arena.events import catalog, codec, live, upcasters
+from treasury_arena.events import catalog, codec, daemon, live, upcasters
 from treasury_arena.events.event import Draft, Line, Transfer
 from treasury_arena.events.hashing import GENESIS, digests, encode_drafts, seal
 
 NOON = "2024-01-01T12:00:00Z"
-PAYLOADS = [cls for module in (catalog, live) for _, cls in inspect.getmembers(module, attrs.has)]
+PAYLOADS = [cls for module in (catalog, live, daemon) for _, cls in inspect.getmembers(module, attrs.has)]
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | FINITE | st.text(max_size=5),

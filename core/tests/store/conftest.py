@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from treasury_arena.events import catalog as c
+from treasury_arena.events import daemon as d
 from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft, Line, Transfer
 from treasury_arena.store import EventStore, open_store
@@ -112,10 +113,30 @@ def live_story() -> list[Draft]:
     return [Draft(payload, NOON, "a1") for payload in payloads]
 
 
+def daemon_story() -> list[Draft]:
+    """Two daemons one after the other, and the slots of two jobs."""
+    payloads = [
+        d.LeaseTaken("writer", "one", "box", 7, 1),
+        d.DaemonStarted("one", 1, "paper", "0.1.0", {"cycle": 60, "mark": 10}),
+        d.JobClaimed("cycle", 120, 1),
+        d.JobMissed("mark", 100, 130, 10, 4, "the clock jumped"),
+        d.LeaseLost("writer", "one", 1, "it ran out"),
+        d.LeaseTaken("writer", "two", "box", 8, 2),
+        d.JobInterrupted("cycle", 120, "its process ended before it did"),
+        d.JobClaimed("mark", 140, 2),
+        d.JobFinished("mark", 140, "no price"),
+        d.JobClaimed("cycle", 180, 2),
+        d.DaemonStopped("two", 2, "SIGTERM"),
+        d.LeaseTaken("other", "three", "box", 9, 1),
+        d.LeaseReleased("other", "three", 1),
+    ]
+    return [Draft(payload, NOON) for payload in payloads]
+
+
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """Builders of drafts."""
-    builders = (move, opened, spawned, allocated, returned, record, story, live_story)
+    builders = (move, opened, spawned, allocated, returned, record, story, live_story, daemon_story)
     return SimpleNamespace(NOON=NOON, **{builder.__name__: builder for builder in builders})
 
 

@@ -8,9 +8,10 @@ import pytest
 from aave_pools import USDC, WETH
 
 from treasury_arena.errors import ValidationError
-from treasury_arena_aave.chain import USER, AaveMarket
+from treasury_arena_aave.chain import AaveMarket
 from treasury_arena_aave.exact.errors import RefusalError
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256
+from treasury_arena_aave.reading import USER
 from treasury_arena_evm.errors import ChainError, FeeError, TokenError
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR, SCALED_TOKEN
 from treasury_arena_evm.interfaces.tokens import ERC20

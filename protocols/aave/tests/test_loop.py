@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
 from treasury_arena.errors import ValidationError
-from treasury_arena_aave.chain import USER
 from treasury_arena_aave.hands import Rehearsal
 from treasury_arena_aave.loop import ONE, Terms, place, release
+from treasury_arena_aave.reading import USER
 
 ASSETS = AssetTable(KNOWN_ASSETS)
 PRICE = 2_000

@@ -68,7 +68,7 @@ class TestConnecting:
 
     def test_a_known_chain_is_called_by_its_name(self, local_chain):
         said = r"serves arbitrum \(id 42161\), but ethereum \(id 1\) was asked for"
-        answer = 200, b'{"jsonrpc":"2.0","id":1,"result":"0xa4b1"}'
+        answer = 200, b'{"jsonrpc":"2.0","id":0,"result":"0xa4b1"}'
         with proxy(local_chain.url, lambda *_: answer) as url, pytest.raises(ChainError, match=said):
             connect(url, ETHEREUM)
 
@@ -92,7 +92,11 @@ class TestConnecting:
             ((500, b"oops"), "HTTP status 500"),
             ((200, b"<html>"), "does not answer"),
             ((200, b"[]"), "something else than JSON-RPC"),
-            ((200, b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no"}}'), "the node refused: no"),
+            ((200, b'{"jsonrpc":"2.0","id":0,"error":{"code":-32000,"message":"no"}}'), "the node refused: no"),
+            ((200, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no"}}'), "the node refused: no"),
+            ((200, b'{"jsonrpc":"2.0","id":7,"error":{"code":-32000,"message":"no"}}'), "answered another request"),
+            ((200, b'{"jsonrpc":"2.0","id":7,"result":"0x1"}'), "answered another request than it was asked"),
+            ((200, b'{"jsonrpc":"2.0","id":"0","result":"0x1"}'), "answered another request than it was asked"),
         ],
     )
     def test_answers_that_are_none(self, local_chain, answer, said):

@@ -47,6 +47,15 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "FuseReset": ("fuse", "from_state", "operator", "unfinished"),
     "FuseActionBegun": ("fuse", "trip", "action", "target_raw"),
     "FuseActionTaken": ("fuse", "trip", "action", "attempt", "done"),
+    "DaemonStarted": ("mode", "version", "holder", "token"),
+    "DaemonStopped": ("holder", "token"),
+    "LeaseTaken": ("lease", "holder", "host", "pid", "token"),
+    "LeaseLost": ("lease", "holder", "token"),
+    "LeaseReleased": ("lease", "holder", "token"),
+    "JobClaimed": ("job", "slot", "token"),
+    "JobFinished": ("job", "slot", "error"),
+    "JobInterrupted": ("job", "slot"),
+    "JobMissed": ("job", "count", "first", "last"),
 }
 
 

@@ -20,6 +20,7 @@ INTERRUPTED = 130
 BUILT_IN = {
     "run": "treasury_arena.cli.run:run_command",
     "resume": "treasury_arena.cli.run:resume",
+    "daemon": "treasury_arena.cli.daemon:daemon",
     "backtest": "treasury_arena.cli.search:backtest",
     "evolve": "treasury_arena.cli.search:evolve",
     "status": "treasury_arena.cli.inspect:status",

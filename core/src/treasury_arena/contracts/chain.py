@@ -75,6 +75,7 @@ class Step:
         gas_max: most gas that it may use.
         expects: argument name -> value (int, or text in lower case) that the gate's own decoder must find; at least `asset`,
             `amount_raw` and `recipient` where money moves, `spender` for an allowance, `min_out_raw` and `deadline` for a swap.
+            The names for each function that is called: docs/explanation/orders.md, "What calldata says".
         spends: symbol -> most base units that may leave the treasury by it.
     """
 

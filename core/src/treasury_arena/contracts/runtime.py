@@ -80,7 +80,10 @@ class SlotBook(ABC):
 
     @abstractmethod
     def claim(self, job: str, slot: int) -> bool:
-        """Claim a slot; False when it was claimed or missed before, by anybody. Raises LeaseLostError without the lease."""
+        """Claim a slot; False when it was claimed or missed before, by anybody, or while another run of the job is under way.
+
+        Raises LeaseLostError without the lease.
+        """
 
     @abstractmethod
     def finish(self, job: str, slot: int, error: str = "") -> None:
@@ -88,7 +91,7 @@ class SlotBook(ABC):
 
     @abstractmethod
     def miss(self, job: str, slots: Sequence[int], reason: str) -> None:
-        """Record slots that nobody ran, each as an event."""
+        """Record slots that nobody ran, in growing order. Evenly spaced ones become one event; give a `range` for many."""
 
     @abstractmethod
     def last(self, job: str) -> int | None:

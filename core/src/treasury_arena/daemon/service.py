@@ -7,14 +7,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from treasury_arena.arena.cycle import CycleReport
-from treasury_arena.clock import Clock
+from treasury_arena.clock import Clock, iso
 from treasury_arena.config.daemon import Daemon as DaemonSettings
 from treasury_arena.contracts.fuse import FuseHands, FuseView
 from treasury_arena.contracts.runtime import Job
 from treasury_arena.daemon.brain import Brain, Mark
 from treasury_arena.daemon.fusing import Fuses
 from treasury_arena.daemon.readings import FAILURES, Market, measure
+from treasury_arena.daemon.trading import ChainTrading
 from treasury_arena.errors import TreasuryArenaError
+from treasury_arena.store import EventStore
 
 DAY_SECONDS = 86_400
 #: A job on a paced clock is not called more often than this in wall time.
@@ -34,6 +36,7 @@ class Service:
         wall: the machine's time.
         tell: hears one sentence about whatever is worth a line.
         progress: hears of every cycle.
+        trading: orders on a chain, None where nothing leaves the books.
     """
 
     def __init__(
@@ -46,10 +49,11 @@ class Service:
         wall: Clock,
         tell: Told,
         progress: Callable[[CycleReport], None] = lambda report: None,
+        trading: ChainTrading | None = None,
     ) -> None:
         self.settings, self.brain, self.fuses, self.wall = settings, brain, fuses, wall
         self.view, self.hands, self.tell, self._progress = view, hands, tell, progress
-        self.market = Market(brain)
+        self.market, self.trading = Market(brain), trading
         self.mark: Mark | None = None
         self._seen = wall.now()
         self._lock = threading.Lock()
@@ -57,7 +61,7 @@ class Service:
     def jobs(self) -> list[Job]:
         """Every job, on the arena's clock."""
         settings = self.settings
-        return [
+        jobs = [
             Job("cycle", DAY_SECONDS, self.cycle, settings.cycle_grace_seconds),
             Job("mark", self._paced(settings.mark_seconds), self.look, self._paced(settings.mark_seconds)),
             Job(
@@ -67,6 +71,10 @@ class Service:
                 self._wall(settings.heartbeat_seconds),
             ),
         ]
+        if self.trading is not None:
+            every = self._wall(settings.reconcile_seconds)
+            jobs.append(Job("reconcile", every, self.trading.reconcile, every))
+        return jobs
 
     def _paced(self, seconds: int) -> int:
         """Seconds of the arena, stretched where they would be too short on the wall."""
@@ -87,6 +95,8 @@ class Service:
         mark = self.brain.mark()
         with self._lock:
             self.mark, self._seen = mark, self.wall.now()
+        if self.trading is not None:
+            self.trading.follow(self.brain, mark)
 
     def heartbeat(self, slot: int) -> None:
         """A sign of life: measure, and let the fuses judge."""
@@ -121,12 +131,21 @@ class Service:
         )
 
     def mismatch_raw(self) -> int:
-        """Base units by which the balances that the events add up to and the stored ones differ, over all accounts."""
+        """Base units by which the balances that the events add up to and the stored ones differ, over all accounts.
+
+        With orders on a chain, one more for everything that the newest reconciliation could not explain.
+        """
         base = self.brain.manager.settings.base.symbol
         self.brain.manager.observe(self.brain.manager.world)
         folded = {key: amount for key, amount in self.brain.manager.state.ledger.balances().items() if key[1] == base}
         stored = {key: amount for key, amount in self.brain.store.balances().items() if key[1] == base}
-        return sum(abs(folded.get(key, 0) - stored.get(key, 0)) for key in {*folded, *stored})
+        differs = sum(abs(folded.get(key, 0) - stored.get(key, 0)) for key in {*folded, *stored})
+        return differs if self.trading is None else differs + self.trading.mismatch()
+
+
+def _failed(store: EventStore, clock: Clock) -> int:
+    since = iso(clock.now() - timedelta(days=1))
+    return sum(event.timestamp >= since for kind in FAILURES for event in store.read(event_type=kind, tail=50))
 
 
 def told(job: Job, tell: Told) -> Job:

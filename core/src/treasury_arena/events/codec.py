@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from treasury_arena.errors import IntegrityError, ValidationError, nearest
-from treasury_arena.events import catalog, live
+from treasury_arena.events import catalog, daemon, live
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.events.upcasters import upcast
 
@@ -67,6 +67,11 @@ VERSIONS: dict[str, int] = {
     "MarketObserved": 1,
     "TreasuryMarked": 1,
     "OperatorCalled": 1,
+    "CapitalBooked": 1,
+    "CapitalFollowed": 1,
+    "LiveMarked": 1,
+    "AgentHalted": 1,
+    "AgentResumed": 1,
     "FuseArmed": 1,
     "FuseChecked": 1,
     "FuseWarned": 1,
@@ -79,6 +84,15 @@ VERSIONS: dict[str, int] = {
     "FuseReset": 1,
     "FuseActionBegun": 1,
     "FuseActionTaken": 1,
+    "DaemonStarted": 1,
+    "DaemonStopped": 1,
+    "LeaseTaken": 1,
+    "LeaseLost": 1,
+    "LeaseReleased": 1,
+    "JobClaimed": 1,
+    "JobFinished": 1,
+    "JobInterrupted": 1,
+    "JobMissed": 1,
 }
 """Event name -> present version of its payload."""
 
@@ -207,7 +221,7 @@ def _plan(cls: type, version: int) -> _Plan:
 
 
 def _payload(name: str) -> type:
-    return next(getattr(module, name) for module in (catalog, live) if hasattr(module, name))  # type: ignore[no-any-return]
+    return next(getattr(module, name) for module in (catalog, live, daemon) if hasattr(module, name))  # type: ignore[no-any-return]
 
 
 _by_name = {name: _plan(_payload(name), version) for name, version in VERSIONS.items()}

@@ -292,3 +292,48 @@ class OperatorCalled:
 
     key: str
     text: str
+
+
+@attrs.frozen
+class CapitalBooked:
+    """What the treasury's address held when a person put it to work: the first lines of a live ledger."""
+
+    address: str
+    block_number: int
+    block_hash: str
+    operator: str
+
+
+@attrs.frozen
+class CapitalFollowed:
+    """An agent's live capital follows what the arena gave it, or took back, up to event `arena_seq` of the arena's own log."""
+
+    arena_seq: int
+    amount_raw: int  # negative: back into the pool
+
+
+@attrs.frozen
+class LiveMarked:
+    """A live agent beside its twin in simulation: equity, and what one unit of capital has become since `first_row`."""
+
+    row: int
+    first_row: int
+    equity_raw: int  # after capital has followed
+    nav: float
+    twin_nav: float
+    gap_bps: float
+
+
+@attrs.frozen
+class AgentHalted:
+    """A live agent takes no new risk any more and is brought home: its result is not what simulation gives for the same days."""
+
+    reason: str
+
+
+@attrs.frozen
+class AgentResumed:
+    """A person lets a halted agent trade again; its comparison begins anew."""
+
+    reason: str
+    operator: str

@@ -5,6 +5,7 @@
 3. Two writers never share a number: one waits for the other, and `expected_seq` tells the later one that it was late.
 4. No append is stored whose transfers do not sum to zero, or that would leave an account negative that may not be.
 5. Everything but the events can be dropped and rebuilt from them.
+6. Who lost the lease writes nothing more through a store that it fences.
 """
 
 from __future__ import annotations
@@ -58,6 +59,16 @@ class EventStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._writer = threading.Lock()
+        self._fence: Callable[[Connection], None] | None = None
+
+    def fenced(self, check: Callable[[Connection], None]) -> EventStore:
+        """This store for a writer that may lose its right to write: each append first calls `check` in its own transaction.
+
+        What `check` raises undoes the append. Both stores share their connections; closing one closes the other.
+        """
+        other = EventStore(self.database)
+        other._writer, other._fence = self._writer, check
+        return other
 
     @property
     def url(self) -> str:
@@ -105,6 +116,8 @@ class EventStore:
         if self.database.readonly:
             raise StoreError(f"store {self.database.label} was opened read-only; nothing was written")
         with self._writer, self.database.write() as connection:
+            if self._fence is not None:
+                self._fence(connection)
             drafts = decide(connection)
             if not drafts:
                 return []

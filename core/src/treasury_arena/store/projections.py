@@ -15,6 +15,7 @@ from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.store.fuse_projection import FUSE_EVENTS, fold_fuse, fuse_keys
+from treasury_arena.store.lease_projection import DAEMON_RULES
 from treasury_arena.store.order_projections import ORDER_RULES
 from treasury_arena.store.rules import Key, Row, Rule
 from treasury_arena.store.schema import PROJECTIONS
@@ -259,6 +260,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "EmergencyStopReleased": (_STOP,),
     **ORDER_RULES,
     **dict.fromkeys(FUSE_EVENTS, (_FUSE,)),
+    **DAEMON_RULES,
 }
 """Event name -> the rows it touches. An event without an entry touches balances and `arena_state` only."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from treasury_arena.store import order_schema
 from treasury_arena.store.table import AMOUNT, INT, JSON, REAL, TEXT, Table
 
-HEAD = "0003"
+HEAD = "0004"
 """The Alembic revision this program writes."""
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision this program can bring to HEAD, oldest first."""
 
 EVENTS = Table(
@@ -161,6 +161,45 @@ FUSES = Table(
         "seq": INT,
     },
 )
+LEASES = Table(
+    "leases",
+    {
+        "lease": TEXT,
+        "state": TEXT,  # HELD, RELEASED, LOST
+        "holder": TEXT,  # a name of its own for each process
+        "host": TEXT,
+        "pid": INT,
+        "token": INT,  # grows by one with every acquisition; only the newest may write
+        "reason": TEXT,  # why it was lost
+        "since": TEXT,
+        "seq": INT,
+    },
+)
+LEASE_TERMS = Table(
+    "lease_terms",
+    {
+        "lease": TEXT,
+        "token": INT,
+        "renewed_at": TEXT,  # by the database's clock, SQLite by the machine's
+        "expires_at": TEXT,  # from then on another process may take the lease
+    },
+)
+JOBS = Table(
+    "jobs",
+    {
+        "job": TEXT,
+        "last": INT,  # its newest slot that began or was missed: none up to it begins again
+        "running": INT,  # the slot under way, None between runs
+        "token": INT,  # of the lease that it runs under
+        "began_at": TEXT,
+        "done": INT,
+        "failed": INT,
+        "interrupted": INT,  # slots whose process ended before they did
+        "missed": INT,
+        "error": TEXT,  # how its newest finished run failed, empty when it did not
+        "seq": INT,
+    },
+)
 ARENA_STATE = Table(
     "arena_state",
     {
@@ -187,9 +226,14 @@ FOLDED = {
         EMERGENCY_STOP,
         *order_schema.TABLES,
         FUSES,
+        LEASES,
+        JOBS,
     )
 }
 """Projections folded event by event; `arena_state` is drawn from them."""
 
 PROJECTIONS = {**FOLDED, ARENA_STATE.name: ARENA_STATE}
-TABLES = {EVENTS.name: EVENTS, CAPITAL_LEDGER.name: CAPITAL_LEDGER, **PROJECTIONS}
+TERMS = {LEASE_TERMS.name: LEASE_TERMS}
+"""What only matters at the moment and is written in place: no part of the history, so no replay makes it."""
+
+TABLES = {EVENTS.name: EVENTS, CAPITAL_LEDGER.name: CAPITAL_LEDGER, **PROJECTIONS, **TERMS}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from treasury_arena.contracts.bound import ONE, fixed
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ValidationError
-from treasury_arena_aave.chain import USER, Done
+from treasury_arena_aave.chain import Done
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.loop import Hands, Terms
+from treasury_arena_aave.reading import USER, AaveReader
 
 if TYPE_CHECKING:
     from treasury_arena_aave.onchain import AccountOnChain
@@ -26,11 +28,11 @@ class Deal(Protocol):
     def receipts(self) -> tuple[Receipt, ...]: ...
 
 
-class Exchange(Protocol):
-    """Changes the base asset into the coin and back, for the account that signs.
+class Quotes(Protocol):
+    """What changing the base asset into the coin and back would give.
 
     A quote is for the latest block and of the whole amount, in base units; it raises ValidationError for what cannot be
-    swapped. A swap must itself refuse a price that is far from its quote.
+    swapped.
     """
 
     def quote_buy(self, base_raw: int) -> int:
@@ -38,6 +40,10 @@ class Exchange(Protocol):
 
     def quote_sell(self, coin_raw: int) -> int:
         """Base asset for so much of the coin."""
+
+
+class Exchange(Quotes, Protocol):
+    """Changes the base asset into the coin and back, for the account that signs; refuses a price that is far from its quote."""
 
     def buy(self, base_raw: int) -> Deal:
         """Swap exactly so much of the base asset."""
@@ -57,7 +63,7 @@ class Rehearsal(Hands):
         terms: Terms,
         idle: int,
         pool: Pool,
-        exchange: Exchange,
+        exchange: Quotes,
     ) -> None:
         super().__init__(coin, base, prices, terms, idle)
         self._pool, self._exchange = pool, exchange
@@ -95,6 +101,32 @@ class Rehearsal(Hands):
         whole = self._whole(buys, amount)
         out, self._before[buys] = whole[1] - self._before[buys][1], whole
         return out
+
+
+def terms_of(aave: AaveReader, pool: Pool, coin: str, dust: int) -> Terms:
+    """What bounds a loop of `USER` over a collateral, its e-mode category counted."""
+    config, category = pool.config(coin), pool.emodes.get(USER, 0)
+    emode = pool.categories.get(category)
+    inside = emode if emode is not None and config.emode == category else config
+    return Terms(inside.ltv, inside.threshold, aave.health_min, max(1, dust))
+
+
+def aimed(terms: Terms, kept: int, control: tuple[float, ...], ltv_max: int | None, market: str, coin: str) -> int:
+    """The loan-to-value to go to, of `ONE`: the control's, cut to `ltv_max`, or `kept` without one.
+
+    Raises ValidationError for one beyond what Aave lends, or the floor allows.
+    """
+    if not control:
+        return min(kept, terms.ltv_most)
+    wanted = max(0, fixed(control[0], ONE))
+    if ltv_max is not None:
+        wanted = min(wanted, ltv_max)
+    if wanted > terms.ltv_most:
+        raise ValidationError(
+            f"market {market!r}: a loan-to-value of {wanted / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, the most that "
+            f"Aave lends against {coin} above the health floor of {terms.floor:g}"
+        )
+    return wanted
 
 
 class Transactions(Hands):

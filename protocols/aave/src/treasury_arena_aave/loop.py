@@ -28,6 +28,10 @@ LOSS_PERCENT_MAX = 10
 """An exchange that is further below the oracle's price is not looped over."""
 
 
+class NotReachedError(ValidationError):
+    """A loan-to-value that no sequence of allowed steps ends at."""
+
+
 @attrs.frozen
 class Terms:
     """What bounds a loop.
@@ -296,7 +300,7 @@ def _lift(hands: Hands, target: int, goal: int, ltv: int) -> None:
 
 def _not_reached(hands: Hands, ltv: int) -> NoReturn:
     health = hands.terms.health(hands.worth(hands.tokens), hands.owed)
-    raise ValidationError(
+    raise NotReachedError(
         f"the loan-to-value {ltv / ONE:.4f} cannot be reached: {hands.base.to_text(hands.owed)} {hands.base.symbol} are owed "
         f"at a health factor of {health:.4f}, and no step leaves it at {hands.terms.floor:g}"
     )

@@ -18,12 +18,13 @@ from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
-from treasury_arena_aave.chain import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER, AaveMarket
+from treasury_arena_aave.chain import AaveMarket
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
-from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions
+from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions, aimed, terms_of
 from treasury_arena_aave.loop import Terms, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
+from treasury_arena_aave.reading import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.aave import ORACLE, POOL, SCALED_TOKEN
 from treasury_arena_evm.onchain import OnChainMarket
@@ -264,12 +265,6 @@ class AccountOnChain(AaveOnChain):
         scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
         return (scaled, self._supply(scaled), owing, self._debt(owing), state[4])
 
-    def _terms(self, pool: Pool) -> Terms:
-        config, category = pool.config(self.asset.symbol), pool.emodes.get(USER, 0)
-        emode = pool.categories.get(category)
-        inside = emode if emode is not None and config.emode == category else config
-        return Terms(inside.ltv, inside.threshold, self.aave.health_min, max(1, self.dust))
-
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         self._only_ours(state)
         if not any(state) and (there := self.owed):
@@ -279,11 +274,12 @@ class AccountOnChain(AaveOnChain):
             )
         pool, coin, base = self.aave.pool(self.who.address), self.asset.symbol, self.base.symbol
         prices = (pool.price(coin), pool.price(base))
-        hands = Rehearsal(self.asset, self.base, prices, self._terms(pool), state[4], pool, self.exchange)
+        terms = terms_of(self.aave, pool, coin, self.dust)
+        hands = Rehearsal(self.asset, self.base, prices, terms, state[4], pool, self.exchange)
         held, owed = hands.held, hands.owed
         move = target_raw - (hands.worth(state[1] + state[4]) - state[3])
         kept = owed * ONE // held if held else 0
-        ltv = self._aimed(hands.terms, kept, control)
+        ltv = aimed(terms, kept, control, self._ltv_max, self.spec.name, coin)
         changed = bool(control) and held > 0 and abs(owed * ONE - ltv * held) > self._slack * held
         small = abs(move) < max(1, self.dust) and not (target_raw == 0 and held)
         if small and not changed:
@@ -317,20 +313,6 @@ class AccountOnChain(AaveOnChain):
             releases=releases,
             terms=hands.terms,
         )
-
-    def _aimed(self, terms: Terms, kept: int, control: tuple[float, ...]) -> int:
-        """The loan-to-value to go to, of `ONE`."""
-        if not control:
-            return min(kept, terms.ltv_most)
-        wanted = max(0, fixed(control[0], ONE))
-        if self._ltv_max is not None:
-            wanted = min(wanted, self._ltv_max)
-        if wanted > terms.ltv_most:
-            raise ValidationError(
-                f"market {self.spec.name!r}: a loan-to-value of {wanted / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, "
-                f"the most that Aave lends against {self.asset.symbol} above the health floor of {terms.floor:g}"
-            )
-        return wanted
 
     def _check_tokens(self, pool: Pool, move: int) -> None:
         """Both tokens do what they say; the wallet has what is to be paid."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from treasury_arena.contracts.chain import PlannerContext, StepPlanner
 from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, Protocol
@@ -27,12 +28,21 @@ class AaveProtocol(Protocol):
         return (SUPPLY, ACCOUNT)
 
     def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
+        return MARKETS[spec.model](spec, self._model(spec), frame, assets[spec.asset], base)
+
+    def planner(self, context: PlannerContext) -> StepPlanner:
+        from treasury_arena_aave.account_planner import AccountPlanner
+        from treasury_arena_aave.planner import SupplyPlanner
+
+        return SupplyPlanner(context) if self._model(context.spec) is SUPPLY else AccountPlanner(context)
+
+    def _model(self, spec: MarketSpec) -> PositionModel:
         models = {model.name: model for model in self.models}
         if spec.model not in models:
             raise ConfigError(
                 f"market {spec.name!r}: the aave protocol has no model {spec.model!r}; {nearest(spec.model, models)}"
             )
-        return MARKETS[spec.model](spec, models[spec.model], frame, assets[spec.asset], base)
+        return models[spec.model]
 
     def parity(self) -> Sequence[ParityCheck | GapCheck]:
         from treasury_arena_aave.parity import checks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from treasury_arena.contracts.chain import PlannerContext, StepPlanner
 from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, Protocol
@@ -25,11 +26,20 @@ class VaultProtocol(Protocol):
         return (VAULT,)
 
     def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
+        self._refuse_unknown(spec)
+        return VaultMarket(spec, frame, assets[spec.asset], base)
+
+    def planner(self, context: PlannerContext) -> StepPlanner:
+        from treasury_arena_erc4626.planner import VaultPlanner
+
+        self._refuse_unknown(context.spec)
+        return VaultPlanner(context)
+
+    def _refuse_unknown(self, spec: MarketSpec) -> None:
         if spec.model != VAULT.name:
             raise ConfigError(
                 f"market {spec.name!r}: the erc4626 protocol has no model {spec.model!r}; {nearest(spec.model, [VAULT.name])}"
             )
-        return VaultMarket(spec, frame, assets[spec.asset], base)
 
     def parity(self) -> Sequence[ParityCheck | GapCheck]:
         from treasury_arena_erc4626.parity import checks

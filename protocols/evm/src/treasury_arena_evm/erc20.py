@@ -15,6 +15,7 @@ from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.errors import AbiError, RevertError, TokenError
 from treasury_arena_evm.interfaces.tokens import ERC20, ISSUER
+from treasury_arena_evm.reading import ChainReader
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.session import Outcome, Session
 from treasury_arena_evm.tokens import Token
@@ -29,36 +30,36 @@ _YEAR = 365 * 86_400
 ALLOWANCE_MAX = 2**255
 
 
-class Erc20:
-    """One pinned token through a session. Amounts are base units."""
+class TokenReader:
+    """One pinned token as a chain shows it; nothing here is signed. Amounts are base units."""
 
-    def __init__(self, session: Session, token: Token) -> None:
-        if token.chain_id != session.chain.id:
+    def __init__(self, reader: ChainReader, token: Token) -> None:
+        if token.chain_id != reader.chain.id:
             raise TokenError(
-                f"{token.symbol} is pinned on the chain with id {token.chain_id}, the session is on {session.chain.name} "
-                f"(id {session.chain.id})"
+                f"{token.symbol} is pinned on the chain with id {token.chain_id}, the session is on {reader.chain.name} "
+                f"(id {reader.chain.id})"
             )
-        self.session = session
+        self.reader = reader
         self.token = token
 
     def balance(self, owner: str) -> int:
         """What an address holds."""
-        return int(self.session.call(self.token.address, ERC20.function("balanceOf"), owner))
+        return int(self.reader.call(self.token.address, ERC20.function("balanceOf"), owner))
 
     def allowance(self, owner: str, spender: str) -> int:
         """What a spender may take from an owner."""
-        return int(self.session.call(self.token.address, ERC20.function("allowance"), owner, spender))
+        return int(self.reader.call(self.token.address, ERC20.function("allowance"), owner, spender))
 
     def total_supply(self) -> int:
         """All there is."""
-        return int(self.session.call(self.token.address, ERC20.function("totalSupply")))
+        return int(self.reader.call(self.token.address, ERC20.function("totalSupply")))
 
     def verify(self) -> None:
         """The contract is there and has the pinned decimals; TokenError otherwise."""
-        if not self.session.has_code(self.token.address):
+        if not self.reader.has_code(self.token.address):
             raise TokenError(f"{self._name} has no contract there; is it another chain's address?")
         try:
-            found = self.session.call(self.token.address, ERC20.function("decimals"))
+            found = self.reader.call(self.token.address, ERC20.function("decimals"))
         except (AbiError, RevertError) as error:
             raise TokenError(f"{self._name} does not say its decimals") from error
         self._check_decimals(found)
@@ -89,51 +90,10 @@ class Erc20:
             ask(ISSUER.function(_REBASERS[2]))
         ]
         calls = [*questions, *balances, ask(ERC20.function("transfer"), recipient, amount_raw), *balances, *balances]
-        outcomes = self.session.simulate(calls, [(len(calls) - 2, _YEAR)])
+        outcomes = self.reader.simulate(calls, [(len(calls) - 2, _YEAR)])
         answers, rest = outcomes[: len(questions)], outcomes[len(questions) :]
         self._refuse_issuer(answers, parties)
         self._refuse_transfer(rest, amount_raw, same=sender.lower() == recipient.lower())
-
-    def approve(self, who: LocalAccount, spender: str, amount_raw: int) -> tuple[Receipt, ...]:
-        """Let a spender take exactly so much; the receipts of what that needed: none if it is so already, two with a zero before.
-
-        TokenError for a negative amount or one without limit, and when the allowance afterwards is another.
-        """
-        check_whole(amount_raw, f"an allowance of {self.token.symbol} in base units")
-        if not 0 <= amount_raw < ALLOWANCE_MAX:
-            raise TokenError(
-                f"an allowance of {amount_raw} base units of {self.token.symbol}; the treasury approves exact amounts"
-            )
-        self.verify()
-        current = self.allowance(who.address, spender)
-        if current == amount_raw:
-            return ()
-        approve, receipts = ERC20.function("approve"), []
-        if current and amount_raw and self._needs_zero(who.address, spender, amount_raw):
-            receipts.append(self.session.send(who, self.token.address, approve, spender, 0))
-        receipts.append(self.session.send(who, self.token.address, approve, spender, amount_raw))
-        if (found := self.allowance(who.address, spender)) != amount_raw:
-            raise TokenError(f"{self._name} was told an allowance of {amount_raw} base units, and says {found}")
-        return tuple(receipts)
-
-    @contextmanager
-    def allowed(self, who: LocalAccount, spender: str, amount_raw: int) -> Iterator[None]:
-        """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error."""
-        self.approve(who, spender, amount_raw)
-        try:
-            yield
-        finally:
-            if self.allowance(who.address, spender):
-                self.approve(who, spender, 0)
-
-    def transfer(self, who: LocalAccount, recipient: str, amount_raw: int) -> Receipt:
-        """Pay, after `check`; TokenError when other amounts moved than were asked for."""
-        self.check(who.address, recipient, amount_raw)
-        receipt = self.session.send(who, self.token.address, ERC20.function("transfer"), recipient, amount_raw)
-        expected = 0 if who.address.lower() == recipient.lower() else amount_raw
-        if receipt.deltas(recipient).get(self.token.address, 0) != expected:
-            raise TokenError(f"{self._name} moved another amount than {amount_raw} base units in {receipt.hash}")
-        return receipt
 
     # --- refusals
 
@@ -178,12 +138,61 @@ class Erc20:
                 f"gets {owns - got}"
             )
 
-    def _needs_zero(self, owner: str, spender: str, amount: int) -> bool:
+    def needs_zero(self, owner: str, spender: str, amount: int) -> bool:
         """Whether the token demands an allowance of zero before another: pinned so, or found so."""
         if "approve_zero" in self.token.quirks:
             return True
         data = ERC20.function("approve").encode(spender, amount)
-        return not self.session.simulate([(owner, self.token.address, data)])[0].success
+        return not self.reader.simulate([(owner, self.token.address, data)])[0].success
+
+
+class Erc20(TokenReader):
+    """One pinned token through a session that signs."""
+
+    def __init__(self, session: Session, token: Token) -> None:
+        super().__init__(session, token)
+        self.session = session
+
+    def approve(self, who: LocalAccount, spender: str, amount_raw: int) -> tuple[Receipt, ...]:
+        """Let a spender take exactly so much; the receipts of what that needed: none if it is so already, two with a zero before.
+
+        TokenError for a negative amount or one without limit, and when the allowance afterwards is another.
+        """
+        check_whole(amount_raw, f"an allowance of {self.token.symbol} in base units")
+        if not 0 <= amount_raw < ALLOWANCE_MAX:
+            raise TokenError(
+                f"an allowance of {amount_raw} base units of {self.token.symbol}; the treasury approves exact amounts"
+            )
+        self.verify()
+        current = self.allowance(who.address, spender)
+        if current == amount_raw:
+            return ()
+        approve, receipts = ERC20.function("approve"), []
+        if current and amount_raw and self.needs_zero(who.address, spender, amount_raw):
+            receipts.append(self.session.send(who, self.token.address, approve, spender, 0))
+        receipts.append(self.session.send(who, self.token.address, approve, spender, amount_raw))
+        if (found := self.allowance(who.address, spender)) != amount_raw:
+            raise TokenError(f"{self._name} was told an allowance of {amount_raw} base units, and says {found}")
+        return tuple(receipts)
+
+    @contextmanager
+    def allowed(self, who: LocalAccount, spender: str, amount_raw: int) -> Iterator[None]:
+        """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error."""
+        self.approve(who, spender, amount_raw)
+        try:
+            yield
+        finally:
+            if self.allowance(who.address, spender):
+                self.approve(who, spender, 0)
+
+    def transfer(self, who: LocalAccount, recipient: str, amount_raw: int) -> Receipt:
+        """Pay, after `check`; TokenError when other amounts moved than were asked for."""
+        self.check(who.address, recipient, amount_raw)
+        receipt = self.session.send(who, self.token.address, ERC20.function("transfer"), recipient, amount_raw)
+        expected = 0 if who.address.lower() == recipient.lower() else amount_raw
+        if receipt.deltas(recipient).get(self.token.address, 0) != expected:
+            raise TokenError(f"{self._name} moved another amount than {amount_raw} base units in {receipt.hash}")
+        return receipt
 
 
 def _number(outcome: Outcome) -> int | None:

@@ -18,7 +18,6 @@ from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import (
-    ConfigError,
     ExecutionError,
     TreasuryArenaError,
     UnknownOutcomeError,
@@ -27,6 +26,7 @@ from treasury_arena.errors import (
 from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.receipts import Receipt
+from treasury_arena_evm.tokens import check_pins
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -68,13 +68,7 @@ class OnChainMarket(ExactMarket):
         self.dust = base.unit if dust is None else dust
         self.unfinished = self._unknown = ""
         self._spent: list[Receipt] = []
-        for known in {asset, base}:
-            pinned = session.tokens.symbol(known.symbol)
-            if pinned.decimals != known.decimals:
-                raise ConfigError(
-                    f"market {spec.name!r}: {known.symbol} has {known.decimals} decimals in the ledger and {pinned.decimals} on "
-                    f"{session.chain.name}"
-                )
+        check_pins(spec.name, session.chain, session.tokens, {asset, base})
 
     def token(self, asset: Asset) -> Erc20:
         """The asset's contract."""

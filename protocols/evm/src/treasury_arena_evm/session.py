@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from treasury_arena.contracts.chain import BlockRef
 from treasury_arena.errors import ConfigError, UnknownOutcomeError
 from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.chains import Chain, ChainTable
@@ -22,7 +23,7 @@ from treasury_arena_evm.fees import BLOCKS, FeePolicy, Fees, suggest
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.reverts import revert_data, revert_reason
 from treasury_arena_evm.tokens import KNOWN_TOKENS, Token, TokenTable
-from treasury_arena_evm.transport import LostError, NodeError, Transport
+from treasury_arena_evm.transport import LostError, NodeError, Requester, Transport
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -91,7 +92,7 @@ def connect(
 class Session:
     """Reads and transactions on one chain. Made by `connect`, which has checked the chain id."""
 
-    def __init__(self, transport: Transport, chain: Chain, tokens: TokenTable, policy: FeePolicy) -> None:
+    def __init__(self, transport: Requester, chain: Chain, tokens: TokenTable, policy: FeePolicy) -> None:
         self._transport = transport
         self.chain = chain
         self.tokens = tokens
@@ -156,10 +157,15 @@ class Session:
             raise
         return [_outcome(item) for block in answer for item in block["calls"]]
 
+    def head(self) -> BlockRef:
+        """The latest block."""
+        block = self.request("eth_getBlockByNumber", "latest", False)
+        return BlockRef(int(block["number"], 16), block["hash"], int(block["timestamp"], 16))
+
     @property
     def now(self) -> int:
         """Time of the latest block, in seconds since 1970."""
-        return int(self.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        return self.head().timestamp
 
     @property
     def height(self) -> int:

@@ -13,7 +13,7 @@ from typing import Literal
 import attrs
 
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import nearest
+from treasury_arena.errors import ConfigError, nearest
 from treasury_arena_evm.addresses import is_checksummed
 from treasury_arena_evm.chains import ARBITRUM, BASE, ETHEREUM, OPTIMISM, POLYGON, Chain
 from treasury_arena_evm.errors import TokenError
@@ -131,3 +131,14 @@ class TokenTable:
             if token.address.lower() == address.lower():
                 return token
         raise TokenError(f"unknown token at {address} on {self._chain.name}; the treasury touches pinned tokens only")
+
+
+def check_pins(market: str, chain: Chain, tokens: TokenTable, assets: Iterable[Asset]) -> None:
+    """Raise ConfigError when the chain's pinned tokens have other decimals than the ledger's assets."""
+    for known in assets:
+        pinned = tokens.symbol(known.symbol)
+        if pinned.decimals != known.decimals:
+            raise ConfigError(
+                f"market {market!r}: {known.symbol} has {known.decimals} decimals in the ledger and {pinned.decimals} on "
+                f"{chain.name}"
+            )

@@ -6,12 +6,13 @@ The copy knows the ticks around the price and those of one position. What lies f
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import attrs
 
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_TICK_LENS
+from treasury_arena_evm.reading import ChainReader
+from treasury_arena_evm.v3 import Pool, check_amount, check_liquid
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity, liquidity_for_amounts
 from treasury_arena_uniswap.exact.refusal import RefusedError
 from treasury_arena_uniswap.exact.tick_math import (
@@ -22,10 +23,7 @@ from treasury_arena_uniswap.exact.tick_math import (
     sqrt_ratio_at_tick,
 )
 from treasury_arena_uniswap.exact.v3_pool import Position, V3Pool
-from treasury_arena_uniswap.orders import Pool, check_amount, check_liquid, check_ticks
-
-if TYPE_CHECKING:
-    from treasury_arena_evm.session import Session
+from treasury_arena_uniswap.orders import check_ticks
 
 ME = "me"
 #: Words of the bitmap on either side of the price's own that are read: 256 spacings each.
@@ -121,13 +119,13 @@ class Bench:
         return zero_for_one, enough
 
 
-def bench(session: Session, pool: Pool, held: Iterable[tuple[int, int, int]] = ()) -> Bench:
+def bench(reader: ChainReader, pool: Pool, held: Iterable[tuple[int, int, int]] = ()) -> Bench:
     """Read a pool's price, liquidity and ticks at one block; `held` are positions of ours: lower and upper tick, liquidity."""
-    height, spacing = session.height, pool.spacing
+    height, spacing = reader.head().number, pool.spacing
     address = pool.address
 
     def read(name: str) -> tuple[int, ...]:
-        found = session.call(address, V3_POOL.function(name), block=height)
+        found = reader.call(address, V3_POOL.function(name), block=height)
         return found if isinstance(found, tuple) else (found,)
 
     price, tick, _, _, _, taken, _ = read("slot0")
@@ -139,11 +137,11 @@ def bench(session: Session, pool: Pool, held: Iterable[tuple[int, int, int]] = (
     held = list(held)
     word = tick // spacing >> 8
     near = range(word - WORDS, word + WORDS + 1)
-    lens, ask = session.chain.contract("uniswap_v3_tick_lens"), V3_TICK_LENS.function("getPopulatedTicksInWord")
+    lens, ask = reader.chain.contract("uniswap_v3_tick_lens"), V3_TICK_LENS.function("getPopulatedTicksInWord")
     ends = {bound // spacing >> 8 for lower, upper, _ in held for bound in (lower, upper)}
     for number in sorted({*near, *ends}):
         if MIN_TICK // spacing >> 8 <= number <= MAX_TICK // spacing >> 8:
-            for at, net, gross in session.call(lens, ask, address, number, block=height):
+            for at, net, gross in reader.call(lens, ask, address, number, block=height):
                 copy.ticks.place(at, gross, net)
     for lower, upper, size in held:
         position = copy.positions.setdefault((ME, lower, upper), Position())

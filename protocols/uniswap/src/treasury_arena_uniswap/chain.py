@@ -14,26 +14,22 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from treasury_arena.errors import ValidationError
-from treasury_arena_evm.addresses import checksummed
+from treasury_arena_evm import v3
 from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError, RevertError
-from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_POSITIONS, V3_QUOTER, V3_ROUTER02
+from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
 from treasury_arena_evm.receipts import Receipt
+from treasury_arena_evm.v3 import Pool, Quote
 from treasury_arena_uniswap import orders
-from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
-from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
-from treasury_arena_uniswap.orders import Pool
-from treasury_arena_uniswap.owed import Noted, owed
+from treasury_arena_uniswap.reading import Held, PositionsReader
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from treasury_arena_evm.session import Session
-    from treasury_arena_evm.tokens import Token
 
 UINT_128_MAX = 2**128 - 1
-NOWHERE = "0x" + "00" * 20
 #: What the contracts' short reasons for a token that does not move mean.
 REASONS = {
     "STF": "a token cannot be taken from the account",
@@ -42,17 +38,6 @@ REASONS = {
     "M1": "less of token1 arrived than is due",
     "IIA": "less arrived than is due",
 }
-
-
-@attrs.frozen
-class Quote:
-    """What a swap would do now. `impact_bps`: what comes out against the pool's price before, fee included."""
-
-    amount_in: int
-    amount_out: int
-    sqrt_price_after_x96: int
-    ticks_crossed: int
-    impact_bps: float
 
 
 @attrs.frozen
@@ -77,125 +62,18 @@ class Moved:
     receipts: tuple[Receipt, ...]
 
 
-@attrs.frozen
-class Held:
-    """A position now: what its liquidity amounts to and what it has earned, rounded down as the contracts pay it out."""
-
-    token_id: int
-    owner: str
-    pool: Pool
-    lower: int
-    upper: int
-    liquidity: int
-    amount0: int
-    amount1: int
-    fees0: int
-    fees1: int
-
-    @property
-    def inside(self) -> bool:
-        """Whether the price is in the range."""
-        return self.lower <= self.pool.tick < self.upper
-
-    def worth(self, token: Token) -> int:
-        """Base units of one of the pool's tokens that liquidity and fees are worth at the pool's price."""
-        return self.pool.worth(self.amount0 + self.fees0, self.amount1 + self.fees1, token)
-
-
-class UniswapV3:
+class UniswapV3(PositionsReader):
     """Orders of the account `who` on the session's chain; contract addresses are the chain's pinned ones."""
 
     def __init__(self, session: Session, who: LocalAccount) -> None:
+        super().__init__(session, who.address)
         self.session, self.who = session, who
-        chain = session.chain
-        self.factory, self.positions = chain.contract("uniswap_v3_factory"), chain.contract("uniswap_v3_positions")
-        self.router, self.quoter = chain.contract("uniswap_v3_router"), chain.contract("uniswap_v3_quoter")
-
-    # ---------------------------------------------------------------- reading
-    def pool(self, a: str, b: str, fee: int) -> Pool:
-        """The pool of two pinned tokens (by symbol) at a fee in millionths; ValidationError when there is none."""
-        one, other = self.session.tokens.symbol(a), self.session.tokens.symbol(b)
-        token0, token1 = sorted((one, other), key=lambda token: int(token.address, 16))
-        address = self.session.call(self.factory, V3_FACTORY.function("getPool"), token0.address, token1.address, fee)
-        if address == NOWHERE:
-            raise ValidationError(
-                f"there is no pool of {token0.symbol} and {token1.symbol} with a fee of {fee / 10_000:g}% on "
-                f"{self.session.chain.name}"
-            )
-        return self._pool_at(address, token0, token1, fee)
-
-    def _pool_at(self, address: str, token0: Token, token1: Token, fee: int, block: str | int = "latest") -> Pool:
-        def read(name: str) -> Any:
-            return self.session.call(address, V3_POOL.function(name), block=block)
-
-        price, tick, *_ = read("slot0")
-        return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
-
-    def quote(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool = True) -> Quote:
-        """What swapping exactly `amount` in (or, not `exact_in`, out) would do, by QuoterV2.
-
-        Raises ValidationError for an empty pool or an amount that is none, where the pool cannot take or give it all, and where
-        the token that would come out is one that cannot be paid (paused, ...).
-        """
-        pool = self.pool(token_in, token_out, fee)
-        orders.check_liquid(pool)
-        orders.check_amount(amount, "a swap")
-        tokens = self.session.tokens.symbol(token_in), self.session.tokens.symbol(token_out)
-        name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
-        order = (tokens[0].address, tokens[1].address, amount, fee, 0)
-        try:
-            other, price, crossed, _ = self.session.call(self.quoter, V3_QUOTER.function(name), order)
-        except RevertError as error:
-            # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
-            self._token(token_out).check(pool.address, self.who.address, 1)
-            if (
-                not exact_in
-            ):  # the quoter says nothing but "Unexpected error" where the pool ends before the amount is out
-                raise self._too_much(pool, f"give {amount} base units of {token_out}") from error
-            raise
-        came, went = (amount, other) if exact_in else (other, amount)
-        forward = tokens[0] == pool.token0
-        fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
-        if not self._within(pool, price):
-            raise self._too_much(pool, f"swap {amount} base units")
-        return Quote(came, went, price, crossed, max(0.0, 10_000.0 * (fair - went) / fair) if fair else 0.0)
-
-    @staticmethod
-    def _too_much(pool: Pool, what: str) -> ValidationError:
-        return ValidationError(f"the pool {pool.name} has not the liquidity to {what}; split it")
-
-    @staticmethod
-    def _within(pool: Pool, price_after: int) -> bool:
-        """Whether a swap ended inside the liquidity: without any it runs on to the end of all prices, and is partial."""
-        return pool.sqrt_price_x96 >> 16 < price_after < pool.sqrt_price_x96 << 16
-
-    def position(self, token_id: int) -> Held:
-        """A position by its token, with the fees it could collect; RevertError when there is no such token."""
-        block = self.session.height
-
-        def read(name: str) -> Any:
-            return self.session.call(self.positions, V3_POSITIONS.function(name), token_id, block=block)
-
-        _, _, address0, address1, fee, lower, upper, *noted = read("positions")
-        owner = checksummed(read("ownerOf"))
-        tokens = self.session.tokens.address(address0), self.session.tokens.address(address1)
-        address = self.session.call(self.factory, V3_FACTORY.function("getPool"), address0, address1, fee)
-        pool = self._pool_at(address, *tokens, fee, block)
-        fees = owed(self.session, pool, self.positions, lower, upper, Noted(*noted), block)
-        bounds = sqrt_ratio_at_tick(lower), sqrt_ratio_at_tick(upper)
-        amounts = amounts_for_liquidity(pool.sqrt_price_x96, *bounds, noted[0])
-        return Held(token_id, owner, pool, lower, upper, noted[0], *amounts, *fees)
-
-    def owned(self) -> tuple[int, ...]:
-        """Tokens of all positions of the account."""
-        count = self.session.call(self.positions, V3_POSITIONS.function("balanceOf"), self.who.address)
-        ask = V3_POSITIONS.function("tokenOfOwnerByIndex")
-        return tuple(self.session.call(self.positions, ask, self.who.address, index) for index in range(count))
+        self.router = session.chain.contract("uniswap_v3_router")
 
     # ---------------------------------------------------------------- swaps
     def swap(self, token_in: str, token_out: str, fee: int, amount_in: int, least_out: int, deadline: int) -> Swapped:
         """Swap exactly `amount_in` for at least `least_out` before `deadline` (seconds since 1970)."""
-        orders.check_least(least_out, "a least amount out")
+        v3.check_least(least_out, "a least amount out")
         quote = self._checked(token_in, token_out, fee, amount_in, True, deadline)
         if quote.amount_out < least_out:
             raise ValidationError(
@@ -207,7 +85,7 @@ class UniswapV3:
         self, token_in: str, token_out: str, fee: int, amount_out: int, most_in: int, deadline: int
     ) -> Swapped:
         """Swap at most `most_in` for exactly `amount_out` before `deadline`."""
-        orders.check_amount(most_in, "a most amount in")
+        v3.check_amount(most_in, "a most amount in")
         quote = self._checked(token_in, token_out, fee, amount_out, False, deadline)
         if quote.amount_in > most_in:
             raise ValidationError(
@@ -216,7 +94,7 @@ class UniswapV3:
         return self._swapped(token_in, token_out, fee, (amount_out, most_in), False, deadline)
 
     def _checked(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool, deadline: int) -> Quote:
-        orders.check_deadline(deadline, self.session.now)
+        v3.check_deadline(deadline, self.session.now)
         quote = self.quote(token_in, token_out, fee, amount, exact_in)
         pool = self.pool(token_in, token_out, fee)
         self._token(token_in).check(self.who.address, pool.address, quote.amount_in)
@@ -229,10 +107,10 @@ class UniswapV3:
     ) -> Swapped:
         spent = self._token(token_in)
         pool = self.pool(token_in, token_out, fee)
-        addresses = spent.token.address, self._token(token_out).token.address
         name = "exactInputSingle" if exact_in else "exactOutputSingle"
-        order = V3_ROUTER02.function(name).encode((*addresses, fee, self.who.address, *amounts, 0))
-        call = V3_ROUTER02.function("multicall"), deadline, [order]
+        call = v3.swap_calldata(
+            spent.token, self._token(token_out).token, fee, self.who.address, amounts, deadline, name
+        )
         offer = spent, amounts[0] if exact_in else amounts[1]
         with approved(self.session, self.who, self.router, offer) as heard:
             receipt = self._send(self.router, *call)
@@ -270,16 +148,16 @@ class UniswapV3:
         self, pool: Pool, lower: int, upper: int, amount0: int, amount1: int, deadline: int, slippage_bps: int
     ) -> tuple[Pool, tuple[int, int]]:
         """The pool as it is now, and the least amounts; everything is looked at here."""
-        orders.check_deadline(deadline, self.session.now)
+        v3.check_deadline(deadline, self.session.now)
         for token, amount in ((pool.token0, amount0), (pool.token1, amount1)):
             check_whole(amount, f"an offer of {token.symbol} in base units")
-        pool = self._pool_at(pool.address, pool.token0, pool.token1, pool.fee)
-        orders.check_priced(pool)
+        pool = self.pool_at(pool.address, pool.token0, pool.token1, pool.fee)
+        v3.check_priced(pool)
         if amount0 == amount1 == 0:
             raise ValidationError("a position of nothing")
         for token, amount in ((pool.token0, amount0), (pool.token1, amount1)):
             if amount:
-                orders.check_amount(amount, f"an offer of {token.symbol}")
+                v3.check_amount(amount, f"an offer of {token.symbol}")
         least = orders.least_amounts(pool, lower, upper, amount0, amount1, slippage_bps)
         for token, amount in ((pool.token0, amount0), (pool.token1, amount1)):
             if amount:
@@ -298,9 +176,9 @@ class UniswapV3:
     def decrease(self, token_id: int, liquidity: int | None, deadline: int, slippage_bps: int = 50) -> Moved:
         """Take liquidity (None: all) out of a position of ours; what it was worth then waits for `collect`."""
         held = self._ours(token_id)
-        orders.check_deadline(deadline, self.session.now)
+        v3.check_deadline(deadline, self.session.now)
         amount = held.liquidity if liquidity is None else liquidity
-        orders.check_amount(amount, "a decrease")
+        v3.check_amount(amount, "a decrease")
         if amount > held.liquidity:
             raise ValidationError(f"position {token_id} has a liquidity of {held.liquidity}, less than {amount}")
         least = orders.least_returned(held.pool, held.lower, held.upper, amount, slippage_bps)

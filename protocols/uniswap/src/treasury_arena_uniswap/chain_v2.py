@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from treasury_arena.errors import ValidationError
+from treasury_arena_evm import v3
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.uniswap import V2_FACTORY, V2_PAIR, V2_ROUTER
 from treasury_arena_evm.receipts import Receipt
-from treasury_arena_uniswap import orders
-from treasury_arena_uniswap.chain import NOWHERE, approved, last
+from treasury_arena_uniswap.chain import approved, last
 from treasury_arena_uniswap.exact.refusal import RefusedError
 from treasury_arena_uniswap.exact.v2_pool import amount_in, amount_out
 
@@ -63,7 +63,7 @@ class UniswapV2:
         """The pair of two pinned tokens (by symbol); ValidationError when there is none."""
         given, got = self.session.tokens.symbol(token_in), self.session.tokens.symbol(token_out)
         address = self.session.call(self.factory, V2_FACTORY.function("getPair"), given.address, got.address)
-        if address == NOWHERE:
+        if address == v3.NOWHERE:
             raise ValidationError(
                 f"there is no v2 pair of {given.symbol} and {got.symbol} on {self.session.chain.name}"
             )
@@ -82,7 +82,7 @@ class UniswapV2:
 
     @staticmethod
     def _quoted(pair: Pair, amount: int, exact_in: bool) -> int:
-        orders.check_amount(amount, "a swap")
+        v3.check_amount(amount, "a swap")
         if not pair.reserve_in or not pair.reserve_out:
             raise ValidationError(f"the pair {pair.name} at {pair.address} is empty")
         try:
@@ -92,7 +92,7 @@ class UniswapV2:
 
     def swap(self, token_in: str, token_out: str, amount_in: int, least_out: int, deadline: int) -> SwappedV2:
         """Swap exactly `amount_in` for at least `least_out` before `deadline` (seconds since 1970)."""
-        orders.check_least(least_out, "a least amount out")
+        v3.check_least(least_out, "a least amount out")
         pair = self.pair(token_in, token_out)
         out = self._quoted(pair, amount_in, True)
         if out < least_out:
@@ -101,7 +101,7 @@ class UniswapV2:
 
     def swap_for(self, token_in: str, token_out: str, amount_out: int, most_in: int, deadline: int) -> SwappedV2:
         """Swap at most `most_in` for exactly `amount_out` before `deadline`."""
-        orders.check_amount(most_in, "a most amount in")
+        v3.check_amount(most_in, "a most amount in")
         pair = self.pair(token_in, token_out)
         cost = self._quoted(pair, amount_out, False)
         if cost > most_in:
@@ -111,7 +111,7 @@ class UniswapV2:
     def _swapped(
         self, pair: Pair, function: str, limits: tuple[int, int], quoted: tuple[int, int], deadline: int
     ) -> SwappedV2:
-        orders.check_deadline(deadline, self.session.now)
+        v3.check_deadline(deadline, self.session.now)
         spent, got, me = Erc20(self.session, pair.token_in), Erc20(self.session, pair.token_out), self.who.address
         spent.check(me, pair.address, quoted[0])
         if quoted[1]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.errors import RevertError
-from treasury_arena_uniswap.chain import Quote, Swapped, UniswapV3
-from treasury_arena_uniswap.orders import BPS, Pool, beyond, check_slippage
+from treasury_arena_evm.v3 import BPS, Pool, Quote, beyond, check_slippage
+from treasury_arena_uniswap.chain import Swapped, UniswapV3
 
 DEADLINE_SECONDS = 600
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+from treasury_arena_evm.v3 import Pool
 from treasury_arena_uniswap.bench import ME, Bench
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
 from treasury_arena_uniswap.onchain import PoolOnChain
-from treasury_arena_uniswap.orders import Pool
 
 Pair = tuple[int, int]
 """Base units of the coin and of the base asset."""

@@ -17,9 +17,18 @@ from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.onchain import OnChainMarket
+from treasury_arena_evm.v3 import (
+    BPS,
+    Pool,
+    beyond,
+    check_amount,
+    check_liquid,
+    check_move,
+    check_priced,
+    check_slippage,
+)
 from treasury_arena_uniswap.bench import Bench, bench
 from treasury_arena_uniswap.chain import UniswapV3
-from treasury_arena_uniswap.orders import BPS, Pool, beyond, check_amount, check_liquid, check_priced, check_slippage
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -113,13 +122,7 @@ class PoolOnChain(OnChainMarket):
 
     def check_move(self, pool: Pool, after_x96: int) -> None:
         """Refuse an order after which the pool's price is too far from where it was."""
-        low, high = sorted((pool.sqrt_price_x96, after_x96))
-        was, now = low**2, high**2
-        if beyond(low, high, self.max_move_bps):
-            raise ValidationError(
-                f"market {self.spec.name!r}: the order would move the price of {pool.name} by {(now - was) * BPS // was} bps, "
-                f"more than {self.max_move_bps}; split it"
-            )
+        check_move(pool, after_x96, self.max_move_bps, self.spec.name)
 
     def check_quoted(self, fill: Fill, pool: Pool) -> PoolFill:
         """The quote, unless the pool's price has moved by more than the slippage since, or the fill is none of ours."""

@@ -6,16 +6,14 @@ in the pool up to date, adds the fee growth since to what the token is owed, and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.interfaces.uniswap import V3_POOL
+from treasury_arena_evm.reading import ChainReader
+from treasury_arena_evm.v3 import Pool
 from treasury_arena_uniswap.exact.ticks import Tick
 from treasury_arena_uniswap.exact.v3_pool import Position, V3Pool
-from treasury_arena_uniswap.orders import Pool
-
-if TYPE_CHECKING:
-    from treasury_arena_evm.session import Session
 
 TOKEN, MANAGER = "token", "manager"
 
@@ -37,12 +35,12 @@ def position_key(owner: str, lower: int, upper: int) -> bytes:
 
 
 def owed(
-    session: Session, pool: Pool, manager: str, lower: int, upper: int, token: Noted, block: int
+    reader: ChainReader, pool: Pool, manager: str, lower: int, upper: int, token: Noted, block: int
 ) -> tuple[int, int]:
     """Base units of token0 and token1 that the manager would pay for one of its tokens, at the block that `pool` was read at."""
 
     def read(name: str, *arguments: object) -> tuple[int, ...]:
-        found = session.call(pool.address, V3_POOL.function(name), *arguments, block=block)
+        found = reader.call(pool.address, V3_POOL.function(name), *arguments, block=block)
         return found if isinstance(found, tuple) else (found,)
 
     copy = V3Pool(pool.fee, pool.spacing)

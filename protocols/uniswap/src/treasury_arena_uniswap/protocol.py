@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from treasury_arena.contracts.chain import PlannerContext, StepPlanner
 from treasury_arena.contracts.parity import GapCheck, ParityCheck
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, Protocol
@@ -27,14 +28,22 @@ class UniswapProtocol(Protocol):
         return (SPOT, SPOT_TVL, RANGE, RANGE_TVL)
 
     def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
+        model = self._model(spec)
+        market = SpotMarket if model.kind == "spot" else RangeMarket
+        return market(spec, model, frame, assets[spec.asset], base)
+
+    def planner(self, context: PlannerContext) -> StepPlanner:
+        from treasury_arena_uniswap.planner import SpotPlanner
+
+        return SpotPlanner(context) if self._model(context.spec).kind == "spot" else super().planner(context)
+
+    def _model(self, spec: MarketSpec) -> PositionModel:
         models = {model.name: model for model in self.models}
         if spec.model not in models:
             raise ConfigError(
                 f"market {spec.name!r}: the uniswap protocol has no model {spec.model!r}; {nearest(spec.model, models)}"
             )
-        model = models[spec.model]
-        market = SpotMarket if model.kind == "spot" else RangeMarket
-        return market(spec, model, frame, assets[spec.asset], base)
+        return models[spec.model]
 
     def parity(self) -> Sequence[ParityCheck | GapCheck]:
         from treasury_arena_uniswap.parity.checks import checks

@@ -16,13 +16,12 @@ from treasury_arena.contracts.bound import ONE, ceil_div, fixed
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
+from treasury_arena_evm.v3 import NOWHERE, Pool, check_amount, check_liquid
 from treasury_arena_uniswap.bench import Bench
-from treasury_arena_uniswap.chain import NOWHERE
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
 from treasury_arena_uniswap.hands import ChainHands, Hands, HeldOnChain, Look, TrialHands
 from treasury_arena_uniswap.onchain import PoolFill, PoolOnChain
-from treasury_arena_uniswap.orders import Pool, check_amount, check_liquid
 from treasury_arena_uniswap.range_model import LOG_TEN, LOG_TICK, snapped
 
 _POSITIONS = ("Transfer", "IncreaseLiquidity", "DecreaseLiquidity", "Collect")

@@ -18,6 +18,7 @@ from treasury_arena.testing.conformance.operators import (
 )
 from treasury_arena.testing.conformance.protocols import ProtocolCase, ProtocolConformance
 from treasury_arena.testing.conformance.reporters import ReporterConformance, sample_result
+from treasury_arena.testing.conformance.scheduling import SchedulerConformance
 from treasury_arena.testing.conformance.sources import SourceConformance
 from treasury_arena.testing.conformance.strategies import StrategyCase, StrategyConformance, reference_case
 
@@ -32,6 +33,7 @@ __all__ = [
     "ProtocolCase",
     "ProtocolConformance",
     "ReporterConformance",
+    "SchedulerConformance",
     "SelectionConformance",
     "SourceConformance",
     "StrategyCase",

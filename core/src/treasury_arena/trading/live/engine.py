@@ -169,6 +169,19 @@ class OrderEngine:
     def _end(self, intent: IntentRecord, status: IntentState, reason: str) -> None:
         self.store.append([self.context.ending(intent, status, reason)])
 
+    def cancel(self, intent_id: str, reason: str) -> bool:
+        """End an intent of which nothing was begun; False when it is too late for that, or it is over already."""
+        with self._lock:
+            intent = self.records.intent(intent_id)
+            if (
+                intent is None
+                or intent.state is not IntentState.RESERVED
+                or self.records.open_slot(intent_id) is not None
+            ):
+                return False
+            self._end(intent, IntentState.CANCELLED, reason)
+            return True
+
     def resolve(self, intent_id: str, outcome: str, reason: str, operator: str) -> None:
         """A person decides a quarantined intent: SETTLED, FAILED or CANCELLED; its reservation is free again.
 

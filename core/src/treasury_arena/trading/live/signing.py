@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 from sqlalchemy.engine import Connection
 
 from treasury_arena.contracts.chain import ALL, Fees, PlannedStep, Refusal, Signed, Step, StepKind, Unsigned
@@ -111,6 +112,25 @@ class Signing(Part):
         return True
 
     def _sign(
+        self, intent: IntentRecord, slot: SlotRecord, bound: Step, draft: Unsigned, attempt: int, purpose: str
+    ) -> None:
+        """C3, once more with higher fees where the signer remembers another transaction of this nonce.
+
+        A process that died between a signature and its row left one that nobody will send, but the signer cannot know that.
+        """
+        try:
+            self._commit(intent, slot, bound, draft, attempt, purpose)
+        except SignerError as error:
+            fees = Fees(max(draft.fees.cap_raw, error.least_cap_raw), max(draft.fees.tip_raw, error.least_tip_raw))
+            if error.code != "nonce" or fees == draft.fees or fees.cap_raw > self.client.fee_cap_raw:
+                raise
+            outbid = attrs.evolve(draft, fees=fees)
+            refusal = self.gate.outside(bound, outbid) if purpose == "original" else None
+            if refusal is not None:
+                raise RefusedError(refusal) from error
+            self._commit(intent, slot, bound, outbid, attempt, purpose)
+
+    def _commit(
         self, intent: IntentRecord, slot: SlotRecord, bound: Step, draft: Unsigned, attempt: int, purpose: str
     ) -> None:
         """C3: the stop, the fuse, the limits and the signature belong to one transaction; what is refused raises RefusedError."""

@@ -16,6 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from treasury_arena_evm.local.chain import LocalChain
     from treasury_arena_evm.local.description import MarketOptions
+    from treasury_arena_evm.local.faults import FaultyProxy
     from treasury_arena_evm.local.market import LocalMarket
 
 
@@ -114,3 +115,16 @@ def local_chain(_local_nodes: _Nodes) -> Iterator[LocalChain]:
     chain = _local_nodes.chain()
     with chain.isolated():
         yield chain
+
+
+@pytest.fixture
+def make_faulty_proxy() -> Iterator[Callable[..., FaultyProxy]]:
+    """``make_faulty_proxy(url, choose=None, delay_seconds=0.05) -> FaultyProxy``: before any node; gone after the test."""
+    from treasury_arena_evm.local.faults import FaultyProxy
+
+    with ExitStack() as running:
+
+        def make(url: str, choose: Any = None, **keys: Any) -> FaultyProxy:
+            return running.enter_context(FaultyProxy(url, choose, **keys))
+
+        yield make

@@ -1,0 +1,170 @@
+"""`arena daemon`: an arena that goes on while its market does."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from treasury_arena.cli.common import (
+    config_argument,
+    data_option,
+    db_option,
+    emit,
+    json_option,
+    out_option,
+    quiet_option,
+    read_config,
+    read_text,
+    say,
+    workers_option,
+)
+from treasury_arena.cli.folder import RunFolder, absolute
+from treasury_arena.clock import WallClock, iso
+from treasury_arena.config.keys import dereference
+from treasury_arena.config.settings import Settings
+from treasury_arena.contracts.runtime import Scheduler
+from treasury_arena.daemon.opening import Opened, opened, pace, paced
+from treasury_arena.errors import ConfigError
+from treasury_arena.registry.loader import load_registry
+from treasury_arena.store import open_store
+
+
+@click.command("daemon")
+@config_argument
+@data_option
+@db_option
+@out_option
+@workers_option
+@click.option("--seconds", type=click.FloatRange(min=0.0), help="Stop after so many seconds; for trying things out.")
+@quiet_option
+@json_option
+def daemon(
+    config: Path,
+    data: Path | None,
+    db: str | None,
+    out: Path | None,
+    workers: int | None,
+    seconds: float | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Run an arena unattended: wake, observe, judge, breed, allocate, until SIGTERM or Ctrl-C.
+
+    The same command goes on after a crash or a restart; its folder (runs/NAME-daemon unless given) keeps everything. One daemon
+    at a time works on a store.
+
+    \b
+    Example:
+      arena daemon examples/daemon.toml --seconds 60
+    """
+    registry = load_registry()
+    text = read_text(config)
+    settings = read_config(config if config.is_file() else text, registry, {})
+    folder = RunFolder(out if out is not None else Path("runs") / f"{settings.name}-daemon")
+    wall = WallClock()
+    url = absolute(db or settings.store.url or None)
+    if folder.begun:
+        notes = _same(folder, settings)
+        place = dereference(db) if db else folder.store_url()
+    else:
+        notes = {
+            "run_id": folder.path.resolve().name,
+            "data": str(data.resolve()) if data is not None else None,
+            **folder.where(url),
+            "seed": settings.seed,
+            "workers": workers,
+            "mode": settings.daemon.mode,
+            "clock": pace(settings, wall.now()),
+        }
+        folder.begin(text, notes)
+        place = dereference(url) if url else str(folder.store_file)
+    tell = _nothing if quiet else say
+    clock = paced(notes["clock"], wall)
+    with (
+        open_store(place) as store,
+        opened(
+            settings,
+            registry,
+            store,
+            folder.path,
+            clock,
+            data=data or (Path(notes["data"]) if notes["data"] else None),
+            workers=workers or notes["workers"],
+            tell=tell,
+            progress=lambda report: tell(
+                f"cycle {report.cycle}  {report.date}  alive {report.alive}  capital {report.capital_raw}"
+            ),
+        ) as ready,
+    ):
+        tell(f"arena daemon in {folder.path}: {settings.daemon.mode}, the arena's time is {iso(clock.now())}")
+        with _signals(ready.scheduler, tell), _ending(ready.scheduler, seconds):
+            ready.run()
+        summary = _summary(ready)
+    if as_json:
+        emit({"out": str(folder.path), "mode": settings.daemon.mode, **summary})
+    else:
+        click.echo(f"stopped after cycle {summary['cycle']}, event {summary['last_seq']}; the same command goes on")
+    return 0
+
+
+def _nothing(text: str) -> None:
+    """Say nothing."""
+
+
+def _same(folder: RunFolder, settings: Settings) -> dict[str, Any]:
+    """The notes of a daemon's folder; raises ConfigError when it is another kind of run's."""
+    notes = folder.notes()
+    if "mode" not in notes:
+        raise ConfigError(f"{folder.path} holds a run of history, not a daemon: give another --out")
+    if notes["mode"] != settings.daemon.mode:
+        raise ConfigError(
+            f"{folder.path} was begun in mode {notes['mode']!r}, daemon.mode is {settings.daemon.mode!r}: their stores stay "
+            "apart, give another --out"
+        )
+    return notes
+
+
+def _summary(ready: Opened) -> dict[str, Any]:
+    brain = ready.service.brain
+    seq, digest = brain.store.last()
+    return {"cycle": brain.manager.state.cycle, "row": brain.newest, "last_seq": seq, "digest": digest}
+
+
+@contextlib.contextmanager
+def _signals(scheduler: Scheduler, tell: Any) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the daemon after the job under way."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        tell(f"{signal.Signals(number).name}: stopping after the job under way")
+        scheduler.stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _ending(scheduler: Scheduler, seconds: float | None) -> Iterator[None]:
+    """Stop by itself after so many seconds."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, scheduler.stop)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

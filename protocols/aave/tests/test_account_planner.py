@@ -1,0 +1,310 @@
+"""Live orders of a loan on a real node: loops, delevering and the way out, books equal to the chain, refusals before signing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aave_bench import ASSETS, DAY, LENDING, LOAN, USD, USDC
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from treasury_arena.contracts.chain import Holding, PlannedStep, StepKind
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena_aave.protocol import AaveProtocol
+from treasury_arena_evm.interfaces.aave import CONFIGURATOR, POOL, SCALED_TOKEN
+from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.interfaces.uniswap import V3_ROUTER02
+from treasury_arena_evm.local.desk import Desk, desk
+from treasury_arena_evm.local.market import LocalMarket
+
+CASH = 50_000 * USD
+ETH = 10**18
+
+
+@pytest.fixture
+def make_desk(local_market: LocalMarket) -> Callable[..., Desk]:
+    def make(**places: Any) -> Desk:
+        who = local_market.users[0]
+        made = desk(local_market, AaveProtocol(), LOAN, ASSETS, USDC, who, **places)
+        # The account has no coin of its own, so that what is in the wallet is the position's.
+        held = local_market.balance("WETH", who.address)
+        if held:
+            token = local_market.token("WETH").address
+            local_market.chain.send(who.address, token, ERC20.function("transfer"), local_market.maker.address, held)
+        local_market.fund("USDC", who.address, CASH)
+        made.fund("a", CASH)
+        return made
+
+    return make
+
+
+def cash(made: Desk) -> int:
+    return sum(amount for (name, _), amount in made.books.items() if ":available" in name or ":reserved" in name)
+
+
+def outside(made: Desk, market: LocalMarket) -> int:
+    return market.balance("USDC", made.who.address) - cash(made)
+
+
+def on_aave(made: Desk, market: LocalMarket) -> tuple[int, int]:
+    """(collateral, debt) by the tokens' own balances."""
+    tokens = market.aave.reserve("WETH").a_token, market.aave.reserve("USDC").variable_debt
+    return tuple(  # type: ignore[return-value]
+        int(market.chain.call(token, SCALED_TOKEN.function("balanceOf"), made.who.address)) for token in tokens
+    )
+
+
+def health(made: Desk, market: LocalMarket) -> float:
+    return float(market.chain.call(market.aave.pool, POOL.function("getUserAccountData"), made.who.address)[5] / 10**18)
+
+
+def equal_to_the_chain(made: Desk, market: LocalMarket, rest: int) -> None:
+    assert cash(made) == market.balance("USDC", made.who.address) - rest
+    assert not any(made.allowances(market.aave.pool, market.uniswap.router02))
+    made.reconcile()
+    assert made.differences() == {"USDC": (0, 0), "WETH": (0, 0)}
+    coins, debt = on_aave(made, market)
+    held = made.holding("a")
+    assert held.held.get("WETH", 0) == coins + market.balance("WETH", made.who.address)
+    assert held.owed.get("USDC", 0) == debt
+
+
+def ltv(made: Desk, market: LocalMarket) -> float:
+    coins, debt = on_aave(made, market)
+    return debt / (coins * 2_000 * USD / ETH) if coins else 0.0
+
+
+def test_loops_up_and_down_and_out(make_desk: Callable[..., Desk], local_market: LocalMarket) -> None:
+    made = make_desk()
+    rest = outside(made, local_market)
+    for target, at, reduces in (
+        (10_000, 0.6, False),
+        (6_000, 0.6, True),
+        (6_000, 0.3, True),
+        (6_000, 0.7, False),
+        (12_000, 0.7, False),
+        (0, 0.7, True),
+    ):
+        plan = made.order("a", target * USD, at)
+        assert plan is not None
+        assert plan.reduces is reduces, (target, at)
+        assert abs(made.planner.value(made.holding("a")) - target * USD) < 0.012 * 12_000 * USD
+        if target:
+            assert abs(ltv(made, local_market) - at) < 0.003
+            assert made.order("a", made.planner.value(made.holding("a")), at) is None
+        assert health(made, local_market) >= 1.05
+        equal_to_the_chain(made, local_market, rest)
+        local_market.chain.advance(DAY)
+        made.reconcile()
+    assert on_aave(made, local_market) == (0, 0)
+    assert local_market.balance("WETH", made.who.address) == 0
+    assert made.holding("a").held == made.holding("a").owed == {}
+    assert {step.kind for step in made.steps} == {"approve", "supply", "borrow", "swap", "withdraw", "repay", "revoke"}
+    assert made.gas["borrow"] < 290_000
+    assert made.gas["repay"] < 210_000
+    assert made.gas["swap"] < 200_000
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    orders=st.lists(
+        st.tuples(
+            st.integers(0, 15_000 * USD), st.sampled_from([(), (0.0,), (0.35,), (0.7,)]), st.sampled_from([0, 20])
+        ),
+        max_size=4,
+    )
+)
+def test_any_sequence_of_targets_keeps_the_books_equal_to_the_chain(
+    make_desk: Callable[..., Desk], local_market: LocalMarket, orders: list[tuple[int, tuple[float, ...], int]]
+) -> None:
+    with local_market.chain.isolated():
+        made = make_desk()
+        rest = outside(made, local_market)
+        for target, control, days in [*orders, (0, (), 0)]:
+            made.order("a", target, *control)
+            assert health(made, local_market) >= 1.05
+            equal_to_the_chain(made, local_market, rest)
+            if days:
+                local_market.chain.advance(days * DAY)
+            made.reconcile()
+        assert on_aave(made, local_market) == (0, 0)
+        assert local_market.balance("WETH", made.who.address) == 0
+
+
+def carried_out_until(made: Desk, target: int, at: float, kind: str, times: int) -> None:
+    """An order whose plan ends before the `times`-th step of a kind, but for the allowances taken back."""
+    plan = made.planner.plan(made.holding("a"), target, (at,))
+    assert plan is not None
+    made.books["agent:a:reserved", "USDC"] = made.books.get(("agent:a:reserved", "USDC"), 0) + plan.cash_raw
+    made.books["agent:a:available", "USDC"] -= plan.cash_raw
+    gained: dict[str, int] = {}
+    seen, failed = 0, False
+    for step in plan.steps:
+        seen += step.kind == kind
+        failed = failed or seen == times
+        if not failed or step.kind is StepKind.REVOKE:
+            made.carry_out("a", step, gained)
+    made.books["agent:a:available", "USDC"] += made.books.pop(("agent:a:reserved", "USDC"))
+
+
+@pytest.mark.parametrize(
+    ("first", "kind", "times"),
+    [(None, "supply", 2), (0.7, "repay", 1), (0.7, "swap", 1)],
+)
+def test_an_order_that_stopped_half_way_is_put_right_by_the_next(
+    make_desk: Callable[..., Desk], local_market: LocalMarket, first: float | None, kind: str, times: int
+) -> None:
+    for target in (8_000 * USD, 0):
+        with local_market.chain.isolated():
+            made = make_desk()
+            rest = outside(made, local_market)
+            if first is not None:
+                made.order("a", 10_000 * USD, first)
+                made.reconcile()
+            carried_out_until(made, 8_000 * USD if first is None else 3_000 * USD, 0.6, kind, times)
+            equal_to_the_chain(made, local_market, rest)
+            assert health(made, local_market) >= 1.05
+            for _ in range(3):
+                made.order("a", target, 0.6)
+                equal_to_the_chain(made, local_market, rest)
+            assert local_market.balance("WETH", made.who.address) == 0
+            if target:
+                assert abs(ltv(made, local_market) - 0.6) < 0.003
+            else:
+                assert on_aave(made, local_market) == (0, 0)
+
+
+@pytest.mark.parametrize("has_cash", [True, False])
+def test_below_the_floor_it_delevers_order_by_order(
+    make_desk: Callable[..., Desk], local_market: LocalMarket, has_cash: bool
+) -> None:
+    made = make_desk(max_move_bps=1_000, slippage_bps=200)
+    rest = outside(made, local_market)
+    made.order("a", 10_000 * USD, 0.75)
+    made.reconcile()
+    local_market.set_price("WETH", 1_850 * 10**8)
+    last = health(made, local_market)
+    assert 1.0 < last < 1.05
+    free = made.books["agent:a:available", "USDC"]
+    if not has_cash:
+        made.books["agent:a:available", "USDC"] = 0
+        rest += free
+    for _ in range(4):
+        plan = made.order("a", made.planner.value(made.holding("a")), 0.4)
+        if plan is None:
+            break
+        assert plan.reduces
+        assert len(plan.steps) < 100
+        assert health(made, local_market) > last
+        last = health(made, local_market)
+        equal_to_the_chain(made, local_market, rest)
+    assert last > 1.9
+
+
+def configure(market: LocalMarket, symbol: str, function: str, *arguments: object) -> None:
+    token = market.token(symbol).address
+    market.chain.send(
+        market.owner.address, market.aave.configurator, CONFIGURATOR.function(function), token, *arguments
+    )
+
+
+def steps_of(made: Desk, target: int, at: float, kind: StepKind) -> list[PlannedStep]:
+    plan = made.planner.plan(made.holding("a"), target, (at,))
+    assert plan is not None
+    return [step for step in plan.steps if step.kind is kind]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "function", "argument", "said"),
+    [
+        ("WETH", "setReservePause", True, "29 RESERVE_PAUSED"),
+        ("WETH", "setReserveFreeze", True, "28 RESERVE_FROZEN"),
+        ("USDC", "setReservePause", True, "29 RESERVE_PAUSED"),
+        ("USDC", "setBorrowCap", 1, "50 BORROW_CAP_EXCEEDED"),
+        ("WETH", "setSupplyCap", 1, "51 SUPPLY_CAP_EXCEEDED"),
+    ],
+)
+def test_what_the_pool_refuses_is_refused(
+    make_desk: Callable[..., Desk], local_market: LocalMarket, symbol: str, function: str, argument: object, said: str
+) -> None:
+    made = make_desk()
+    kind = StepKind.SUPPLY if symbol == "WETH" else StepKind.BORROW
+    step = steps_of(made, 10_000 * USD, 0.6, kind)[0]
+    configure(local_market, symbol, function, argument)
+    with pytest.raises(ValidationError, match=said):
+        made.planner.plan(made.holding("a"), 10_000 * USD, (0.6,))
+    local_market.fund("WETH", made.who.address, 5 * ETH)
+    with pytest.raises(ValidationError, match=said):
+        made.bind(step, {"WETH": 5 * ETH})
+
+
+def test_the_health_floor_holds_at_plan_and_at_bind(make_desk: Callable[..., Desk], local_market: LocalMarket) -> None:
+    made = make_desk(health_min=1.5)
+    with pytest.raises(
+        ValidationError, match=r"a loan-to-value of 0\.7000 is more than 0\.5473.* health floor of 1\.5"
+    ):
+        made.planner.plan(made.holding("a"), 10_000 * USD, (0.7,))
+    borrow = steps_of(made, 10_000 * USD, 0.5, StepKind.BORROW)[0]
+    made.order("a", 10_000 * USD, 0.5)
+    with pytest.raises(ValidationError, match=r"borrow USDC: the health factor would be .*, below the floor of 1\.5"):
+        made.bind(borrow, {})
+    assert made.order("a", 3_000 * USD, 0.5)
+
+
+def test_a_swap_that_became_worse_than_the_slippage_is_refused(
+    make_desk: Callable[..., Desk], local_market: LocalMarket
+) -> None:
+    made, market = make_desk(), local_market
+    (swap, *_) = steps_of(made, 10_000 * USD, 0.6, StepKind.SWAP)
+    dear = 1_500_000 * USD
+    market.fund("USDC", market.maker.address, dear)
+    market.approve(market.maker.address, "USDC", market.uniswap.router02)
+    order = (market.token("USDC").address, market.token("WETH").address, 500, market.maker.address, dear, 0, 0)
+    market.chain.send(market.maker.address, market.uniswap.router02, V3_ROUTER02.function("exactInputSingle"), order)
+    with pytest.raises(ValidationError, match=r"fewer than \d+: the price moved since the plan by more than 50 bps"):
+        made.bind(swap, {})
+    market.fund("USDC", made.who.address, 300_000 * USD)
+    with pytest.raises(ValidationError, match="would move the price of"):
+        made.planner.plan(Holding(10**15), 250_000 * USD, (0.0,))
+
+
+def test_an_account_of_somebody_else_is_not_touched(make_desk: Callable[..., Desk], local_market: LocalMarket) -> None:
+    made = make_desk()
+    made.order("a", 10_000 * USD, 0.6)
+    made.reconcile()
+    made.fund("b", CASH)
+    local_market.fund("USDC", made.who.address, CASH)
+    for stranger in (Holding(CASH), Holding(CASH, {"WETH": ETH})):
+        with pytest.raises(ValidationError, match="use an address of its own"):
+            made.planner.plan(stranger, 5_000 * USD, (0.6,))
+    assert made.planner.value(Holding(CASH)) == 0
+
+
+def test_lending_beside_a_loan_secures_nothing(make_desk: Callable[..., Desk], local_market: LocalMarket) -> None:
+    made = make_desk()
+    made.order("a", 10_000 * USD, 0.6)
+    lending = desk(local_market, AaveProtocol(), LENDING, ASSETS, USDC, made.who)
+    local_market.fund("USDC", made.who.address, CASH)
+    lending.fund("b", CASH)
+    before = health(made, local_market)
+    lending.order("b", 20_000 * USD)
+    assert abs(health(made, local_market) - before) < 1e-4
+    lending.reconcile()
+    assert lending.differences() == {"USDC": (0, 0)}
+
+
+def test_what_is_not_configured_rightly_is_named(make_desk: Callable[..., Desk], local_market: LocalMarket) -> None:
+    for places, said in (
+        ({"routr": local_market.uniswap.router02}, r"live\.markets\.loan\.routr is no setting.*did you mean 'router'"),
+        ({"fee": 501}, "there is no pool of"),
+        ({"ltv_max": 2.0}, "ltv_max = 2.0 must be a number from 0 to 1"),
+        ({"wallet": 1}, "wallet = 1 must be true or false"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            make_desk(**places)
+    spec = MarketSpec("m", "aave.account", "account", "USDC", {})
+    with pytest.raises(ConfigError, match="borrows USDC against itself"):
+        desk(local_market, AaveProtocol(), spec, ASSETS, USDC, local_market.users[0])

@@ -1,0 +1,1 @@
+"""Live trading on an EVM chain: nodes, the chain client, and the gate's own look at every transaction."""

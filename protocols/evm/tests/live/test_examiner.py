@@ -1,0 +1,253 @@
+"""The gate's look at exact transactions on the real contracts: what is right passes, each thing that is wrong has its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from treasury_arena.contracts.chain import Fees, Step, StepKind, Unsigned
+from treasury_arena_evm.addresses import keccak
+from treasury_arena_evm.interfaces.aave import POOL
+from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
+from treasury_arena_evm.interfaces.uniswap import V3_ROUTER02
+from treasury_arena_evm.live.client import EvmClient
+from treasury_arena_evm.live.trial import QUESTIONS
+from treasury_arena_evm.local.live import live_client
+from treasury_arena_evm.local.market import LocalMarket
+
+GWEI = 10**9
+USDC, WETH = 10**6, 10**18
+STRANGER = "0x" + "5a" * 20
+
+
+@attrs.define
+class Desk:
+    """A client of the local market and steps as planners make them."""
+
+    market: LocalMarket
+    client: EvmClient
+
+    @property
+    def me(self) -> str:
+        return self.market.users[0].address
+
+    def at(self, symbol: str) -> str:
+        return self.market.token(symbol).address
+
+    def step(
+        self, kind: StepKind, asset: str, to: str, data: bytes, expects: dict[str, Any], spends: Any = None
+    ) -> Step:
+        lower = {name: value.lower() if isinstance(value, str) else value for name, value in expects.items()}
+        return Step(kind, asset, to, "0x" + data.hex(), 0, 900_000, lower, spends or {})
+
+    def approve(self, amount: int = 5 * USDC, spender: str = "", kind: StepKind = StepKind.APPROVE) -> Step:
+        spender = spender or self.market.vault
+        data = ERC20.function("approve").encode(spender, amount)
+        expects = {"asset": self.at("USDC"), "spender": spender, "amount_raw": amount}
+        return self.step(kind, "USDC", self.at("USDC"), data, expects)
+
+    def deposit(self, amount: int = 5 * USDC, to: str = "", most: int | None = None) -> Step:
+        to = to or self.me
+        data = ERC4626.function("deposit").encode(amount, to)
+        expects = {"asset": self.at("USDC"), "amount_raw": amount, "recipient": to}
+        spends = {"USDC": amount if most is None else most}
+        return self.step(StepKind.SUPPLY, "USDC", self.market.vault, data, expects, spends)
+
+    def redeem(self, shares: int, to: str = "") -> Step:
+        to = to or self.me
+        data = ERC4626.function("redeem").encode(shares, to, self.me)
+        expects = {"asset": self.at("USDC"), "shares_raw": shares, "recipient": to, "owner": self.me}
+        return self.step(StepKind.WITHDRAW, "USDC", self.market.vault, data, expects)
+
+    def aave(self, kind: StepKind, amount: int, asset: str = "USDC", whom: str = "") -> Step:
+        whom, token = whom or self.me, self.at(asset)
+        expects: dict[str, Any] = {"asset": token, "amount_raw": amount, "on_behalf_of": whom}
+        arguments: tuple[Any, ...] = (token, amount, whom, 0)
+        if kind is StepKind.WITHDRAW:
+            arguments, expects = (token, amount, whom), {"asset": token, "amount_raw": amount, "recipient": whom}
+        elif kind is StepKind.BORROW:
+            arguments, expects = (token, amount, 2, 0, whom), {**expects, "rate_mode": 2}
+        elif kind is StepKind.REPAY:
+            arguments, expects = (token, amount, 2, whom), {**expects, "rate_mode": 2}
+        data = POOL.function(str(kind)).encode(*arguments)
+        spends = {asset: amount} if kind in (StepKind.SUPPLY, StepKind.REPAY) else {}
+        return self.step(kind, asset, self.market.aave.pool, data, expects, spends)
+
+    def swap(self, amount: int = 1_000 * USDC, least: int = WETH // 4, ahead: int = 100, to: str = "") -> Step:
+        to, deadline = to or self.me, self.market.chain.now + ahead
+        pair = (self.at("USDC"), self.at("WETH"))
+        inner = V3_ROUTER02.function("exactInputSingle").encode((*pair, 500, to, amount, least, 0))
+        data = V3_ROUTER02.function("multicall(uint256,bytes[])").encode(deadline, [inner])
+        expects = {"asset": pair[0], "token_in": pair[0], "token_out": pair[1], "fee": 500, "recipient": to}
+        expects |= {"amount_raw": amount, "min_out_raw": least, "deadline": deadline}
+        return self.step(StepKind.SWAP, "USDC", self.market.uniswap.router02, data, expects, {"USDC": amount})
+
+    def unsigned(self, step: Step, **changes: Any) -> Unsigned:
+        fees = Fees(3 * GWEI, GWEI)
+        made = Unsigned(31337, self.me, 0, step.to, step.value_raw, step.data, 900_000, fees)
+        return attrs.evolve(made, **changes)
+
+    def code(self, step: Step, **changes: Any) -> str:
+        """The code of the refusal, empty for none."""
+        refusal = self.client.examine(step, self.unsigned(step, **changes))
+        return "" if refusal is None else refusal.code
+
+    def allow(self, spender: str, symbol: str = "USDC") -> None:
+        self.market.approve(self.me, symbol, spender)
+
+
+@pytest.fixture
+def desk(local_market: LocalMarket) -> Desk:
+    return Desk(local_market, live_client(local_market, local_market.users[0]))
+
+
+class TestWhatIsRight:
+    def test_an_exact_allowance_and_its_end(self, desk: Desk) -> None:
+        assert desk.code(desk.approve()) == ""
+        desk.allow(desk.market.vault)
+        assert desk.code(desk.approve(0, kind=StepKind.REVOKE)) == ""
+
+    def test_a_vault(self, desk: Desk) -> None:
+        desk.allow(desk.market.vault)
+        assert desk.code(desk.deposit()) == ""
+        desk.market.chain.send(desk.me, desk.market.vault, ERC4626.function("deposit"), 9 * USDC, desk.me)
+        assert desk.code(desk.redeem(1_000)) == ""
+
+    def test_aave(self, desk: Desk) -> None:
+        pool = desk.market.aave.pool
+        desk.allow(pool)
+        desk.allow(pool, "WETH")
+        assert desk.code(desk.aave(StepKind.SUPPLY, 10 * WETH, "WETH")) == ""
+        desk.market.chain.send(desk.me, pool, POOL.function("supply"), desk.at("WETH"), 10 * WETH, desk.me, 0)
+        assert desk.code(desk.aave(StepKind.BORROW, 5_000 * USDC)) == ""
+        desk.market.chain.send(desk.me, pool, POOL.function("borrow"), desk.at("USDC"), 5_000 * USDC, 2, 0, desk.me)
+        assert desk.code(desk.aave(StepKind.REPAY, 100 * USDC)) == ""
+        assert desk.code(desk.aave(StepKind.WITHDRAW, WETH, "WETH")) == ""
+
+    def test_a_swap_with_a_deadline(self, desk: Desk) -> None:
+        desk.allow(desk.market.uniswap.router02)
+        assert desk.code(desk.swap()) == ""
+
+    def test_a_cancellation(self, desk: Desk) -> None:
+        step = Step(StepKind.CANCEL, "", desk.me, "0x", 0, 21_000, {"recipient": desk.me.lower()})
+        assert desk.code(step, gas=21_000) == ""
+        assert desk.code(attrs.evolve(step, to=STRANGER), gas=21_000) == "calldata"
+
+
+Changing = Callable[[Desk], tuple[Step, dict[str, Any]]]
+WRONG: dict[str, tuple[str, Changing]] = {
+    "another chain": ("chain", lambda d: (d.approve(), {"chain_id": 1})),
+    "another sender": ("sender", lambda d: (d.approve(), {"sender": STRANGER})),
+    "another contract": ("calldata", lambda d: (d.approve(), {"to": STRANGER})),
+    "other calldata": ("calldata", lambda d: (d.approve(), {"data": d.approve(6).data})),
+    "coins along": ("value", lambda d: (attrs.evolve(d.approve(), value_raw=1), {"value_raw": 1})),
+    "coins that the step has not": ("calldata", lambda d: (d.approve(), {"value_raw": 1})),
+    "fees above the cap": ("fees", lambda d: (d.approve(), {"fees": Fees(201 * GWEI, GWEI)})),
+    "a tip above the fee": ("fees", lambda d: (d.approve(), {"fees": Fees(GWEI, 2 * GWEI)})),
+    "more gas than planned": ("gas", lambda d: (d.approve(), {"gas": 900_001})),
+    "no gas": ("gas", lambda d: (d.approve(), {"gas": 0})),
+    "a strange contract": ("contract", lambda d: (attrs.evolve(d.deposit(), to=STRANGER), {})),
+    "a function of another family": ("contract", lambda d: (attrs.evolve(d.deposit(), to=d.market.aave.pool), {})),
+    "a function of another kind": ("contract", lambda d: (attrs.evolve(d.deposit(), kind=StepKind.BORROW), {})),
+    "an unknown function": ("calldata", lambda d: (attrs.evolve(d.approve(), data="0xa9059cbb" + "00" * 64), {})),
+    "more bytes behind": ("calldata", lambda d: (attrs.evolve(d.approve(), data=d.approve().data + "00"), {})),
+    "another recipient": ("recipient", lambda d: (d.deposit(to=STRANGER), {})),
+    "on behalf of another": ("recipient", lambda d: (d.aave(StepKind.SUPPLY, USDC, whom=STRANGER), {})),
+    "a strange spender": ("allowance", lambda d: (d.approve(spender=STRANGER), {})),
+    "a token as spender": ("allowance", lambda d: (d.approve(spender=d.at("DAI")), {})),
+    "a revocation of something": ("allowance", lambda d: (d.approve(5, kind=StepKind.REVOKE), {})),
+    "another amount than expected": (
+        "calldata",
+        lambda d: (attrs.evolve(d.approve(), expects={**d.approve().expects, "amount_raw": 6}), {}),
+    ),
+    "an argument that nobody expects": (
+        "calldata",
+        lambda d: (attrs.evolve(d.approve(), expects={"asset": d.at("USDC").lower(), "amount_raw": 5 * USDC}), {}),
+    ),
+    "an expectation that is not met": (
+        "calldata",
+        lambda d: (attrs.evolve(d.approve(), expects={**d.approve().expects, "deadline": 1}), {}),
+    ),
+    "another asset": ("token", lambda d: (attrs.evolve(d.approve(), asset="DAI"), {})),
+    "an unknown asset": ("token", lambda d: (attrs.evolve(d.approve(), asset="GOLD"), {})),
+    "a vault of another asset": (
+        "calldata",
+        lambda d: (attrs.evolve(d.deposit(), expects={**d.deposit().expects, "asset": d.at("DAI").lower()}), {}),
+    ),
+    "no allowance": ("simulation", lambda d: (d.deposit(), {})),
+    "a deadline that is over": ("deadline", lambda d: (d.swap(ahead=0), {})),
+    "a deadline far ahead": ("deadline", lambda d: (d.swap(ahead=121), {})),
+    "nothing in return": ("min_out", lambda d: (d.swap(least=0), {})),
+    "too much in return": ("simulation", lambda d: (d.swap(least=WETH), {})),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_has_its_code(desk: Desk, what: str) -> None:
+    code, make = WRONG[what]
+    if what != "no allowance":
+        desk.allow(desk.market.uniswap.router02)
+        desk.allow(desk.market.aave.pool)
+    step, changes = make(desk)
+    refusal = desk.client.examine(step, desk.unsigned(step, **changes))
+    assert refusal is not None
+    assert (refusal.code, refusal.reason.count("\n")) == (code, 0), refusal
+
+
+def test_questions_are_their_signatures_hashes() -> None:
+    assert {name: keccak(name.encode())[:4].hex() for name in QUESTIONS} == QUESTIONS
+
+
+class TestWhatOnlyATryShows:
+    def test_more_leaves_than_may(self, desk: Desk) -> None:
+        desk.allow(desk.market.vault)
+        assert desk.code(desk.deposit(5 * USDC, most=5 * USDC - 1)) == "spends"
+
+    def test_nothing_is_added_to_an_allowance(self, desk: Desk) -> None:
+        desk.market.approve(desk.me, "USDC", desk.market.vault, 1)
+        assert desk.code(desk.approve()) == "allowance"
+
+    def test_a_swap_without_deadline(self, desk: Desk) -> None:
+        pair = (desk.at("USDC"), desk.at("WETH"))
+        data = V3_ROUTER02.function("exactInputSingle").encode((*pair, 500, desk.me, USDC, 1, 0))
+        expects = dict(desk.swap(USDC, 1).expects)
+        del expects["deadline"]
+        step = desk.step(StepKind.SWAP, "USDC", desk.market.uniswap.router02, data, expects, {"USDC": USDC})
+        assert desk.code(step) == "deadline"
+
+    def test_the_health_factor_afterwards(self, desk: Desk) -> None:
+        pool, chain = desk.market.aave.pool, desk.market.chain
+        desk.allow(pool, "WETH")
+        chain.send(desk.me, pool, POOL.function("supply"), desk.at("WETH"), 10 * WETH, desk.me, 0)
+        data = chain.call(pool, POOL.function("getUserAccountData"), desk.me)
+        most = data[2] // 100  # dollars with eight decimals -> base units of USDC
+        assert desk.code(desk.aave(StepKind.BORROW, most * 9 // 10)) == ""
+        strict = Desk(desk.market, live_client(desk.market, desk.market.users[0], health_min=1.5))
+        assert strict.code(strict.aave(StepKind.BORROW, most * 9 // 10)) == "health"
+
+    def test_other_decimals_than_pinned(self, desk: Desk) -> None:
+        from treasury_arena_evm.live.config import EvmToken
+
+        usdc = desk.market.token("USDC")
+        client = live_client(
+            desk.market, desk.market.users[0], tokens={"TUSD": EvmToken(address=usdc.address, decimals=8)}
+        )
+        other = Desk(desk.market, client)
+        refusal = client.examine(attrs.evolve(other.approve(), asset="TUSD"), other.unsigned(other.approve()))
+        assert refusal is not None
+        assert refusal.code == "token"
+        assert "8 decimals, its contract says 6" in refusal.reason
+
+    def test_a_contract_that_is_gone(self, desk: Desk) -> None:
+        desk.market.chain.rpc("anvil_setCode", desk.market.vault, "0x")
+        assert desk.code(desk.approve()) == ""
+        assert desk.code(desk.redeem(5)) == "contract"
+
+    def test_a_delegated_account_is_no_contract(self, desk: Desk) -> None:
+        pool = desk.market.aave.pool
+        client = live_client(desk.market, desk.market.users[0], contracts={"aave_v3_pool": pool})
+        desk.market.chain.rpc("anvil_setCode", pool, "0xef0100" + "11" * 20)
+        assert Desk(desk.market, client).code(desk.aave(StepKind.SUPPLY, USDC)) == "contract"

@@ -1,0 +1,84 @@
+"""Orders through nodes that misbehave, with kills in between: nothing happens twice, every order ends, the books are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from treasury_arena.errors import ChainUnavailableError
+from treasury_arena.randomness import stream
+from treasury_arena.testing.orders import Killed
+from treasury_arena.trading.live import CrashPoint
+from treasury_arena_evm.live import nodes as nodes_module
+from treasury_arena_evm.local.faults import Fault, FaultyProxy, seeded
+from treasury_arena_evm.local.house import ChainHouse
+
+#: Tries in all, over the seeds below.
+SEEDS, TRIES = (1, 2, 3, 4), 50
+#: Share of requests with a fault, and of crash points at which the process dies.
+RATE, DEATH = 0.06, 0.02
+ROUNDS = 60
+AMOUNT = 10**6
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every node is asked every time, so that all faults are met."""
+    monkeypatch.setattr(nodes_module, "PAUSE_SECONDS", 0.0)
+
+
+def submitted(house: ChainHouse, target: int, row: int, role: str) -> None:
+    """An order given as a daemon would: again and again while the chain does not answer."""
+    for _ in range(ROUNDS):
+        try:
+            house.submit(target, row, role)
+        except ChainUnavailableError:
+            continue
+        return
+    raise AssertionError("the chain never answered")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tries_through_faulty_nodes(
+    house_of: Callable[..., ChainHouse], make_faulty_proxy: Callable[..., FaultyProxy], local_market: object, seed: int
+) -> None:
+    url: str = local_market.url  # type: ignore[attr-defined]
+    proxies = [make_faulty_proxy(url, delay_seconds=0.3) for _ in range(2)]
+    endpoints = {name: proxy.url for name, proxy in zip(("first", "second"), proxies, strict=True)}
+    house = house_of(endpoints=endpoints, timeout_seconds=0.25)
+    draw, deaths = stream(seed, 0, "deaths"), 0
+
+    def kill(point: CrashPoint, kind: str) -> None:
+        if draw.random() < DEATH:
+            raise Killed
+
+    for number, proxy in enumerate(proxies):
+        proxy.choose = seeded(RATE, 10 * seed + number)
+    house.start(kill)
+    rows = count()
+    for number in range(TRIES):
+        row, role = next(rows), f"role-{number // 2}"
+        for _ in range(ROUNDS):
+            try:
+                submitted(house, 0 if number % 2 else AMOUNT, row, role)
+                house.engine.tick()
+            except Killed:
+                deaths += 1
+                house.start(kill)
+            house.market.chain.mine()
+            if not [one for one in house.engine.records.open_intents() if one.state != "QUARANTINED"]:
+                break
+    met = {fault for proxy in proxies for fault in proxy.done}
+    for proxy in proxies:
+        proxy.choose = None
+    house.start()
+    house.finish()
+    house.check_nothing_doubled()
+    house.check_nothing_hangs()
+    house.check_books()
+    states = [str(intent.state) for intent in house.engine.records.intents(1_000)]
+    assert states.count("SETTLED") >= TRIES // 2, states
+    assert met == set(Fault)
+    assert deaths
