@@ -93,6 +93,26 @@ def test_equal_to_the_wei_is_exit_code_0_and_tells_what_was_compared(monkeypatch
         assert said in done.stdout
 
 
+@pytest.mark.parametrize("columns", [80, 100, 132])
+def test_no_name_is_cut_in_a_narrow_window(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    against = "@aave-dao/aave-v3-origin 3.6.0, compiled with solc 0.8.27"
+
+    class Later(Bytecode):
+        def run(self, *given: Any) -> ParityResult:
+            return ParityResult(self.name, against, 2_000, 0, {"x": 148_311}, {"y": 10**18}, "first", 100.1)
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    done = invoke(monkeypatch, box=Box([Later("Uniswap v3, USDC token1, protocol fee")]))
+    lines = done.stdout.splitlines()
+    assert "…" not in done.stdout
+    assert all(word in done.stdout for word in ("Operations", "Refused", "Compared", "difference", "Seconds"))
+    assert max(len(line) for line in lines) <= columns
+    rows = [[cell.strip() for cell in line.split("│")[1:]] for line in lines if line.startswith("│")]
+    names = 1 if columns < 100 else 2
+    told = ["".join(row[place] for row in rows if len(row) == names + 6) for place in range(names)]
+    assert "".join(told).replace(" ", "") == f"Uniswap v3, USDC token1, protocol fee{against}".replace(" ", "")
+
+
 @pytest.mark.parametrize(
     ("check", "said"),
     [

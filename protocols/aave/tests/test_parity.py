@@ -5,7 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from treasury_arena_aave.exact import liquidation
 from treasury_arena_aave.exact.interest import SECONDS_PER_YEAR
+from treasury_arena_aave.exact.liquidation import CLOSE_FACTOR_HEALTH, SMALL_VALUE, closable
 from treasury_arena_aave.exact.versions import V3_0, V3_4, V3_5, Version
 from treasury_arena_aave.exact.wad_ray import ray_mul, ray_mul_floor
 from treasury_arena_aave.gap import AccountGap, AccountReserveGap, SupplyGap
@@ -34,13 +36,37 @@ def test_random_operations_differ_in_nothing(local_market, operations, seed):
     assert {"owed", "supply", "flags", "amount", "amount1", "refusal"} <= tally.compared.keys()
 
 
-def test_version_3_5_differs_in_nothing_from_3_6_0_compiled(local_market):
+def test_version_3_5_differs_in_nothing_from_3_6_0_compiled(local_market, monkeypatch):
+    asked = Asked()
+    monkeypatch.setattr(liquidation, "closable", asked)
     course = compare(local_market, 1_000, 1, target=ORIGIN)
     assert course.tally.first == ""
     assert course.tally.differences == {}
     assert course.version == "3.5"
-    assert course.done["liquidate"] >= 3
+    assert course.done["liquidate"] >= 40
     assert len(course.refused) >= 8
+    assert course.tally.compared["deficit"] >= 3_000
+    # The close factor's rule is taken on all its sides.
+    assert all(asked.times[side] >= 5 for side in asked.times), asked.times
+
+
+class Asked:
+    """Counts on which sides of its rules `closable` is asked."""
+
+    def __init__(self) -> None:
+        sides = ("half", "all of a small debt", "all of small collateral", "all of a lesser debt", "all below 0.95")
+        self.times = dict.fromkeys(sides, 0)
+
+    def __call__(self, debt, collateral, owed, secured, total_debt, health, version):
+        may = closable(debt, collateral, owed, secured, total_debt, health, version)
+        debt_value, held = debt * owed.price // owed.unit, collateral * secured.price // secured.unit
+        large = debt_value >= SMALL_VALUE and held >= SMALL_VALUE
+        self.times["half"] += may < debt
+        self.times["all of a small debt"] += debt_value < SMALL_VALUE <= held and health > CLOSE_FACTOR_HEALTH
+        self.times["all of small collateral"] += held < SMALL_VALUE <= debt_value and health > CLOSE_FACTOR_HEALTH
+        self.times["all of a lesser debt"] += large and health > CLOSE_FACTOR_HEALTH and may == debt
+        self.times["all below 0.95"] += large and health <= CLOSE_FACTOR_HEALTH
+        return may
 
 
 @pytest.mark.parametrize("version", [V3_0, V3_4], ids=["3.0", "3.4"])
@@ -89,7 +115,7 @@ class LenientHealth(Version):
 @pytest.mark.parametrize(
     ("mutant", "quantity"),
     [
-        (WithoutThirdTerm("3.0", ""), "owed"),
+        (WithoutThirdTerm("3.0", ""), "borrow_index"),
         (FlooredBalances("3.0", ""), "supply"),
         (FlooredSeizure("3.0", ""), None),
         (LenientHealth("3.0", ""), "health"),

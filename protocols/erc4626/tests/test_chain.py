@@ -304,6 +304,13 @@ def test_a_negative_target_is_refused(make_vault: Callable[..., VaultOnChain]) -
         market.trade(market.open(), -1, 0)
 
 
+@pytest.mark.parametrize("target", [1.5, True, 1e9, "7"])
+def test_a_target_that_is_no_whole_number_is_refused(make_vault: Callable[..., VaultOnChain], target: Any) -> None:
+    vault = make_vault()
+    with pytest.raises(ValidationError, match=r"the target in base units is .*; expected a whole number \(int\)"):
+        vault.trade(vault.open(), target, 0)
+
+
 def test_simulation_mode_does_not_touch_a_chain(make_vault: Callable[..., VaultOnChain]) -> None:
     with pytest.raises(ValidationError, match="trades on the venue 'local'"):
         TradingEngine("arena", {"vault": make_vault()}, MemoryJournal())

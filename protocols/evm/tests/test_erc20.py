@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from treasury_arena.errors import ValidationError
 from treasury_arena_evm.chains import ETHEREUM, LOCAL_ID
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import TokenError
@@ -97,6 +98,12 @@ class TestRefused:
     def test_rebasing_that_shows_by_the_balances_alone(self, bench):
         refused(bench, bench.token("GrowingToken"), "is rebasing: balances change by themselves within a year")
 
+    def test_rebasing_that_has_grown_already_is_no_fee(self, bench):
+        token = bench.token("GrowingToken")
+        bench.chain.next_time(bench.chain.now + 100 * 86_400)
+        bench.chain.mine()
+        refused(bench, token, "is rebasing: balances change by themselves within a year")
+
     def test_atokens_are_rebasing(self, local_market):
         reserve = local_market.aave.reserve("USDC")
         token = Erc20(local_market.session, Token(LOCAL_ID, "aUSDC", reserve.a_token, 6))
@@ -133,6 +140,19 @@ class TestRefused:
     @pytest.mark.parametrize("amount", [0, -1])
     def test_nothing_to_transfer(self, bench, amount):
         refused(bench, bench.token(), f"a transfer of {amount} base units of ODD is none", amount)
+
+    @pytest.mark.parametrize("amount", [1.5, True, 10.0, "1", None])
+    def test_no_whole_number(self, bench, amount):
+        token, spender = bench.token(), bench.bob.address
+        nonce = bench.chain.rpc("eth_getTransactionCount", bench.alice.address, "pending")
+        for call, said in (
+            (lambda: token.check(bench.alice.address, spender, amount), "an amount of ODD in base units is"),
+            (lambda: token.transfer(bench.alice.signer, spender, amount), "an amount of ODD in base units is"),
+            (lambda: token.approve(bench.alice.signer, spender, amount), "an allowance of ODD in base units is"),
+        ):
+            with pytest.raises(ValidationError, match=rf"^{said} .*; expected a whole number \(int\)$"):
+                call()
+        assert bench.chain.rpc("eth_getTransactionCount", bench.alice.address, "pending") == nonce
 
     @pytest.mark.parametrize("amount", [10**24 + 1, 2**256 - 1])
     def test_more_than_is_held(self, bench, amount):

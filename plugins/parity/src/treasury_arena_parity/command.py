@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from treasury_arena.contracts.parity import GapResult, ParityResult, Told
 from treasury_arena.registry.loader import load_registry
 from treasury_arena_parity.checks import Check, Failed, Result, choose, document, run
 
 SHOWN_MAX = 200
+WIDTH_MIN = 80
+WIDTH_OF_BOTH = 100
+"""From this width on a check and the contracts it is against have a column each."""
 
 
 @click.command()
@@ -78,18 +81,21 @@ def _run(checks: list[Check], operations: int, seed: int, anvil: Path | None) ->
 
 def show(results: list[Result]) -> None:
     """Print the results for people, on standard output."""
-    console = Console(width=max(100, Console().width), highlight=False)
+    console = Console(width=max(WIDTH_MIN, Console().width), highlight=False)
     bytecode = [result for result in results if isinstance(result, ParityResult)]
     models = [result for result in results if isinstance(result, GapResult)]
     if bytecode:
-        table = Table("Exact against bytecode", "Contracts", title_justify="left")
+        # Folded, for which version was compared must not be cut off in a narrow window.
+        narrow = console.width < WIDTH_OF_BOTH
+        names = ("Exact against bytecode",) if narrow else ("Exact against bytecode", "Contracts")
+        table = Table(*(Column(name, overflow="fold") for name in names), title_justify="left")
         for name in ("Operations", "Refused alike", "Compared", "Largest difference", "Seconds"):
-            table.add_column(name, justify="right")
+            longest = max(len(word) for word in name.split())
+            table.add_column(name, justify="right", min_width=longest, overflow="fold")
         for check in bytecode:
             largest = max(check.differences.values(), default=0)
             table.add_row(
-                check.name,
-                check.against,
+                *((f"{check.name}\n{check.against}",) if narrow else (check.name, check.against)),
                 f"{check.operations:,}",
                 f"{check.refused:,}",
                 f"{sum(check.compared.values()):,}",

@@ -15,6 +15,7 @@ from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_0, V3_5
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.mirror import PoolAt, ReserveAt, read_pool
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.errors import AbiError, ChainError, RevertError
 from treasury_arena_evm.interfaces.aave import ORACLE, POOL, PRICE_SOURCE, PROVIDER
 from treasury_arena_evm.reading import ChainReader
@@ -172,6 +173,13 @@ class AaveReader:
             )
         if symbol or operation != "set_emode":
             self.reserve(symbol)
+        if operation == "use_as_collateral":
+            if not isinstance(amount_raw, bool):
+                raise ValidationError(f"use_as_collateral {symbol}: {amount_raw!r} is neither True nor False")
+        else:
+            check_whole(
+                amount_raw, f"{operation} {symbol}: the amount in base units" if symbol else "the e-mode category"
+            )
         if operation in ("supply", "borrow") and int(amount_raw) >= 2**128:
             raise ValidationError(f"{operation} needs an amount of {symbol}; 'everything' is for withdraw and repay")
         if operation == "set_emode" and self.version.later:

@@ -24,6 +24,7 @@ from treasury_arena.errors import (
     UnknownOutcomeError,
     ValidationError,
 )
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.outstanding import Owner
 from treasury_arena_evm.receipts import Receipt
@@ -122,6 +123,7 @@ class OnChainMarket(ExactMarket):
             return self.viewed(state)
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
+        check_whole(target_raw, f"market {self.spec.name!r}: the target in base units")
         check_target(self.spec.name, target_raw)
         with self._refusals(), self.session.pinned():
             return self.quote(state, target_raw, control)

@@ -8,6 +8,7 @@ import attrs
 
 from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.addresses import checksummed
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import TokenReader
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_QUOTER, V3_ROUTER02
@@ -62,6 +63,7 @@ class Quote:
 
 def check_amount(amount: int, what: str) -> None:
     """Raise ValidationError for nothing, less, and amounts that can only be a mistake."""
+    check_whole(amount, f"{what} in base units")
     if amount <= 0:
         raise ValidationError(f"{what} of {amount} base units is none")
     if amount >= AMOUNT_MAX:
@@ -70,12 +72,14 @@ def check_amount(amount: int, what: str) -> None:
 
 def check_least(least: int, what: str) -> None:
     """Raise ValidationError for an order that would take any price."""
+    check_whole(least, f"{what} in base units")
     if least <= 0:
         raise ValidationError(f"{what} of {least} would take any price; say what is the least")
 
 
 def check_deadline(deadline: int, now: int) -> None:
     """Raise ValidationError for a time that has passed, or one so far that it is no deadline."""
+    check_whole(deadline, "the deadline in seconds since 1970")
     if deadline <= now:
         raise ValidationError(f"the deadline {deadline} is not after the chain's time {now}")
     if deadline > now + DEADLINE_SECONDS_MAX:
@@ -99,6 +103,7 @@ def check_liquid(pool: Pool) -> None:
 
 def check_slippage(slippage_bps: int) -> None:
     """Raise ValidationError for a tolerance of nothing (it would never be met) or of more than a tenth."""
+    check_whole(slippage_bps, "a slippage in bps")
     if not 1 <= slippage_bps <= SLIPPAGE_BPS_MAX:
         raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
 
@@ -174,21 +179,27 @@ class V3Reader:
             order = (tokens[0].address, tokens[1].address, amount, fee, 0)
             try:
                 other, price, crossed, _ = self.reader.call(self.quoter, V3_QUOTER.function(name), order)
-            except RevertError:
+            except RevertError as error:
                 # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
                 TokenReader(self.reader, tokens[1]).check(pool.address, self.owner, 1)
+                if not exact_in:  # the quoter only says "Unexpected error" where the pool ends before the amount is out
+                    raise _too_much(pool, f"give {amount} base units of {token_out}") from error
                 raise
         came, went = (amount, other) if exact_in else (other, amount)
         forward = tokens[0] == pool.token0
         fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
         if not self._within(pool, price):
-            raise SizeRefusedError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
+            raise _too_much(pool, f"swap {amount} base units")
         return Quote(came, went, price, crossed, max(0.0, 10_000.0 * (fair - went) / fair) if fair else 0.0)
 
     @staticmethod
     def _within(pool: Pool, price_after: int) -> bool:
         """Whether a swap ended inside the liquidity: without any it runs on to the end of all prices, and is partial."""
         return pool.sqrt_price_x96 >> 16 < price_after < pool.sqrt_price_x96 << 16
+
+
+def _too_much(pool: Pool, what: str) -> SizeRefusedError:
+    return SizeRefusedError(f"the pool {pool.name} has not the liquidity to {what}; split it")
 
 
 def swap_calldata(

@@ -13,7 +13,7 @@ from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_5
 from treasury_arena_aave.mirror import PoolAt, ReserveAt
 from treasury_arena_aave.origin.compile import contracts
-from treasury_arena_aave.parity import Prepared, Target, actors
+from treasury_arena_aave.parity import PROTOCOL_FEE_BPS, Prepared, Target, actors
 from treasury_arena_aave.parity_operations import FIELDS, KINDS
 from treasury_arena_evm.abi import Interface
 from treasury_arena_evm.addresses import keccak
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from treasury_arena_evm.local.market import LocalMarket
 
 ZERO = "0x" + "00" * 20
-PROTOCOL_FEE_BPS = 1_000
 RAY_OF_BPS = 10**23
 LIBRARIES = ("BorrowLogic", "SupplyLogic", "LiquidationLogic", "PoolLogic", "ConfiguratorLogic", "FlashLoanLogic")
 #: What differs from the 3.0 line's interfaces.
@@ -147,4 +146,5 @@ ORIGIN = Target(
     code_of,
     {kind: weight for kind, weight in KINDS.items() if kind != "emode"},
     tuple(field for field in FIELDS if field not in ("emode", "ltv", "frozen")),
+    deficits=True,
 )
