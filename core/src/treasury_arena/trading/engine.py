@@ -261,7 +261,9 @@ class TradingEngine:
             except ExecutionError as error:
                 self._fail(order, executing, market, error)
                 raise
-            except BaseException as error:  # what it left behind is not known or not booked: neither retried nor forgotten
+            except (
+                BaseException
+            ) as error:  # what it left behind is not known or not booked: neither retried nor forgotten
                 unknown = self._quarantine(order, error)
                 if not isinstance(error, Exception):
                     raise

@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from treasury_arena.errors import TreasuryArenaError
 from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.amounts import check_whole
+from treasury_arena_evm.answers import Outcome
 from treasury_arena_evm.errors import AbiError, RevertError, TokenError
 from treasury_arena_evm.interfaces.tokens import ERC20, ISSUER
 from treasury_arena_evm.reading import ChainReader
 from treasury_arena_evm.receipts import Receipt
-from treasury_arena_evm.session import Outcome, Session
+from treasury_arena_evm.session import Session
 from treasury_arena_evm.tokens import Token
 
 if TYPE_CHECKING:
@@ -202,14 +204,24 @@ class Erc20(TokenReader):
     def allowed(self, who: LocalAccount, spender: str, amount_raw: int) -> Iterator[None]:
         """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error.
 
-        So it is when the approval itself was mined and could not be looked at.
+        So it is when the approval itself was mined and could not be looked at. Ctrl-C goes through whether or not that works.
         """
         try:
             self.approve(who, spender, amount_raw)
             yield
-        finally:
-            if self.allowance(who.address, spender):
-                self.approve(who, spender, 0)
+        except BaseException as error:
+            try:
+                self.take_back(who, spender)
+            except TreasuryArenaError:
+                if isinstance(error, Exception):
+                    raise
+            raise
+        self.take_back(who, spender)
+
+    def take_back(self, who: LocalAccount, spender: str) -> None:
+        """Leave a spender no allowance; nothing is sent where there is none."""
+        if self.allowance(who.address, spender):
+            self.approve(who, spender, 0)
 
     def transfer(self, who: LocalAccount, recipient: str, amount_raw: int) -> Receipt:
         """Pay, after `check`; TokenError when other amounts moved than were asked for."""
