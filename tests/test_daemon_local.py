@@ -65,6 +65,15 @@ class Place:
         os.kill(process.pid, number)
         return process.wait(60)
 
+    def ready(self, process: subprocess.Popen[bytes], times: int) -> None:
+        """Wait until the daemon has said so many times that it is at work."""
+        for _ in range(WAIT_SECONDS * 5):
+            assert process.poll() is None, self.said()
+            if self.said().count("arena daemon in") >= times:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"it was never ready: {self.said()}")
+
     def live(self) -> EventStore:
         return open_store(self.out / "live.db", create=False, readonly=True)
 
@@ -225,12 +234,13 @@ def _answering(place: Place) -> None:
     raise AssertionError(f"the signer never answered: {place.said()}")
 
 
-def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(place: Place) -> None:
+def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(place: Place, house: Any) -> None:
     daemon = place.daemon()
     place.until(settled(2), daemon)
     assert place.end(daemon) == 0, place.said()
     place.check()
     assert place.on_chain()[1] > 0
+    _persons(place, house)
     for _ in range(3):  # kill -9, wherever it is
         daemon = place.daemon()
         with place.live() as store:
@@ -238,9 +248,47 @@ def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(pl
         place.until(lambda store, before=before: store.last()[0] > before + 12, daemon)  # type: ignore[misc]
         place.end(daemon, signal.SIGKILL)
         time.sleep(1)
+    starts = place.said().count("arena daemon in")
     daemon = place.daemon()
+    place.ready(daemon, starts + 1)
     with place.live() as store:
         count = len(list(store.read(event_type="IntentEnded")))
     place.until(settled(count), daemon)
     assert place.end(daemon) == 0, place.said()
     place.check()
+    starts = place.said().count("arena daemon in")
+    flat = house.arena("flatten", place.out, "--reason", "leaving", "--json").ok().json
+    assert flat["agents"]
+    daemon = place.daemon()
+    place.ready(daemon, starts + 1)
+    place.until(lambda store: not any(a for (n, _), a in store.balances().items() if ":position:" in n), daemon)
+    assert place.end(daemon) == 0, place.said()
+    assert place.on_chain()[1] == 0
+    place.check()
+    waiting = house.arena("quarantine", "list", place.out, "--json").ok().json
+    assert set(flat["agents"]) <= set(waiting["agents"])
+    agent = flat["agents"][0]
+    house.arena("quarantine", "resolve", agent, place.out, "--reason", "back").ok()
+    assert agent not in house.arena("quarantine", "list", place.out, "--json").ok().json["agents"]
+
+
+def _persons(place: Place, house: Any) -> None:
+    """What persons see and do while no daemon runs."""
+    listed = house.arena("orders", place.out, "--all", "--json").ok().json["orders"]
+    assert {order["state"] for order in listed} <= {"SETTLED", "EXECUTING", "RESERVED", "CANCELLED"}
+    checked = house.arena("check", place.out, "--json")
+    assert checked.code == 1  # the address was given coins that no book knows
+    assert all("that no book knows" in difference for difference in checked.json["differences"])
+    house.arena("stop", place.out, "--reason", "look").ok()
+    with place.live() as store:
+        before = len(list(store.read(event_type="AttemptSigned")))
+    starts = place.said().count("arena daemon in")
+    daemon = place.daemon()
+    place.ready(daemon, starts + 1)
+    time.sleep(4)
+    assert place.end(daemon) == 0, place.said()
+    with place.live() as store:
+        assert len(list(store.read(event_type="AttemptSigned"))) == before
+    house.arena("release", place.out, "--reason", "looked").ok()
+    bad = house.arena("quarantine", "resolve", "nobody", place.out, "--reason", "why")
+    assert bad.code == 2 or "no open order" in bad.err
