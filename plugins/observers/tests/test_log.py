@@ -77,7 +77,7 @@ def test_standard_error_gets_the_same_lines(
     observer.close()
     out, err = capsys.readouterr()
     assert out == ""
-    assert json.loads(err)["payload"] == {"capital_raw": 3, "cycle": 1, "row": 2}
+    assert json.loads(err)["payload"] == {"capital_raw": "3", "cycle": 1, "row": 2}
     assert not (tmp_path / "stderr").exists()
 
 
