@@ -136,3 +136,18 @@ def test_a_daemon_tells_from_its_lease_to_its_end(
         "DaemonStopped",
     }
     assert CANARY not in done.out + done.err
+
+
+def test_every_figure_that_the_docs_name_is_served(house: Any) -> None:
+    from prometheus_client import CollectorRegistry
+    from treasury_arena_observers.figures import Figures
+
+    registry = CollectorRegistry()
+    Figures(registry, "first")
+    kinds = {"counter": "_total", "info": "_info"}
+    served = {metric.name + kinds.get(metric.type, "") for metric in registry.collect()}
+    page = (house.root / "docs/how-to/watch.md").read_text()
+    assert set(re.findall(r"treasury_arena_(?!observers)\w+", page)) <= served
+    table = (house.root / "plugins/observers/README.md").read_text()
+    rows = [line.split("|")[1] for line in table.splitlines() if "| gauge |" in line or "| counter |" in line]
+    assert {f"treasury_arena_{name}" for row in rows for name in re.findall(r"`(\w+)`", row)} == served

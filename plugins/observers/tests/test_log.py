@@ -164,6 +164,12 @@ def test_what_is_no_text_is_left_as_it_is(value: Any) -> None:
     assert Mask().value(value) == value
 
 
+def test_ports_and_short_parts_do_not_spoil_what_is_told() -> None:
+    mask = Mask([f"json://ann:pass@localhost:8080/hook/{CANARY}?to=12345678901"])
+    assert mask("1808000 base units, a hooked passer, step 8080") == "1808000 base units, a hooked passer, step 8080"
+    assert mask(f"pass hook x{CANARY}x 12345678901") == "*** *** x***x ***"
+
+
 def test_records_of_libraries_are_masked_with_their_tracebacks() -> None:
     error = ValueError(CANARY)
     record = logging.LogRecord("urllib3", logging.DEBUG, "f", 1, "GET /%s", (CANARY,), (ValueError, error, None))

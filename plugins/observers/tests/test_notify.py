@@ -220,6 +220,24 @@ def test_the_secret_appears_nowhere(
     assert caplog.text
 
 
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        (f"tgram://123456789:AA{CANARY * 2}/42", "Telegram"),
+        (f"discord://123456789012345678/{CANARY}", "Discord"),
+        (f"mailtos://ann:{CANARY}@example.org?to=ann@example.org", "Email"),
+        (f"jsons://127.0.0.1/{CANARY}", "JSON"),
+    ],
+)
+def test_the_usual_services_are_known_by_their_kind_alone(
+    context: ObserverContext, monkeypatch: pytest.MonkeyPatch, url: str, kind: str
+) -> None:
+    monkeypatch.setenv("ARENA_NOTIFY_TEST", url)
+    observer = NotifyObserver(NotifySection(urls=Secret("env:ARENA_NOTIFY_TEST")), context)
+    assert [outbox.name for outbox in observer._outboxes] == [f"address 1 of env:ARENA_NOTIFY_TEST ({kind})"]
+    observer.close()
+
+
 def test_a_missing_secret_and_an_empty_one_are_refused(context: ObserverContext, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="env:ARENA_ABSENT: the environment variable ARENA_ABSENT is not set"):
         build(NotifySection(urls=Secret("env:ARENA_ABSENT")), context)
