@@ -148,7 +148,7 @@ def of_distributions(title: str, home: str, told: str) -> str:
         for line in text.splitlines():
             fenced ^= line.startswith("```")
             if line == "```python":
-                line = "```py"  # parts of programs: what a page shows as whole ones is run by the tests
+                line = "```py"  # run where it is written, not once more here
             elif not fenced:
                 # Links to the documentation lead from here; others lead to files that no page is made of.
                 line = re.sub(r"\]\((?:\.\./)+docs/", "](../", line)

@@ -30,6 +30,9 @@ FIRST = "runs/first"
 SAVINGS = ROOT / "examples" / "third_party_protocol"
 
 
+READMES = sorted((ROOT / "protocols").glob("*/README.md"))
+
+
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
@@ -253,3 +256,23 @@ def test_python_on_the_page_runs(page: Path, workspace: Path, monkeypatch: pytes
         exec(compile(block, name_of(page), "exec"), vars(module))
         for hook in (name for name in vars(module) if name.startswith("arena_")):
             assert vars(module)[hook](), f"{hook} offers nothing"
+
+
+@pytest.mark.parametrize(
+    ("page", "number"), [(page, number) for page in READMES for number in range(len(blocks(page, "python")))]
+)
+def test_python_of_a_protocols_readme_runs_by_itself(
+    page: Path, number: int, local_market: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(SAVINGS / "src")
+    module = ModuleType("snippet")
+    exec(compile(blocks(page, "python")[number], f"{name_of(page)} {number}", "exec"), vars(module))
+    for name in [name for name in vars(module) if name.startswith("test_")]:
+        vars(module)[name](local_market)
+
+
+def test_what_a_protocols_readme_shows_as_python_is_run() -> None:
+    """A part of a program would be shown under another name of the language, and never be run."""
+    kinds = {page.parent.name: {match["kind"] for match in FENCE.finditer(page.read_text())} for page in READMES}
+    assert set().union(*kinds.values()) <= {"python", "toml", "console", "text"}
+    assert {name for name, found in kinds.items() if "python" in found} == {"aave", "evm", "uniswap"}

@@ -81,6 +81,10 @@ class ValidationError(TreasuryArenaError):
     """A value or an order that a rule refuses."""
 
 
+class SizeRefusedError(ValidationError):
+    """An order that its market does not take in one piece; a smaller one it may take."""
+
+
 class AllocationError(TreasuryArenaError):
     """An allocation that its pool cannot cover; nothing was changed."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -61,6 +62,22 @@ def test_only_one_holds_it_and_the_others_are_told_who_and_until_when(store: Eve
         ("LeaseTaken", "two"),
     ]
     assert compare_projections(store) == []
+
+
+def test_a_dead_process_of_this_machine_is_not_waited_for_and_a_living_one_is(store: EventStore) -> None:
+    hands, host = Hands(), socket.gethostname() or "unknown"
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        Lease(store, CLOCK, Holder("one", host, sleeper.pid), moment=hands).acquire()
+        sleeper.send_signal(signal.SIGSTOP)
+        with pytest.raises(LeaseLostError, match="held by one"):
+            lease_of(store, "two", hands).acquire()
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert lease_of(store, "two", hands).acquire() == 2
+    lost = next(iter(store.read(event_type="LeaseLost"))).payload
+    assert (lost.holder, lost.reason) == ("one", f"process {sleeper.pid} on this machine is gone")
 
 
 def test_who_lost_it_writes_nothing_more(store: EventStore, make: SimpleNamespace) -> None:

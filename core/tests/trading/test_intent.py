@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 
@@ -67,3 +68,9 @@ def test_a_target_is_a_whole_number_from_zero(target: object) -> None:
 
 def test_a_target_of_zero_is_legal() -> None:
     assert Intent("a", "coin", "eth", 0, 0).target_raw == 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_control_that_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(ValidationError, match=f"^an intent needs finite numbers as controls, not {value}$"):
+        Intent("a", "coin", "market", 1, 0, (0.5, value))

@@ -10,7 +10,13 @@ import pytest
 
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
-from treasury_arena.errors import CapitalConservationError, ExecutionError, UnknownOutcomeError, ValidationError
+from treasury_arena.errors import (
+    CapitalConservationError,
+    ExecutionError,
+    StoreError,
+    UnknownOutcomeError,
+    ValidationError,
+)
 from treasury_arena.events.catalog import OrderFailed, OrderQuarantined, OrderReserved, OrderSettled
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.ledger import Ledger, accounts
@@ -80,8 +86,8 @@ class Loan(ExactMarket):
 
 
 class Bench:
-    def __init__(self, cash_usd: int = 10_000) -> None:
-        self.market, self.journal = Loan(), MemoryJournal()
+    def __init__(self, cash_usd: int = 10_000, market: Any = None) -> None:
+        self.market, self.journal = market or Loan(), MemoryJournal()
         self.engine = TradingEngine("arena", {"loan": self.market}, self.journal, mode="local")
         cash = cash_usd * USD
         self.account = Account("a-1", "s", "proving", (), {"loan": 1.0}, 1.0, -1, 0, cash_raw=cash, base_raw=cash)
@@ -219,7 +225,7 @@ def test_an_order_found_out_to_have_failed_is_free_again() -> None:
     with pytest.raises(UnknownOutcomeError, match="no answer"):
         bench.engine.execute_trade(intent_id)
     bench.market.settle = Mock(side_effect=ExecutionError("never mined"))  # type: ignore[method-assign]
-    bench.engine.ask_again("a-1", "loan")
+    bench.engine.ask_again()
     assert [event.reason for event in bench.journal.payloads(OrderFailed)] == ["never mined"]
     assert (bench.account.cash_raw, bench.account.reserved_raw) == (10_000 * USD, 0)
     bench.books_agree()
@@ -252,6 +258,87 @@ def test_a_fill_that_cannot_be_booked_is_not(fill: Any, said: str) -> None:
     assert bench.journal.payloads(OrderSettled) == []
     assert bench.account.reserved_raw == 3_000 * USD
     bench.books_agree()
+
+
+class Remembering(Loan):
+    """Does an order once, and tells it again until it is booked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: dict[str, Fill | ExecutionError] = {}
+        self.executed: list[str] = []
+
+    def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
+        if intent_id not in self.done:
+            self.executed.append(intent_id)
+            try:
+                self.done[intent_id] = super().settle(intent_id, state, fill, row)
+            except ExecutionError as error:
+                self.done[intent_id] = error
+        outcome = self.done[intent_id]
+        if isinstance(outcome, ExecutionError):
+            raise outcome
+        return outcome
+
+    def booked(self, intent_id: str) -> None:
+        del self.done[intent_id]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("error", [StoreError("disk full"), CapitalConservationError("no such money"), KeyError("x")])
+def test_an_order_that_could_not_be_booked_is_not_executed_again(error: Exception, failed: bool) -> None:
+    bench = Bench(market=Remembering())
+    bench.market.error = ExecutionError("reverted") if failed else None
+    intent_id, post = bench.submit(3_000), bench.journal.post
+    kind = OrderFailed if failed else OrderSettled
+
+    def broken(payload: Any, *arguments: Any) -> None:
+        if isinstance(payload, kind):
+            raise error
+        post(payload, *arguments)
+
+    bench.journal.post = broken  # type: ignore[method-assign]
+    expected = StoreError if isinstance(error, StoreError) else UnknownOutcomeError
+    for _ in range(2):
+        with pytest.raises(expected, match=str(error)):
+            bench.engine.execute_trade(intent_id)
+    assert len(bench.journal.payloads(OrderQuarantined)) == 1
+    assert (bench.account.cash_raw, bench.account.reserved_raw) == (10_000 * USD, 3_000 * USD)
+    bench.books_agree()
+    bench.journal.post = post  # type: ignore[method-assign]
+    bench.market.error = None
+    bench.engine.ask_again()
+    assert bench.market.executed == [intent_id]
+    assert bench.market.done == {}
+    assert len(bench.journal.payloads(kind)) == 1
+    assert (bench.account.cash_raw, bench.account.reserved_raw) == ((10_000 if failed else 7_000) * USD, 0)
+    bench.books_agree()
+
+
+def test_a_journal_that_takes_nothing_leaves_the_order_to_be_asked_about() -> None:
+    bench = Bench(market=Remembering())
+    intent_id, post = bench.submit(3_000), bench.journal.post
+    bench.journal.post = Mock(side_effect=StoreError("disk full"))  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match="disk full"):
+        bench.engine.execute_trade(intent_id)
+    bench.journal.post = post  # type: ignore[method-assign]
+    bench.engine.ask_again()
+    assert bench.market.executed == [intent_id]
+    assert [event.intent_id for event in bench.journal.payloads(OrderSettled)] == [intent_id]
+    bench.books_agree()
+
+
+def test_an_unknown_order_of_a_position_that_is_not_traded_again_is_asked_about() -> None:
+    bench = Bench()
+    other = Loan()
+    bench.engine.markets["other"] = other
+    bench.market.settle = Mock(side_effect=UnknownOutcomeError("no answer"))  # type: ignore[method-assign]
+    with pytest.raises(UnknownOutcomeError):
+        bench.engine.execute_trade(bench.submit(3_000))
+    del bench.market.settle  # type: ignore[method-assign]
+    assert bench.engine.trade(bench.account, Intent("a-1", "other", "other", 1_000 * USD, 1), bench.equity(1))
+    assert [event.market for event in bench.journal.payloads(OrderSettled)] == ["loan", "other"]
+    assert bench.account.reserved_raw == 0
 
 
 @pytest.mark.parametrize(("mode", "legal"), [("simulation", False), ("local", True)])

@@ -15,7 +15,14 @@ from click.testing import CliRunner
 
 from treasury_arena.contracts.parity import GapCheck, GapResult, ParityCheck, ParityResult, Tally, Told
 from treasury_arena.contracts.protocol import ExactMarket, Protocol
-from treasury_arena.errors import ConfigError, TreasuryArenaError
+from treasury_arena.errors import (
+    ChainUnavailableError,
+    ConfigError,
+    PluginCodeError,
+    PluginError,
+    TreasuryArenaError,
+    ValidationError,
+)
 from treasury_arena_parity import command
 from treasury_arena_parity.checks import choose
 
@@ -86,6 +93,26 @@ def test_equal_to_the_wei_is_exit_code_0_and_tells_what_was_compared(monkeypatch
         assert said in done.stdout
 
 
+@pytest.mark.parametrize("columns", [80, 100, 132])
+def test_no_name_is_cut_in_a_narrow_window(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    against = "@aave-dao/aave-v3-origin 3.6.0, compiled with solc 0.8.27"
+
+    class Later(Bytecode):
+        def run(self, *given: Any) -> ParityResult:
+            return ParityResult(self.name, against, 2_000, 0, {"x": 148_311}, {"y": 10**18}, "first", 100.1)
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    done = invoke(monkeypatch, box=Box([Later("Uniswap v3, USDC token1, protocol fee")]))
+    lines = done.stdout.splitlines()
+    assert "…" not in done.stdout
+    assert all(word in done.stdout for word in ("Operations", "Refused", "Compared", "difference", "Seconds"))
+    assert max(len(line) for line in lines) <= columns
+    rows = [[cell.strip() for cell in line.split("│")[1:]] for line in lines if line.startswith("│")]
+    names = 1 if columns < 100 else 2
+    told = ["".join(row[place] for row in rows if len(row) == names + 6) for place in range(names)]
+    assert "".join(told).replace(" ", "") == f"Uniswap v3, USDC token1, protocol fee{against}".replace(" ", "")
+
+
 @pytest.mark.parametrize(
     ("check", "said"),
     [
@@ -105,6 +132,10 @@ def test_a_difference_is_exit_code_1_and_named(monkeypatch: pytest.MonkeyPatch, 
     ("error", "code", "said"),
     [
         (ConfigError("npm is not there"), 2, "NOT CHECKED: 1 of 2 checks could not be run"),
+        (PluginError("no compiler"), 2, "NOT CHECKED: 1 of 2 checks could not be run"),
+        (ChainUnavailableError("the node is gone"), 2, "NOT CHECKED: 1 of 2 checks could not be run"),
+        (ValidationError("the engine refuses what the contract does"), 1, "NOT EQUAL"),
+        (PluginCodeError("a wrong signature"), 1, "NOT EQUAL"),
         (ZeroDivisionError("by zero"), 1, "NOT EQUAL"),
         (SystemExit(0), 1, "NOT EQUAL"),
     ],
@@ -117,9 +148,20 @@ def test_a_check_without_a_result_is_told_and_the_others_run(
     found = json.loads(done.stdout)
     assert done.exit_code == code
     assert [entry["name"] for entry in found["bytecode"]] == ["other"]
-    assert (str(error) if code == 2 else type(error).__name__) in found["failed"][0]["reason"]
+    told = str(error) if isinstance(error, TreasuryArenaError) else type(error).__name__
+    assert told in found["failed"][0]["reason"]
     assert not found["ok"]
     assert said in invoke(monkeypatch, box=checks).stdout
+
+
+@pytest.mark.parametrize("check", [Bytecode(differences={"balance": 2}), Bytecode(raises=ZeroDivisionError())])
+def test_a_difference_is_told_though_another_check_could_not_be_run(
+    monkeypatch: pytest.MonkeyPatch, check: Any
+) -> None:
+    done = invoke(monkeypatch, box=Box([Bytecode("lame", raises=ConfigError("no npm")), check, Bytecode("other")]))
+    assert done.exit_code == 1
+    assert "NOT EQUAL" in done.stdout
+    assert "NOT CHECKED: 1 of 3 checks could not be run" in done.stdout
 
 
 @pytest.mark.parametrize("result", [None, 5, ParityResult("box", "b", 1, 0, {"x": "y"}, {}, "", 0.1)])  # type: ignore[dict-item]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 from aave_bench import ASSETS, DAY, LENDING, LOAN, USD, USDC
 from hypothesis import HealthCheck, given, settings
@@ -308,3 +309,35 @@ def test_what_is_not_configured_rightly_is_named(make_desk: Callable[..., Desk],
     spec = MarketSpec("m", "aave.account", "account", "USDC", {})
     with pytest.raises(ConfigError, match="borrows USDC against itself"):
         desk(local_market, AaveProtocol(), spec, ASSETS, USDC, local_market.users[0])
+
+
+def test_a_debt_that_a_liquidation_left_without_collateral_is_paid_from_cash(
+    make_desk: Callable[..., Desk], local_market: LocalMarket
+) -> None:
+    made, market = make_desk(), local_market
+    rest = outside(made, market)
+    made.order("a", 10_000 * USD, 0.75)
+    made.reconcile()
+    market.set_price("WETH", 1_000 * 10**8)
+    keeper, weth, usdc = market.maker.address, market.token("WETH").address, market.token("USDC").address
+    market.fund("USDC", keeper, 100_000 * USD)
+    market.approve(keeper, "USDC", market.aave.pool)
+    call = POOL.function("liquidationCall"), weth, usdc, made.who.address, 2**256 - 1, False
+    market.chain.send(keeper, market.aave.pool, *call)
+    market.set_price("WETH", 2_000 * 10**8)
+    made.reconcile()
+    coins, debt = on_aave(made, market)
+    assert coins * 2_000 * USD < USD * ETH
+    assert debt > 5_000 * USD
+    free = made.books["agent:a:available", "USDC"]
+    with pytest.raises(
+        ValidationError, match=r"are owed, more than the collateral is worth, and the holder has no cash"
+    ):
+        made.planner.plan(attrs.evolve(made.holding("a"), cash_raw=0), 0, (0.75,))
+    plan = made.order("a", 0, 0.75)
+    assert plan is not None
+    assert plan.reduces
+    assert {step.kind for step in plan.steps} == {StepKind.APPROVE, StepKind.REPAY, StepKind.REVOKE}
+    assert on_aave(made, market)[1] == 0
+    assert free - made.books["agent:a:available", "USDC"] == pytest.approx(debt, abs=USD)
+    equal_to_the_chain(made, market, rest)

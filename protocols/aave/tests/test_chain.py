@@ -167,6 +167,18 @@ def test_amounts_and_names_that_are_none(local_market, aave, alice):
         AaveMarket(market.session, health_min=0.9)
 
 
+@pytest.mark.parametrize("number", [1.5, True, 1e6, "7", None])
+def test_what_is_no_whole_number_is_refused_before_signing(local_market, aave, alice, number):
+    aave.supply(alice, "WETH", 10 * WETH)
+    aave.borrow(alice, "USDC", 1_000 * USDC)
+    for operation in ("supply", "withdraw", "borrow", "repay"):
+        said = rf"^{operation} USDC: the amount in base units is .*; expected a whole number \(int\)$"
+        refuses(local_market, alice, ValidationError, said, getattr(aave, operation), "USDC", number)
+    refuses(local_market, alice, ValidationError, "the e-mode category is", aave.set_emode, number)
+    if number is not True:
+        refuses(local_market, alice, ValidationError, "neither True nor False", aave.use_as_collateral, "WETH", number)
+
+
 def test_the_health_floor(local_market, alice):
     market = local_market
     aave = AaveMarket(market.session, health_min=1.5, price_age_seconds_max=None)

@@ -39,12 +39,20 @@ def account(name, asset, version, **params):
     )
 
 
+def account_reserve(name, asset, version, **params):
+    like = account(name, asset, version, **params)
+    columns = {**like.columns, "supplied": "USDC.supplied", "borrowed": "USDC.borrowed"}
+    return MarketSpec(name, "aave.account_reserve", "account", asset, columns, like.params, coin=True)
+
+
 def specs(version):
     return (
         supply("usdc", "USDC", "USDC.lending_rate", "USDC", version, swap_fee=0.0),
         supply("weth", "WETH", "WETH.lending_rate", "WETH", version),
         account("loop", "WETH", version),
         account("btc", "WBTC", version, fee=0.002, actions=1.0),
+        account_reserve("deep", "WETH", version),
+        account_reserve("tight", "WETH", version, optimal=0.8, slope2=3.0),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from router_exchange import RouterExchange
 
@@ -11,7 +12,7 @@ from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
 from treasury_arena.testing.conformance import FidelityConformance, Holder, MarketHolder, ModelHolder
 from treasury_arena.testing.frames import synthetic_frame
-from treasury_arena_aave.model import ACCOUNT, SUPPLY
+from treasury_arena_aave.model import ACCOUNT, ACCOUNT_RESERVE, SUPPLY
 from treasury_arena_aave.onchain import AccountOnChain, SupplyOnChain
 from treasury_arena_aave.protocol import AaveProtocol
 
@@ -49,6 +50,11 @@ LOAN = MarketSpec(
     },
     coin=True,
 )
+DEEP = attrs.evolve(
+    LOAN,
+    model="aave.account_reserve",
+    columns={**LOAN.columns, "supplied": "USDC.supplied", "borrowed": "USDC.borrowed"},
+)
 FIDELITIES = ("model", "exact", "chain")
 
 
@@ -85,3 +91,13 @@ class TestAccount(FidelityConformance):
     def holder(self, request: pytest.FixtureRequest, fidelity: str, ltv: float) -> Holder:
         grain = {"grain": 0.01} if fidelity == "chain" else {}
         return whole(request, LOAN, ACCOUNT, fidelity, control=(ltv,), **grain)
+
+
+@pytest.mark.parametrize("fidelity", ["model", "exact"])
+@pytest.mark.parametrize("ltv", [0.0, 0.5])
+class TestAccountOfAReserve(FidelityConformance):
+    """Its chain is the account's: there the reserve is the reserve."""
+
+    @pytest.fixture
+    def holder(self, request: pytest.FixtureRequest, fidelity: str, ltv: float) -> Holder:
+        return whole(request, DEEP, ACCOUNT_RESERVE, fidelity, control=(ltv,))

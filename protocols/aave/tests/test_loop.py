@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
 from treasury_arena.errors import ValidationError
 from treasury_arena_aave.hands import Rehearsal
-from treasury_arena_aave.loop import ONE, Terms, place, release
+from treasury_arena_aave.loop import DELEVER_ROUNDS_MAX, ONE, STEP, Terms, pay_off, place, release
 from treasury_arena_aave.reading import USER
 
 ASSETS = AssetTable(KNOWN_ASSETS)
@@ -138,3 +138,108 @@ def test_an_exchange_far_below_the_oracle_is_not_used(make_hands: Any, price: in
     hands._exchange, hands.cash = Fair(price=4_000_000), 1_000 * USD
     with pytest.raises(ValidationError, match="more than 10 % below"):
         place(hands, ONE // 2)
+
+
+def fall(hands: Watched, health: float) -> None:
+    """Let the coin's price fall until the health factor is `health`."""
+    price = hands.owed * 10_000 * ETH * 10**8 / (hands.terms.threshold_bps * hands.tokens * USD) * health
+    prices = (int(price), 10**8)
+    hands._pool.set_price("WETH", prices[0])
+    hands._prices, hands._exchange = prices, Oracle(hands._exchange.fee_bps, prices[0])
+
+
+@attrs.frozen
+class Oracle(Fair):
+    """Swaps at a price with 8 decimals less a fee."""
+
+    def quote_buy(self, base_raw: int) -> int:
+        return base_raw * (10_000 - self.fee_bps) * ETH * 10**8 // (10_000 * self.price * USD)
+
+    def quote_sell(self, coin_raw: int) -> int:
+        return coin_raw * self.price * USD * (10_000 - self.fee_bps) // (10_000 * ETH * 10**8)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@example(stake=10_000, threshold=9_500, floor=1.05, above=0.0, fee=100, part=0.0)  # the slowest
+@example(stake=10_000, threshold=8_250, floor=1.05, above=0.0, fee=5, part=0.5)
+@given(
+    stake=st.integers(100, 1_000_000),
+    threshold=st.integers(5_000, 9_500),
+    floor=st.floats(1.05, 2.0),
+    above=st.floats(0.0, 0.1),
+    fee=st.integers(0, 100),
+    part=st.sampled_from([0.0, 0.0, 0.3, 0.8]),
+)
+def test_an_account_just_above_its_floor_is_delevered_in_few_rounds(
+    make_hands: Any, stake: int, threshold: int, floor: float, above: float, fee: int, part: float
+) -> None:
+    """Interrupted at the floor, where a loop that borrows all it may ends."""
+    hands = make_hands(exchange=Fair(fee))
+    pool, old = hands._pool, hands._pool.config("WETH")
+    pool.configs["WETH"] = attrs.evolve(old, ltv=threshold - 100, threshold=threshold, bonus=10_010)
+    hands.terms = Terms(threshold - 100, threshold, 1.0, USD)
+    hands.cash = stake * USD
+    place(hands, min(hands.terms.ltv_most * 99 // 100, int(threshold / 10_000 / floor * ONE)))
+    hands.terms = attrs.evolve(hands.terms, floor=floor)
+    fall(hands, floor * (1.0 + above) * (1.0 + 1e-7))
+    start = hands.terms.health(hands.worth(hands.tokens), hands.owed)
+    assert start == pytest.approx(floor * (1.0 + above), rel=1e-6)
+    hands.seen = []
+    release(hands, int(part * (hands.held - hands.owed)), int(part * 0.3 * ONE))
+    assert len(hands.seen) <= DELEVER_ROUNDS_MAX
+    assert all(health >= least * (1.0 - 1e-9) for health, least in hands.seen)
+    assert min([health for health, _ in hands.seen], default=floor) >= min(floor, start) * (1.0 - STEP) * (1.0 - 1e-6)
+    if not part:
+        assert (hands.tokens, hands.owed, hands.idle) == (0, 0, 0)
+
+
+def test_far_above_its_floor_no_step_goes_below_it(make_hands: Any) -> None:
+    hands = make_hands(1.2)
+    hands.cash = 10_000 * USD
+    place(hands, 6 * ONE // 10)
+    hands.seen = []
+    release(hands, 0, 0)
+    assert len(hands.seen) > 2
+    assert min(health for health, _ in hands.seen) >= 1.2
+
+
+def test_a_coin_in_hand_is_sold_before_more_collateral_is_taken_out(make_hands: Any) -> None:
+    """A withdrawal was mined and its sale was not: nothing more is safe to take out, and all of the debt is still there."""
+    hands = make_hands(1.1)
+    hands.cash = 10_000 * USD
+    place(hands, 7 * ONE // 10)
+    hands.withdraw(hands.free)
+    fall(hands, 1.0001)
+    steps = []
+    act = hands.act
+    hands.act = lambda operation, amount: steps.append(operation) or act(operation, amount)
+    hands.seen = []
+    release(hands, 0, 0)
+    assert steps[:2] == ["repay", "withdraw"]
+    assert len(hands.seen) < 20
+    assert (hands.tokens, hands.owed, hands.idle) == (0, 0, 0)
+
+
+def test_a_debt_that_nothing_is_left_for_is_paid_from_cash(make_hands: Any) -> None:
+    hands = make_hands()
+    hands.cash = 10_000 * USD
+    place(hands, 7 * ONE // 10)
+    owed = hands.owed
+    hands._pool.supplies["WETH", USER] = 0
+    hands.cash = owed + owed // 100
+    pay_off(hands)
+    assert (hands.tokens, hands.owed, hands.idle) == (0, 0, 0)
+    assert hands.cash == owed // 100
+
+
+@pytest.mark.parametrize("left", [1, 4, 9_999])
+def test_a_debt_of_a_few_units_is_paid_off_whole(make_hands: Any, left: int) -> None:
+    hands = make_hands()
+    hands.cash = 1_000 * USD
+    place(hands, ONE // 2)
+    hands.cash = hands.owed
+    hands.repay(hands.owed - left)
+    hands.cash = 0
+    assert hands.owed == left
+    release(hands, 0, ONE // 2)
+    assert (hands.tokens, hands.owed, hands.idle) == (0, 0, 0)

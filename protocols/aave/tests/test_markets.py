@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 
@@ -9,6 +10,10 @@ from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import ConfigError, DataError, ValidationError
+from treasury_arena_aave.exact.pool import Pool
+from treasury_arena_aave.exact.state import ReserveConfig
+from treasury_arena_aave.exact.strategy import RateStrategy
+from treasury_arena_aave.exact.versions import VERSIONS
 from treasury_arena_aave.protocol import AaveProtocol
 
 ASSETS = AssetTable(KNOWN_ASSETS)
@@ -31,6 +36,11 @@ def supply(asset="USDC", fields=None, rows=4, **params):
 
 def account(fields=None, rows=4, asset="WETH", **params):
     return market("aave.account", asset, {**ACCOUNT, **(fields or {})}, params, rows)
+
+
+def deep(fields=None, rows=4, **params):
+    fields = {**ACCOUNT, "supplied": 1e6, "borrowed": 8e5, **(fields or {})}
+    return market("aave.account_reserve", "WETH", fields, params, rows)
 
 
 def by_account(legs):
@@ -225,6 +235,74 @@ class TestAccount:
             account(**params)
         with pytest.raises(ConfigError, match="against itself"):
             account(asset="USDC")
+
+
+class TestAccountReserve:
+    @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
+    @pytest.mark.parametrize("loan", [1, 50_000, 150_000, 199_000])
+    def test_the_rate_is_the_one_that_the_pool_asks_with_our_loan(self, version, loan):
+        """The oracle is the pool itself: the same reserve, with and without our loan."""
+        pool = Pool(version, 1_700_000_000)
+        curve = RateStrategy(9 * RAY // 10, RAY // 100, 6 * RAY // 100, RAY)
+        config = ReserveConfig(6, ltv=7700, threshold=8000, bonus=10450, reserve_factor=1000)
+        pool.list_reserve("USDC", config, curve, price=10**8)
+        pool.list_reserve("WETH", attrs.evolve(config, decimals=18), curve, price=2_000 * 10**8)
+        for who in ("others", "we"):
+            pool.supply("WETH", who, 1_000 * ETH)
+        pool.supply("USDC", "lender", 1_000_000 * USD)
+        pool.borrow("USDC", "others", 800_000 * USD)
+        observed = pool.reserves["USDC"].borrow_rate
+        small = {} if version.later else {"small": 0.0}
+        ours = deep(
+            {"borrow_rate": observed / RAY},
+            version=float(version.name),
+            base=0.01,
+            slope1=0.06,
+            slope2=1.0,
+            **small,
+        )
+        pool.borrow("USDC", "we", loan * USD)
+        moved = pool.reserves["USDC"].borrow_rate
+        assert moved > observed
+        assert ours.borrow_rate(loan * USD, 0) == pytest.approx(moved, rel=1e-12)
+        assert ours.borrow_rate(0, 0) == pytest.approx(observed, rel=1e-12)
+
+    def test_a_larger_loan_costs_more_and_its_interest_is_booked(self):
+        grown = []
+        for stake in (1_000, 100_000):
+            held = deep(fields={"supplied": 1e6, "borrowed": 8.5e5})
+            state = held.trade(held.open(), stake * USD, 0, (0.5,)).state
+            after, legs = held.accrue(state, 0, 1)
+            owed = -held.holdings(state)["USDC"]
+            assert by_account(legs)["debt", "USDC"] == owed + held.holdings(after)["USDC"]
+            grown.append(-held.holdings(after)["USDC"] / owed - 1.0)
+        assert grown[0] == pytest.approx(0.06 / 8_760, rel=0.01)
+        assert grown[1] > 4.0 * grown[0]
+
+    def test_where_nobody_has_borrowed_the_curve_says_what_a_loan_costs(self):
+        empty = deep({"borrowed": 0.0, "borrow_rate": 0.0}, slope1=0.06)
+        assert empty.borrow_rate(450_000 * USD, 0) == pytest.approx(0.03 * RAY, rel=1e-12)
+        assert empty.borrow_rate(0, 0) == 0
+
+    def test_a_loan_beyond_the_reserves_cash_is_refused_and_paying_back_is_not(self):
+        held = deep({"borrowed": [9.9e5, 9.9e5, 1e6, 1e6]})
+        with pytest.raises(
+            ValidationError, match=r"the reserve has 10000\.0+ USDC to lend .* a debt of 1\d{4}\.\d+ cannot"
+        ):
+            held.trade(held.open(), 20_000 * USD, 0, (0.5,))
+        state = held.trade(held.open(), 9_000 * USD, 0, (0.5,)).state
+        state, _ = held.accrue(state, 0, 2)
+        value = held.value(state, 2)
+        with pytest.raises(ValidationError, match=r"the reserve has 0\.0+ USDC to lend"):
+            held.trade(state, value, 2, (0.6,))
+        assert held.trade(state, value, 2, (0.3,)) is not None
+        assert held.trade(state, 0, 2, (0.0,)).state == held.open()
+
+    def test_a_curve_that_is_none(self):
+        with pytest.raises(ConfigError, match="is no rate curve"):
+            deep(optimal=0.0)
+        with pytest.raises(ConfigError, match=r"needs columns\.supplied"):
+            market("aave.account_reserve", "WETH", ACCOUNT)
 
 
 def test_unknown_models_and_fields_are_refused():

@@ -10,13 +10,22 @@ from aave_bench import DAY, ETH, LENDING, LOAN, USD, USDC, WETH, Bench
 from router_exchange import RouterExchange
 
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
+from treasury_arena.errors import (
+    ChainUnavailableError,
+    ConfigError,
+    ExecutionError,
+    TreasuryArenaError,
+    ValidationError,
+)
 from treasury_arena.events.catalog import OrderFailed, OrderRejected, OrderSettled
+from treasury_arena_aave.loop import STEP
 from treasury_arena_aave.onchain import AccountOnChain, SupplyOnChain
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError, FeeError, TokenError
 from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_ROUTER02
+from treasury_arena_evm.local.failing import FAULTS, failing
 from treasury_arena_uniswap.chain import UniswapV3
 from treasury_arena_uniswap.exchange import PoolExchange
 
@@ -36,11 +45,11 @@ class Breaking(RouterExchange):
 
     left = 0
 
-    def _swap(self, spent: Any, got: Any, amount: int) -> Any:
+    def _swap(self, *order: Any) -> Any:
         if not self.left:
             raise ExecutionError("the exchange is closed")
         self.left -= 1
-        return super()._swap(spent, got, amount)
+        return super()._swap(*order)
 
 
 # --- what happens
@@ -169,6 +178,50 @@ def test_a_liquidation_while_it_is_held_is_booked_as_the_chain_did_it(bench: Ben
     assert bench.trade("account", 0, 0.5) is not None
     bench.books_equal_the_chain()
     assert bench.account.positions["account"] == bench.loan.open()
+
+
+@pytest.mark.parametrize("price", [1_000, 1_573])
+def test_a_debt_that_a_liquidation_left_without_collateral_is_paid_from_cash(bench: Bench, price: int) -> None:
+    bench.trade("account", 8_000, 0.75)
+    bench.move_price(price)
+    bench.liquidate()
+    bench.row += 2
+    bench.equity()
+    state = bench.account.positions["account"]
+    assert state[1] * price <= USD * ETH
+    assert (state[3] > 5_000 * USD) is (price == 1_000)
+    assert bench.value("account") < 0
+    cash, owed = bench.account.cash_raw, state[3]
+    assert bench.trade("account", 0, 0.75) is not None, bench.journal.posted[-1]
+    assert bench.loan.unfinished == ""
+    assert bench.on_chain("USDC", "variable_debt") == 0
+    assert cash - bench.account.cash_raw == pytest.approx(owed, abs=USD)
+    assert bench.allowance("USDC") == 0
+    bench.books_equal_the_chain()
+    assert bench.account.positions["account"] == bench.loan.open()
+    assert bench.trade("account", 0, 0.75) is None
+
+
+def test_a_loop_just_above_its_floor_is_delevered_in_few_rounds(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(health_min=1.1)
+    bench.trade("account", 5_000, 0.74)
+    bench.move_price(1_971)
+    bench.row += 2
+    bench.equity()
+    assert 1.1 < bench.views()["health"] < 1.102
+    seen: list[float] = []
+
+    def watch(receipt: Any) -> None:
+        if receipt.events(POOL.event("Withdraw"), bench.local.aave.pool):
+            seen.append(bench.loan.aave.account(bench.who.address).health / 1e18)
+
+    with bench.local.session.listening(watch):
+        assert bench.trade("account", 0) is not None, bench.journal.posted[-1]
+    assert bench.loan.unfinished == ""
+    assert bench.account.positions["account"] == bench.loan.open()
+    assert len(seen) <= 15  # 29 with the floor alone
+    assert min(seen) >= 1.1 * (1.0 - STEP)
+    bench.books_equal_the_chain()
 
 
 # --- what fails
@@ -398,8 +451,8 @@ def test_a_loop_whose_debt_token_stops_is_booked_as_far_as_it_came(local_market:
     class Stopping(RouterExchange):
         """The token is paused once the first swap is mined."""
 
-        def _swap(self, spent: Any, got: Any, amount: int) -> Any:
-            deal = super()._swap(spent, got, amount)
+        def _swap(self, *order: Any) -> Any:
+            deal = super()._swap(*order)
             bench.tell("USDC", "pause", True)
             return deal
 
@@ -410,6 +463,85 @@ def test_a_loop_whose_debt_token_stops_is_booked_as_far_as_it_came(local_market:
     assert fill.cash_raw == -6_000 * USD
     assert "paused" in bench.loan.unfinished
     assert bench.account.positions["account"][3] == 0
+    bench.books_equal_the_chain()
+
+
+class Moving(RouterExchange):
+    """An exchange whose price somebody moves before the last of so many swaps."""
+
+    swaps, share, local = 0, 0.0, None
+
+    def move(self, share: float) -> None:
+        """Let a coin cost so much more."""
+        maker, router = self.local.maker.address, self.router
+        spent, got = (self.base, self.coin) if share > 0 else (self.coin, self.base)
+        self.local.fund(spent.symbol, maker, 10**10 * USD if share > 0 else 5_000 * ETH)
+        self.local.approve(maker, spent.symbol, router)
+        first, _ = sorted((self.base, self.coin), key=lambda token: int(token.address, 16))
+        pool = self.local.uniswap.pool("USDC", "WETH", self.fee)
+        price = int(self.local.chain.call(pool, V3_POOL.function("slot0"))[0])
+        root = (1.0 + share) ** (0.5 if first == self.coin else -0.5)
+        order = (spent.address, got.address, self.fee, maker, 2**80, 0, int(price * root))
+        self.local.chain.send(maker, router, V3_ROUTER02.function("exactInputSingle"), order)
+
+    def _swap(self, *order: Any) -> Any:
+        self.swaps -= 1
+        deal = super()._swap(*order)
+        if self.swaps == 0:
+            self.move(self.share)
+        return deal
+
+
+@pytest.fixture
+def moving(local_market: Any) -> Moving:
+    exchange = Moving(local_market.session, local_market.users[0].signer, "WETH", "USDC")
+    exchange.local = local_market
+    return exchange
+
+
+@pytest.mark.parametrize(("buys", "share"), [(True, 0.007), (False, -0.007)])
+def test_an_order_whose_price_moved_by_more_than_the_slippage_since_its_quote_fails(
+    local_market: Any, moving: Moving, buys: bool, share: float
+) -> None:
+    bench = Bench(local_market, exchange=moving)
+    if not buys:
+        assert bench.trade("account", 6_000, 0.0) is not None
+    intent_id = str(bench.submit("account", 6_000 if buys else 0, 0.0))
+    moving.move(share)
+    moving.quote_buy(USD)  # whatever is asked of the exchange meanwhile
+    sent = [payload.cash_raw for payload in bench.journal.payloads(OrderSettled)]
+    with_collateral = bench.on_chain("WETH", "a_token")
+    if buys:
+        nonce = bench.nonce
+        with pytest.raises(ExecutionError, match=r"price has moved since the quote: .* less 50 bps"):
+            bench.engine.execute_trade(intent_id)
+        assert bench.nonce == nonce
+    else:
+        # The collateral is out; what it would sell for is less than was quoted, so it stays in the wallet.
+        assert bench.engine.execute_trade(intent_id).cash_raw == 0
+        assert "price has moved since the quote" in bench.loan.unfinished
+        assert bench.account.positions["account"][4] == pytest.approx(with_collateral, rel=1e-6)
+    assert [payload.cash_raw for payload in bench.journal.payloads(OrderSettled)][len(sent) :] == ([] if buys else [0])
+    bench.books_equal_the_chain()
+    assert bench.trade("account", 6_000 if buys else 0, 0.0) is not None  # by the price as it is now
+    bench.books_equal_the_chain()
+
+
+def test_a_loop_stops_where_the_price_moves_away_from_its_quote(local_market: Any, moving: Moving) -> None:
+    bench = Bench(local_market, exchange=moving)
+    moving.swaps, moving.share = 2, 0.007
+    fill = bench.trade("account", 6_000, 0.6)
+    assert fill is not None
+    assert "price has moved since the quote" in bench.loan.unfinished
+    assert moving.swaps == 0
+    bench.books_equal_the_chain()
+
+
+def test_a_price_that_moved_by_less_is_taken(local_market: Any, moving: Moving) -> None:
+    bench = Bench(local_market, exchange=moving)
+    moving.swaps, moving.share = 1, 0.003
+    assert bench.trade("account", 6_000, 0.6) is not None
+    assert bench.loan.unfinished == ""
     bench.books_equal_the_chain()
 
 
@@ -564,3 +696,51 @@ def test_an_oracle_without_a_price_is_said_in_one_sentence(bench: Bench) -> None
     bench.local.set_price("WETH", 0)
     with pytest.raises(ValidationError, match="market 'loan' cannot be valued: Aave's oracle has no price for WETH"):
         bench.value("account")
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_position_that_cannot_be_read_is_told_in_one_sentence(bench: Bench, fault: str) -> None:
+    bench.trade("usd", 3_000)
+    bench.trade("account", 5_000, 0.5)
+    for role, name in (("usd", "lending"), ("account", "loan")):
+        market, state = bench.markets[role], bench.account.positions[role]
+        reads = [lambda market=market, state=state: market.accrue(state, bench.row, bench.row)]
+        reads.append(lambda market=market, state=state: market.trade(state, 1_000 * USD, bench.row))
+        if role == "account":
+            reads.append(lambda market=market, state=state: market.value(state, bench.row))
+            reads.append(lambda market=market, state=state: market.views(state, bench.row))
+        for read in reads:
+            with (
+                failing(bench.local.session, fault),
+                pytest.raises(TreasuryArenaError, match=f"^market '{name}'") as told,
+            ):
+                read()
+            assert "\n" not in str(told.value)
+            if read is reads[0] and fault in ("gone", "busy"):
+                assert isinstance(
+                    told.value, ChainUnavailableError
+                )  # not known, which is neither nothing nor a refusal
+    bench.books_equal_the_chain()
+
+
+def test_what_the_exchange_does_not_take_in_one_piece_goes_in_pieces(local_market: Any) -> None:
+    """A loop is opened, its debt raised, lowered, and all of it sold, each over several orders."""
+    who = local_market.users[0].signer
+    exchange = PoolExchange(UniswapV3(local_market.session, who), "WETH", "USDC", fee=500, max_move_bps=2)
+    bench = Bench(local_market, exchange=exchange)
+    for target, ltv in ((8_000, 0.3), (None, 0.6), (None, 0.2), (0, 0.2)):
+        orders = 0
+        while orders < 40:
+            goal = bench.value("account") if target is None else target
+            if bench.trade("account", goal, ltv) is None:
+                break
+            orders += 1
+            assert bench.loan.unfinished == ""
+            bench.books_equal_the_chain()
+            bench.move_price(1_900)
+            bench.move_price(2_000)  # others bring the price back
+        assert bench.journal.payloads(OrderRejected) == []
+        assert 2 <= orders < 40
+        if target != 0:
+            assert bench.views()["ltv"] == pytest.approx(ltv, abs=0.02)
+    assert bench.account.positions["account"] == bench.loan.open()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from treasury_arena_aave.exact import liquidation
 from treasury_arena_aave.exact.interest import SECONDS_PER_YEAR
+from treasury_arena_aave.exact.liquidation import CLOSE_FACTOR_HEALTH, SMALL_VALUE, closable
 from treasury_arena_aave.exact.versions import V3_0, V3_4, V3_5, Version
 from treasury_arena_aave.exact.wad_ray import ray_mul, ray_mul_floor
-from treasury_arena_aave.gap import AccountGap, SupplyGap
+from treasury_arena_aave.gap import AccountGap, AccountReserveGap, SupplyGap
 from treasury_arena_aave.mirror import PoolAt, read_pool
 from treasury_arena_aave.origin import ORIGIN
 from treasury_arena_aave.parity import compare
@@ -34,13 +36,37 @@ def test_random_operations_differ_in_nothing(local_market, operations, seed):
     assert {"owed", "supply", "flags", "amount", "amount1", "refusal"} <= tally.compared.keys()
 
 
-def test_version_3_5_differs_in_nothing_from_3_6_0_compiled(local_market):
-    course = compare(local_market, 400, 1, target=ORIGIN)
+def test_version_3_5_differs_in_nothing_from_3_6_0_compiled(local_market, monkeypatch):
+    asked = Asked()
+    monkeypatch.setattr(liquidation, "closable", asked)
+    course = compare(local_market, 1_000, 1, target=ORIGIN)
     assert course.tally.first == ""
     assert course.tally.differences == {}
     assert course.version == "3.5"
-    assert course.done["liquidate"] >= 3
+    assert course.done["liquidate"] >= 40
     assert len(course.refused) >= 8
+    assert course.tally.compared["deficit"] >= 3_000
+    # The close factor's rule is taken on all its sides.
+    assert all(asked.times[side] >= 5 for side in asked.times), asked.times
+
+
+class Asked:
+    """Counts on which sides of its rules `closable` is asked."""
+
+    def __init__(self) -> None:
+        sides = ("half", "all of a small debt", "all of small collateral", "all of a lesser debt", "all below 0.95")
+        self.times = dict.fromkeys(sides, 0)
+
+    def __call__(self, debt, collateral, owed, secured, total_debt, health, version):
+        may = closable(debt, collateral, owed, secured, total_debt, health, version)
+        debt_value, held = debt * owed.price // owed.unit, collateral * secured.price // secured.unit
+        large = debt_value >= SMALL_VALUE and held >= SMALL_VALUE
+        self.times["half"] += may < debt
+        self.times["all of a small debt"] += debt_value < SMALL_VALUE <= held and health > CLOSE_FACTOR_HEALTH
+        self.times["all of small collateral"] += held < SMALL_VALUE <= debt_value and health > CLOSE_FACTOR_HEALTH
+        self.times["all of a lesser debt"] += large and health > CLOSE_FACTOR_HEALTH and may == debt
+        self.times["all below 0.95"] += large and health <= CLOSE_FACTOR_HEALTH
+        return may
 
 
 @pytest.mark.parametrize("version", [V3_0, V3_4], ids=["3.0", "3.4"])
@@ -89,7 +115,7 @@ class LenientHealth(Version):
 @pytest.mark.parametrize(
     ("mutant", "quantity"),
     [
-        (WithoutThirdTerm("3.0", ""), "owed"),
+        (WithoutThirdTerm("3.0", ""), "borrow_index"),
         (FlooredBalances("3.0", ""), "supply"),
         (FlooredSeizure("3.0", ""), None),
         (LenientHealth("3.0", ""), "health"),
@@ -122,7 +148,13 @@ def test_a_pool_read_from_the_chain_knows_the_account(local_market):
 
 def test_the_protocol_offers_its_checks():
     checks = AaveProtocol().parity()
-    assert [check.name for check in checks] == ["Aave 3.0", "Aave 3.5", "aave.supply", "aave.account"]
+    assert [check.name for check in checks] == [
+        "Aave 3.0",
+        "Aave 3.5",
+        "aave.supply",
+        "aave.account",
+        "aave.account_reserve",
+    ]
     seen = []
     result = checks[0].run(30, 4, None, lambda done, of: seen.append((done, of)))
     assert result.ok, result
@@ -130,7 +162,7 @@ def test_the_protocol_offers_its_checks():
     assert seen == [(number, 30) for number in range(1, 31)]
 
 
-@pytest.mark.parametrize("check", [SupplyGap(), AccountGap()], ids=lambda check: check.name)
+@pytest.mark.parametrize("check", [SupplyGap(), AccountGap(), AccountReserveGap()], ids=lambda check: check.name)
 def test_the_models_keep_their_bounds(check):
     result = check.run(200, 5, lambda done, of: None)
     assert result.ok, result

@@ -17,6 +17,7 @@ def test_the_entry_point_leads_to_the_hooks():
     assert {model.name: model.kind for model in protocol.models} == {
         "aave.supply": "lending",
         "aave.account": "account",
+        "aave.account_reserve": "account",
     }
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_aave.exact.errors import RefusalError
+from treasury_arena_aave.exact.liquidation import Side, closable
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import EMode, ReserveConfig
-from treasury_arena_aave.exact.versions import V3_0, V3_5, V3_7, VERSIONS
+from treasury_arena_aave.exact.versions import V3_0, V3_4, V3_5, V3_7, VERSIONS
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256
 
 YEAR = 31_536_000
@@ -236,6 +237,50 @@ class TestLiquidation:
         refused("dust", pool.liquidate, "WETH", "USDC", "small", "keeper", 1_000 * USDC)
         refused("self", pool.liquidate, "WETH", "USDC", "small", "small", MAX_UINT256)
         assert pool.liquidate("WETH", "USDC", "small", "keeper", MAX_UINT256).debt == 1_600 * USDC
+
+    @pytest.mark.parametrize("version", [V3_4, V3_5, V3_7], ids=["3.4", "3.5", "3.7"])
+    @pytest.mark.parametrize(
+        ("debt", "collateral", "total", "health", "expected"),
+        [
+            (10_000, 12_000, 10_000, 0.97, 5_000),  # one debt: half of it
+            (10_000, 12_000, 10_000, 0.9500001, 5_000),
+            (10_000, 12_000, 10_000, 0.95, 10_000),  # from 0.95 on down all of it
+            (10_000, 12_000, 10_000, 0.5, 10_000),
+            (8_000, 12_000, 10_000, 0.97, 5_000),  # half of all debts, not of this one
+            (5_001, 12_000, 10_000, 0.97, 5_000),
+            (5_000, 12_000, 10_000, 0.97, 5_000),  # no more than half of all debts: all of it
+            (3_000, 12_000, 10_000, 0.97, 3_000),
+            (2_000, 2_000, 2_000, 0.97, 1_000),  # 2,000 is not small
+            (1_999, 2_500, 1_999, 0.97, 1_999),  # a small debt is closed whole
+            (2_500, 1_999, 2_500, 0.97, 2_500),  # and one that little secures
+        ],
+    )
+    def test_later_versions_close_half_of_all_debts(self, version, debt, collateral, total, health, expected):
+        dollars, ether = Side(10**8, USDC), Side(2_000 * 10**8, WETH)
+        args = (debt * USDC, collateral * WETH // 2_000, dollars, ether, total * 10**8, int(health * 10**18), version)
+        assert closable(*args) == expected * USDC
+
+    @pytest.mark.parametrize("version", [V3_4, V3_5, V3_7], ids=["3.4", "3.5", "3.7"])
+    def test_later_versions_close_half_of_a_large_position_in_the_pool(self, make_pool, version):
+        pool = make_pool(version)
+        pool.supply("USDC", "lender", 1_000_000 * USDC)
+        pool.supply("WETH", "borrower", 10 * WETH)
+        pool.borrow("USDC", "borrower", 10_000 * USDC)
+        pool.set_price("WETH", 1_200 * 10**8)  # health 0.99
+        assert pool.liquidate("WETH", "USDC", "borrower", "keeper", MAX_UINT256).debt == 5_000 * USDC
+        pool.set_price("WETH", 1_000 * 10**8)
+        assert pool.account("borrower").health < 95 * 10**16
+        assert pool.liquidate("WETH", "USDC", "borrower", "keeper", MAX_UINT256).debt == 5_000 * USDC
+        assert not pool.borrows("borrower")
+
+    def test_a_category_has_its_own_bonus(self, pool):
+        pool.set_category(1, EMode(9000, 9300, 10200))
+        for asset in ("USDC", "WETH"):
+            pool.configure(asset, emode=1)
+        pool.set_emode("borrower", 1)
+        pool.set_price("WETH", 1_070 * 10**8)  # health 0.995
+        done = pool.liquidate("WETH", "USDC", "borrower", "keeper", MAX_UINT256)
+        assert done.collateral + done.fee == pytest.approx(5_000 * WETH // 1_070 * 102 // 100, abs=2)
 
     def test_supply_instead_of_the_token(self, pool):
         pool.set_price("WETH", 1_200 * 10**8)

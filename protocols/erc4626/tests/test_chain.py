@@ -9,7 +9,7 @@ import pytest
 from vault_bench import AGENT, SPEC, USD, USDC, Bench, earn
 
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, UnknownOutcomeError, ValidationError
+from treasury_arena.errors import ConfigError, ExecutionError, TreasuryArenaError, UnknownOutcomeError, ValidationError
 from treasury_arena.events.catalog import OrderFailed, OrderQuarantined, OrderRejected, OrderSettled
 from treasury_arena.ledger import accounts
 from treasury_arena.testing.conformance import FidelityConformance, Holder, MarketHolder
@@ -20,6 +20,7 @@ from treasury_arena_erc4626.chain import VaultOnChain
 from treasury_arena_evm import session as session_module
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.local.failing import FAULTS, failing
 from treasury_arena_evm.transport import LostError
 
 
@@ -179,7 +180,7 @@ def test_an_order_whose_receipt_is_lost_is_found_out_later_and_not_done_twice(
     outage.down = set()
     monkeypatch.setattr(session_module, "RESOLVE_SECONDS", 10.0)
     sent = nonce(bench)
-    bench.engine.ask_again(AGENT, "usd")
+    bench.engine.ask_again()
     assert bench.account.reserved_raw == 0
     assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
     bench.books_equal_the_chain()
@@ -211,7 +212,7 @@ def test_nothing_is_signed_while_a_transaction_is_open(
     local_market.chain.rpc("evm_setAutomine", True)
     local_market.chain.mine()
     monkeypatch.setattr(session_module, "RESOLVE_SECONDS", 10.0)
-    bench.engine.ask_again(AGENT, "usd")
+    bench.engine.ask_again()
     assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
     bench.books_equal_the_chain()
 
@@ -237,7 +238,7 @@ def test_another_order_of_the_market_does_not_make_an_unknown_one_forgotten(
     with pytest.raises(ExecutionError, match="another order's outcome is not known yet"):
         bench.market.settle("another", (0, 0), bench.market.trade((0, 0), 1_000 * USD, 0), 0)
     monkeypatch.setattr(bench.market, "_send", send)
-    bench.engine.ask_again(AGENT, "usd")
+    bench.engine.ask_again()
     assert nonce(bench) == before
     assert [event.cash_raw for event in bench.journal.payloads(OrderSettled)] == [-5_000 * USD]
     bench.books_equal_the_chain()
@@ -303,6 +304,27 @@ def test_a_negative_target_is_refused(make_vault: Callable[..., VaultOnChain]) -
         market.trade(market.open(), -1, 0)
 
 
+@pytest.mark.parametrize("target", [1.5, True, 1e9, "7"])
+def test_a_target_that_is_no_whole_number_is_refused(make_vault: Callable[..., VaultOnChain], target: Any) -> None:
+    vault = make_vault()
+    with pytest.raises(ValidationError, match=r"the target in base units is .*; expected a whole number \(int\)"):
+        vault.trade(vault.open(), target, 0)
+
+
 def test_simulation_mode_does_not_touch_a_chain(make_vault: Callable[..., VaultOnChain]) -> None:
     with pytest.raises(ValidationError, match="trades on the venue 'local'"):
         TradingEngine("arena", {"vault": make_vault()}, MemoryJournal())
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_vault_that_cannot_be_read_is_told_in_one_sentence(
+    make_vault: Callable[..., VaultOnChain], local_market: Any, fault: str
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    bench.trade(5_000, 0)
+    market, state = bench.market, bench.account.positions["usd"]
+    for read in (lambda: market.value(state, 0), lambda: market.accrue(state, 0, 1), lambda: market.trade(state, 0, 0)):
+        with failing(local_market.session, fault), pytest.raises(TreasuryArenaError, match="market 'vault'") as told:
+            read()
+        assert "\n" not in str(told.value)
+    bench.books_equal_the_chain()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from treasury_arena.errors import ValidationError
 from treasury_arena_evm.chains import ETHEREUM, LOCAL_ID
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import TokenError
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.tokens import Token
+from treasury_arena_evm.transport import LostError
 
 USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 
@@ -96,6 +98,12 @@ class TestRefused:
     def test_rebasing_that_shows_by_the_balances_alone(self, bench):
         refused(bench, bench.token("GrowingToken"), "is rebasing: balances change by themselves within a year")
 
+    def test_rebasing_that_has_grown_already_is_no_fee(self, bench):
+        token = bench.token("GrowingToken")
+        bench.chain.next_time(bench.chain.now + 100 * 86_400)
+        bench.chain.mine()
+        refused(bench, token, "is rebasing: balances change by themselves within a year")
+
     def test_atokens_are_rebasing(self, local_market):
         reserve = local_market.aave.reserve("USDC")
         token = Erc20(local_market.session, Token(LOCAL_ID, "aUSDC", reserve.a_token, 6))
@@ -132,6 +140,19 @@ class TestRefused:
     @pytest.mark.parametrize("amount", [0, -1])
     def test_nothing_to_transfer(self, bench, amount):
         refused(bench, bench.token(), f"a transfer of {amount} base units of ODD is none", amount)
+
+    @pytest.mark.parametrize("amount", [1.5, True, 10.0, "1", None])
+    def test_no_whole_number(self, bench, amount):
+        token, spender = bench.token(), bench.bob.address
+        nonce = bench.chain.rpc("eth_getTransactionCount", bench.alice.address, "pending")
+        for call, said in (
+            (lambda: token.check(bench.alice.address, spender, amount), "an amount of ODD in base units is"),
+            (lambda: token.transfer(bench.alice.signer, spender, amount), "an amount of ODD in base units is"),
+            (lambda: token.approve(bench.alice.signer, spender, amount), "an allowance of ODD in base units is"),
+        ):
+            with pytest.raises(ValidationError, match=rf"^{said} .*; expected a whole number \(int\)$"):
+                call()
+        assert bench.chain.rpc("eth_getTransactionCount", bench.alice.address, "pending") == nonce
 
     @pytest.mark.parametrize("amount", [10**24 + 1, 2**256 - 1])
     def test_more_than_is_held(self, bench, amount):
@@ -184,3 +205,20 @@ class TestApprovals:
         (event,) = receipt.events(ERC20.event("Approval"), token.token.address)
         assert event["value"] == 9
         assert receipt.deltas(bench.alice.address) == {}
+
+    @pytest.mark.parametrize("before", [0, 5])
+    def test_none_is_left_behind_when_it_was_mined_and_cannot_be_looked_at(self, bench, monkeypatch, before):
+        token, spender = bench.token(), bench.bob.address
+        token.approve(bench.alice.signer, spender, before)
+        ask, asked = token.allowance, []
+
+        def silent_once(*arguments):
+            asked.append(arguments)
+            if len(asked) == 2:  # behind the approval
+                raise LostError("eth_call: no answer")
+            return ask(*arguments)
+
+        monkeypatch.setattr(token, "allowance", silent_once)
+        with pytest.raises(LostError, match="no answer"), token.allowed(bench.alice.signer, spender, 700):
+            pytest.fail("nothing may be taken under an approval that could not be looked at")
+        assert token.allowance(bench.alice.address, spender) == 0

@@ -254,6 +254,14 @@ class TestOddTokens:
         assert "QUIET" not in local_market.tokens
         with pytest.raises(ChainError, match="the local market has a token 'QUIET' already"):
             market.with_odd_token(symbol="QUIET")
+        for kind, more, said in (
+            ("GuardedToken", (), "a GuardedToken wants one more argument, True or False"),
+            ("GuardedToken", (1,), r"a GuardedToken wants .*; not \(1,\)"),
+            ("PlainToken", (True,), r"a PlainToken wants no more than its decimals, not \(True,\)"),
+            ("GardedToken", (), "there is no odd token 'GardedToken'; did you mean 'GuardedToken'"),
+        ):
+            with pytest.raises(ChainError, match=said):
+                local_market.with_odd_token(kind, 18, *more)
         with pytest.raises(ChainError, match="the local market has no token 'ODD'"):
             local_market.turn("ODD", "FeeToken")
 

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ConfigError, UnknownOutcomeError
 from treasury_arena_evm.chains import ARBITRUM, ETHEREUM, Chain, ephemeral_chain
 from treasury_arena_evm.errors import ChainError, FeeError, RevertError
 from treasury_arena_evm.fees import GWEI, FeePolicy
@@ -24,6 +24,7 @@ from treasury_arena_evm.transport import LostError, NodeError, shown
 
 NOWHERE = "0x" + "11" * 20
 LOCAL = ephemeral_chain(NOWHERE, {})
+EMPTY = WRAPPED_NATIVE.function("deposit")
 
 
 @contextmanager
@@ -265,6 +266,81 @@ class TestUncertainty:
                 with pytest.raises(LostError, match=rf"{signed.hash} may or may not have reached the node .* nonce 0"):
                     session.submit(signed)
                 assert not session.known(signed.hash)
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_receipt_that_comes_after_the_nonce_was_counted_is_waited_for(self, bench, known):
+        """Counts, transactions and receipts of a node behind a balancer need not be of the same block."""
+        late = [b"eth_getTransactionReceipt"] if known else [b"eth_getTransactionReceipt", b"eth_getTransactionByHash"]
+
+        def respond(body, forward):
+            if any(method in body for method in late):
+                return 200, b'{"jsonrpc":"2.0","id":1,"result":null}'
+            return 200, forward(body)
+
+        with proxy(bench.chain.url, respond) as url:
+            session = connect(url, LOCAL)
+            signed = session.sign(bench.alice.signer, bench.bob.address, b"", value=5)
+            session.submit(signed)
+            bench.chain.mine(7)
+            with pytest.raises(UnknownOutcomeError, match="neither mined nor superseded yet"):
+                session.resolve(timeout_seconds=0.05)
+            assert list(session.unresolved) == [signed.hash]
+            late.clear()
+            heard: list[Receipt] = []
+            with session.listening(heard.append):
+                session.resolve()
+            assert [receipt.hash for receipt in heard] == [signed.hash]
+            assert session.unresolved == {}
+
+    @pytest.mark.parametrize("blocks_later", [0, 1, 2, 5, 40])
+    def test_one_whose_nonce_another_transaction_holds_is_forgotten(self, bench, blocks_later):
+        session = bench.session
+        bench.chain.mine(3)
+        bench.chain.rpc("evm_setAutomine", False)
+        signed = session.sign(bench.alice.signer, bench.bob.address, b"", value=5)
+        session.submit(signed)
+        other = session.sign(
+            bench.alice.signer, NOWHERE, b"", value=6, nonce=signed.nonce, fees=session.fees().bumped()
+        )
+        connect(bench.chain.url, LOCAL).submit(other)
+        bench.chain.mine()
+        bench.chain.rpc("evm_setAutomine", True)
+        for _ in range(blocks_later):
+            connect(bench.chain.url, LOCAL).send(bench.alice.signer, NOWHERE, EMPTY, value=1)
+        heard: list[Receipt] = []
+        with session.listening(heard.append):
+            session.resolve()
+        assert session.unresolved == {}
+        assert heard == []
+
+    @pytest.mark.parametrize(
+        ("answer", "open_still"),
+        [
+            (b'{"code":-32005,"message":"request rate exceeded"}', True),
+            (b'{"code":-32603,"message":"internal error"}', True),
+            (b'{"code":-32000,"message":"nonce too low"}', True),
+            (b'{"code":-32000,"message":"insufficient funds for gas * price + value"}', False),
+        ],
+    )
+    def test_what_a_node_does_not_want_just_now_may_have_gone_out(self, bench, answer, open_still):
+        def respond(body, forward):
+            if b"eth_sendRawTransaction" in body:
+                return 200, b'{"jsonrpc":"2.0","id":1,"error":' + answer + b"}"
+            return 200, forward(body)
+
+        with proxy(bench.chain.url, respond) as url:
+            session = connect(url, LOCAL)
+            signed = session.sign(bench.alice.signer, bench.bob.address, b"", value=5)
+            with pytest.raises(LostError if open_still else ChainError) as caught:
+                session.submit(signed)
+            assert isinstance(caught.value, LostError) is open_still
+            assert (signed.hash in session.unresolved) is open_still
+            if not open_still:
+                assert session.sign(bench.alice.signer, bench.bob.address, b"", value=5) == signed
+                return
+            bench.session.submit(signed)  # another way it did go
+            session.resolve()
+            assert session.unresolved == {}
 
     def test_a_transaction_that_is_not_mined_in_time(self, bench):
         bench.chain.rpc("evm_setAutomine", False)

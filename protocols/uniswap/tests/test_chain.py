@@ -166,9 +166,36 @@ def test_swaps_for_an_amount_that_are_refused_before_signing(desk: Desk) -> None
     ):
         with pytest.raises(ValidationError, match=message):
             desk.uniswap.swap_for("USDC", "WETH", 500, amount, most, desk.soon)
-    with pytest.raises((ValidationError, RevertError)):
-        desk.uniswap.swap_for("USDC", "WETH", 500, 10**26, 10**30, desk.soon)
+    for beyond in (10**24, 10**26, 10**30):
+        said = rf"^the pool USDC/WETH 0\.05% has not the liquidity to give {beyond} base units of WETH; split it$"
+        with pytest.raises(ValidationError, match=said):
+            desk.uniswap.swap_for("USDC", "WETH", 500, beyond, 10**30, desk.soon)
     assert desk.sent() == 0
+
+
+@pytest.mark.parametrize("number", [1.5, True, 5e9, "7"])
+def test_what_is_no_whole_number_is_refused_before_signing(desk: Desk, number: Any) -> None:
+    uniswap, pool, soon = desk.uniswap, desk.uniswap.pool("USDC", "WETH", 500), desk.soon
+    token_id = mint(desk).token_id
+    sent = desk.sent()
+    for order in (
+        lambda: uniswap.quote("USDC", "WETH", 500, number),
+        lambda: uniswap.swap("USDC", "WETH", 500, number, 1, soon),
+        lambda: uniswap.swap("USDC", "WETH", 500, 1_000 * USDC, number, soon),
+        lambda: uniswap.swap("USDC", "WETH", 500, 1_000 * USDC, 1, soon + 0.5),  # type: ignore[arg-type]
+        lambda: uniswap.swap_for("USDC", "WETH", 500, number, 10**9, soon),
+        lambda: uniswap.swap_for("USDC", "WETH", 500, 10**15, number, soon),
+        lambda: uniswap.mint(pool, *range_of(desk), number, WETH, soon),
+        lambda: uniswap.mint(pool, *range_of(desk), USDC, number, soon),
+        lambda: uniswap.mint(pool, number, 600, USDC, WETH, soon),
+        lambda: uniswap.mint(pool, *range_of(desk), USDC, WETH, soon, slippage_bps=number),
+        lambda: uniswap.increase(token_id, number, WETH, soon),
+        lambda: uniswap.decrease(token_id, number, soon),
+    ):
+        with pytest.raises(ValidationError, match=r"expected a whole number \(int\)") as caught:
+            order()
+        assert "\n" not in str(caught.value)
+    assert desk.sent() == sent
 
 
 def test_an_empty_pool_and_no_pool_are_refused(make_local_market: Callable[..., LocalMarket]) -> None:
@@ -203,6 +230,12 @@ MINTS = [
     ((0, 887_280, USDC, WETH), {}, "must be ascending"),
     ((600, 600, USDC, WETH), {}, "must be ascending"),
     ((601, 1200, USDC, WETH), {}, "tick 601 is not a multiple of 10, the spacing of USDC/WETH 0.05%; use 600 or 610"),
+    (
+        (-887_271, 0, USDC, WETH),
+        {},
+        "tick -887271 is not a multiple of 10, the spacing of USDC/WETH 0.05%; use -887270$",
+    ),
+    ((0, 887_271, USDC, WETH), {}, "tick 887271 is not a multiple of 10, the spacing of USDC/WETH 0.05%; use 887270$"),
     ((0, 600, 0, 0), {}, "a position of nothing"),
     ((0, 600, USDC, 0), {}, "1000000 base units of USDC and 0 of WETH give no liquidity from tick 0 to 600"),
     ((0, 600, -1, WETH), {}, "an offer of USDC of -1 base units is none"),

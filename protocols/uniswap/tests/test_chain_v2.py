@@ -65,6 +65,23 @@ def test_what_is_refused_before_signing(street: Street, amount: int, least: int,
     assert street.sent() == sent
 
 
+@pytest.mark.parametrize("number", [1.5, True, 5e9, "7"])
+def test_what_is_no_whole_number_is_refused_before_signing(street: Street, number: Any) -> None:
+    uniswap, until = router(street), soon(street)
+    sent = street.market.chain.rpc("eth_getTransactionCount", street.user.address, "latest")
+    for order in (
+        lambda: uniswap.quote("USDC", "WETH", number),
+        lambda: uniswap.swap("USDC", "WETH", number, 1, until),
+        lambda: uniswap.swap("USDC", "WETH", 1_000 * USD, number, until),
+        lambda: uniswap.swap("USDC", "WETH", 1_000 * USD, 1, until + 0.5),  # type: ignore[arg-type]
+        lambda: uniswap.swap_for("USDC", "WETH", number, 10**9, until),
+        lambda: uniswap.swap_for("USDC", "WETH", 10**15, number, until),
+    ):
+        with pytest.raises(ValidationError, match=r"expected a whole number \(int\)"):
+            order()
+    assert street.market.chain.rpc("eth_getTransactionCount", street.user.address, "latest") == sent
+
+
 def test_pairs_that_do_not_serve(street: Street, make_local_market: Callable[..., LocalMarket]) -> None:
     empty = Street(make_local_market(liquid=False))
     with pytest.raises(ValidationError, match=r"the pair USDC/WETH \(v2\) at 0x\w+ is empty"):

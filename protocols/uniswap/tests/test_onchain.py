@@ -10,12 +10,13 @@ from uniswap_street import ASSETS, CHAIN, ETH, USD, USDC, WETH, Street
 
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ChainUnavailableError, ConfigError, TreasuryArenaError, ValidationError
 from treasury_arena.testing.conformance import FidelityConformance, Holder, MarketHolder, ModelHolder
 from treasury_arena.testing.frames import synthetic_frame
 from treasury_arena_evm.chains import LOCAL_ID
 from treasury_arena_evm.errors import TokenError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY
+from treasury_arena_evm.local.failing import FAULTS, failing
 from treasury_arena_evm.local.market import LocalMarket
 from treasury_arena_evm.session import connect
 from treasury_arena_evm.tokens import Token
@@ -115,7 +116,7 @@ def refused(street: Street, act: Callable[[], Any], message: str, error: type[Ex
         (2_000_000 * USD, "the sender holds 1100000000000 base units of USDC, fewer than 2000000000000"),
         (10**14 * USD, "the sender holds 1100000000000 base units of USDC, fewer than 100000000000000000000"),
         (2**127, "beyond any amount of ours"),
-        (2**256 - 1, "beyond any amount of ours"),
+        (2**256 - 1, "a target of 256 binary digits is no amount"),
     ],
 )
 def test_amounts_that_cannot_be(street: Street, kind: str, target: int, message: str) -> None:
@@ -268,3 +269,22 @@ def test_after_the_swap_the_tokens_fit_the_range(either: Street, share: float) -
     idle_coin, idle_base = coin - used_coin, base - used_base
     assert idle_coin >= 0 <= idle_base
     assert market.worth(pool, idle_coin, idle_base) <= 3
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+@pytest.mark.parametrize("kind", ["spot", "range"])
+def test_a_position_that_cannot_be_read_is_told_in_one_sentence(street: Street, kind: str, fault: str) -> None:
+    market = street.open(kind)
+    fill = market.trade(market.open(), 1_000 * USD, 0, CONTROLS[kind])
+    assert fill is not None
+    state = market.settle("first", market.open(), fill, 0).state
+    reads = [lambda: market.value(state, 0), lambda: market.trade(state, 500 * USD, 0)]
+    if kind == "range":
+        reads += [lambda: market.accrue(state, 0, 1), lambda: market.views(state, 0)]
+    for read in reads:
+        with failing(street.market.session, fault), pytest.raises(TreasuryArenaError, match=f"market '{kind}'") as told:
+            read()
+        assert "\n" not in str(told.value)
+        if read is reads[0] and fault in ("gone", "busy"):
+            assert isinstance(told.value, ChainUnavailableError)  # not known, which is neither nothing nor a refusal
+    assert market.value(state, 0) > 900 * USD

@@ -321,3 +321,23 @@ def test_a_range_is_kept_resized_and_re_centred_as_its_width_says(either: Street
     books.equal_the_chain()
     assert sum(event.cost_raw for event in books.journal.payloads(OrderSettled)) > 0
     assert books.account.agent_id == AGENT
+
+
+@pytest.mark.parametrize("kind", ["spot", "range"])
+def test_an_order_beyond_the_largest_move_goes_in_pieces(street: Street, kind: str) -> None:
+    """Each piece moves the price by at most `max_move_bps`; others bring it back before the next decision."""
+    books = Books(street, {kind: street.open(kind, max_move_bps=5)})
+    here, control = street.price(), (0.2,) if kind == "range" else ()
+    for target in (50_000, 0):
+        for row in range(100):
+            fill = books.trade(kind, target, row + 100 * (not target), *control)
+            moved = abs((street.price() / here) ** 2 - 1.0)
+            assert moved <= 5.1e-4
+            if fill is None:
+                break
+            books.equal_the_chain()
+            street.move_to(here)
+        assert 2 <= row < 50
+        assert books.journal.payloads(OrderRejected) == []
+        value = books.markets[kind].value(books.account.positions[kind], 0) / street.base.unit
+        assert value == pytest.approx(target, rel=0.01, abs=2)

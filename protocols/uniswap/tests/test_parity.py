@@ -42,10 +42,10 @@ def market(make_local_market: Callable[..., LocalMarket]) -> Callable[..., Local
 @pytest.mark.parametrize("protocol_fee", [0, 5])
 @pytest.mark.parametrize("usdc_first", [True, False])
 def test_v3_equals_the_contracts(market: Callable[..., LocalMarket], usdc_first: bool, protocol_fee: int) -> None:
-    parity = check_v3(market(usdc_first, protocol_fee), operations=600, seed=7)
+    parity = check_v3(market(usdc_first, protocol_fee), operations=2_000, seed=7)
     assert parity.differences == {}
     assert set(parity.compared) >= V3
-    assert parity.operations == 600
+    assert parity.operations == 2_000
     assert parity.refused > 50
     assert parity.crossed > 100
     assert set(parity.reasons) >= {"", "AS", "SPL", "TLU", "LO", "LS", "NP"}
@@ -60,7 +60,7 @@ def test_v3_equals_the_contracts_at_other_fees(market: Callable[..., LocalMarket
 @pytest.mark.parametrize("protocol_fee", [False, True])
 @pytest.mark.parametrize("usdc_first", [True, False])
 def test_v2_equals_the_contracts(market: Callable[..., LocalMarket], usdc_first: bool, protocol_fee: bool) -> None:
-    parity = check_v2(market(usdc_first), operations=300, seed=7, protocol_fee=protocol_fee)
+    parity = check_v2(market(usdc_first), operations=2_000, seed=7, protocol_fee=protocol_fee)
     assert parity.differences == {}
     assert set(parity.compared) >= V2
     assert parity.refused > 30

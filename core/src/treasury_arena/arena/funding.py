@@ -19,9 +19,10 @@ from treasury_arena.ledger import accounts
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
+from treasury_arena.trading.orders import HALVINGS_MAX
 
-#: How often a sale may be halved for a market to take it, and how many slices one closing may have.
-HALVINGS_MAX, SLICES_MAX = 12, 64
+#: How many slices one closing may have.
+SLICES_MAX = 64
 
 
 class Funding:
@@ -179,7 +180,9 @@ class Funding:
             if self.engine.trade(account, intent, self.equity_raw(account, row)) is None:
                 return False
             slices, halvings = slices + 1, 0
-            target = max(0, 2 * target - value)  # the same slice again
+            target = max(
+                0, min(target, 2 * target - value)
+            )  # the same slice again; a debt that was paid off buys nothing
         return False
 
     def _owes(self, account: Account, desk: Desk) -> bool:

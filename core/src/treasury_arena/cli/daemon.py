@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -87,7 +87,11 @@ def daemon(
         place = dereference(url) if url else str(folder.store_file)
     tell = _nothing if quiet else say
     clock = paced(notes["clock"], wall)
+    given = data or (Path(notes["data"]) if notes["data"] else None)
+    summary: dict[str, Any] = {}
     with (
+        _Ending(tell) as ending,
+        contextlib.suppress(_EndedEarlyError),
         open_store(place) as store,
         opened(
             settings,
@@ -95,7 +99,7 @@ def daemon(
             store,
             folder.path,
             clock,
-            data=data or (Path(notes["data"]) if notes["data"] else None),
+            data=given,
             workers=workers or notes["workers"],
             tell=tell,
             progress=lambda report: tell(
@@ -104,13 +108,15 @@ def daemon(
         ) as ready,
     ):
         tell(f"arena daemon in {folder.path}: {settings.daemon.mode}, the arena's time is {iso(clock.now())}")
-        with _signals(ready.scheduler, tell), _ending(ready.scheduler, seconds):
+        with ending.of(ready.scheduler, seconds):
             ready.run()
         summary = _summary(ready)
     if as_json:
         emit({"out": str(folder.path), "mode": settings.daemon.mode, **summary})
-    else:
+    elif summary:
         click.echo(f"stopped after cycle {summary['cycle']}, event {summary['last_seq']}; the same command goes on")
+    else:
+        click.echo("stopped before it began; the same command goes on")
     return 0
 
 
@@ -137,34 +143,42 @@ def _summary(ready: Opened) -> dict[str, Any]:
     return {"cycle": brain.manager.state.cycle, "row": brain.newest, "last_seq": seq, "digest": digest}
 
 
-@contextlib.contextmanager
-def _signals(scheduler: Scheduler, tell: Any) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end the daemon after the job under way."""
+class _EndedEarlyError(Exception):
+    """A signal came before the daemon was ready: what was opened is closed again."""
 
-    def end(number: int, frame: FrameType | None) -> None:
-        tell(f"{signal.Signals(number).name}: stopping after the job under way")
-        scheduler.stop()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+class _Ending:
+    """SIGTERM and Ctrl-C end the daemon after the job under way, or its opening at once."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._scheduler: Scheduler | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Ending:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._end) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self._scheduler is None:
+            raise _EndedEarlyError
+        self._tell(f"{signal.Signals(number).name}: stopping after the job under way")
+        self._scheduler.stop()
 
-@contextlib.contextmanager
-def _ending(scheduler: Scheduler, seconds: float | None) -> Iterator[None]:
-    """Stop by itself after so many seconds."""
-    if seconds is None:
-        yield
-        return
-    timer = threading.Timer(seconds, scheduler.stop)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    @contextlib.contextmanager
+    def of(self, scheduler: Scheduler, seconds: float | None) -> Iterator[None]:
+        """From now on a signal stops this scheduler; so does the end of so many seconds."""
+        self._scheduler = scheduler
+        timer = None if seconds is None else threading.Timer(seconds, scheduler.stop)
+        if timer is not None:
+            timer.start()
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()

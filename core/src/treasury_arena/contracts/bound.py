@@ -6,6 +6,8 @@ A frame's floats become integers in one way: the float's own binary fraction tim
 
 from __future__ import annotations
 
+import math
+
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, Leg
 from treasury_arena.domain.assets import Asset
@@ -17,6 +19,12 @@ ONE = 10**18
 SECONDS_PER_YEAR = 31_536_000
 #: Parameters that are a share of what is traded.
 SHARES = frozenset({"fee", "half_spread", "impact", "swap_fee"})
+VALUE_MAX = 1e30
+"""No number of a frame or a parameter is larger: what is computed from it stays a float, too."""
+PRICE_MIN = 1e-18
+"""The smallest price that eighteen decimals can say."""
+TARGET_MAX = 2**255
+"""No target is as large; base units."""
 
 
 def ceil_div(above: int, below: int) -> int:
@@ -25,9 +33,37 @@ def ceil_div(above: int, below: int) -> int:
 
 
 def fixed(value: float, scale: int) -> int:
-    """`value` times `scale` as an integer, rounded half up from the float's exact binary value."""
+    """`value` times `scale` as an integer, rounded half up from the float's exact binary value.
+
+    Raises ValidationError for NaN and infinity, which are no amount.
+    """
+    if not math.isfinite(value):
+        raise ValidationError(f"{value} is no amount; expected a finite number")
     above, below = value.as_integer_ratio()
     return (2 * above * scale + below) // (2 * below)
+
+
+def asked(market: str, name: str, control: tuple[float, ...]) -> float | None:
+    """The one value of a control, which is called `name` there; None for a control without values.
+
+    Raises ValidationError for NaN and infinity.
+    """
+    if not control:
+        return None
+    if not math.isfinite(control[0]):
+        raise ValidationError(f"market {market!r}: the control {name} is {control[0]}; expected a finite number")
+    return control[0]
+
+
+def check_target(market: str, target_raw: int) -> None:
+    """Raise ValidationError for a target that no position can have: negative, or beyond `TARGET_MAX`."""
+    if target_raw < 0:
+        raise ValidationError(f"market {market!r}: the target {target_raw} is negative; a position cannot be")
+    if target_raw >= TARGET_MAX:
+        raise ValidationError(
+            f"market {market!r}: a target of {target_raw.bit_length()} binary digits is no amount; expected less than 2**255 "
+            f"base units"
+        )
 
 
 def legs(*entries: tuple[str, str, int]) -> tuple[Leg, ...]:
@@ -45,17 +81,20 @@ class BoundMarket(ExactMarket):
     ending in it) not negative; ``gas`` is USD per action. The parameter ``actions`` says how often gas is paid per move.
 
     Raises ConfigError for an unknown parameter or market field, a missing one, or an impossible value; DataError for a row
-    with a price or depth that is not positive, or a negative gas price or rate.
+    with a price or depth that is not positive, a price below `PRICE_MIN`, a negative gas price or rate, or any number beyond
+    `VALUE_MAX`.
     """
 
     def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
         self.spec, self.asset, self.base, self._frame = spec, asset, base, frame
         self._columns = {field: frame[column] for field, column in _bound(spec, model).items()}
         for field in self._columns:
-            if field in ("price", "depth") or field.endswith("_price"):
+            price = field == "price" or field.endswith("_price")
+            if price or field == "depth":
                 self._refuse_rows(field, strict=True)
             elif field == "gas" or field.endswith("rate"):
                 self._refuse_rows(field, strict=False)
+            self._refuse_beyond(field, price=price)
         self._params = _parameters(spec, model)
         self._actions = fixed(self._params.get("actions", 1.0), ONE)
 
@@ -69,6 +108,17 @@ class BoundMarket(ExactMarket):
                 f"{self.spec.name!r} needs {'more than' if strict else 'at least'} 0"
             )
 
+    def _refuse_beyond(self, field: str, *, price: bool) -> None:
+        """Refuse numbers that are no market's: the integers and floats computed from them would be nobody's money."""
+        values, least = self._columns[field], PRICE_MIN if price else -VALUE_MAX
+        bad = ((values < least) | (values > VALUE_MAX)).nonzero()[0]
+        if bad.size:
+            row = int(bad[0])
+            raise DataError(
+                f"column {self.spec.columns[field]!r} is {values[row]} at row {row} ({self._frame.time(row)}); market "
+                f"{self.spec.name!r} needs a number from {least:g} to {VALUE_MAX:g}"
+            )
+
     def _check_rows(self, row_from: int, row_to: int) -> None:
         if not 0 <= row_from <= row_to < self._frame.rows:
             raise ValidationError(
@@ -76,10 +126,7 @@ class BoundMarket(ExactMarket):
             )
 
     def _check_target(self, target_raw: int) -> None:
-        if target_raw < 0:
-            raise ValidationError(
-                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
-            )
+        check_target(self.spec.name, target_raw)
 
     def _price(self, row: int) -> int:
         """USD per token times 10^18; the base asset itself where the model reads no price."""
@@ -126,8 +173,10 @@ def _parameters(spec: MarketSpec, model: PositionModel) -> dict[str, float]:
             raise ConfigError(
                 f"market {spec.name!r}: model {model.name!r} has no parameter {name!r}; {nearest(name, params)}"
             )
-        if not 0.0 <= value < float("inf"):
-            raise ConfigError(f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least 0")
+        if not 0.0 <= value <= VALUE_MAX:
+            raise ConfigError(
+                f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least 0 and at most {VALUE_MAX:g}"
+            )
         if name in SHARES and value >= 1.0:
             raise ConfigError(
                 f"market {spec.name!r}: params.{name} = {value:g} is a share of the trade; expected less than 1"

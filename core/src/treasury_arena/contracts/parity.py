@@ -74,8 +74,8 @@ class ParityCheck(ABC):
     def run(self, operations: int, seed: int, anvil: Path | None, told: Told) -> ParityResult:
         """Execute `operations` operations drawn from `seed` on both sides.
 
-        `anvil` is the local node's program, None for the one that the installation brings. Raises TreasuryArenaError when
-        no chain can be had.
+        `anvil` is the local node's program, None for the one that the installation brings. Raises ConfigError, PluginError or
+        ChainUnavailableError when no chain can be had; any other error counts as a difference.
         """
 
 

@@ -56,7 +56,7 @@ class Fill:
 class ExactMarket(ABC):
     """One market in exact integer arithmetic with the protocol's own rounding, over one market frame.
 
-    All methods but `settle` are pure: they read rows of the frame up to `row` and never keep state of a holder.
+    All methods but `settle` and `booked` are pure: they read rows of the frame up to `row` and never keep state of a holder.
     Values are base units of the base asset.
 
     Attributes:
@@ -83,7 +83,7 @@ class ExactMarket(ABC):
         Nothing happens until the caller settles the fill. None when the move is below the market's dust and `control`
         asks for no other shape of the position. An empty `control` keeps the position's shape, and a target of 0 leaves
         nothing owed. A purchase changes cash by exactly ``-(target_raw - value)``. Raises ValidationError for a negative
-        target, and for a move that the market cannot take in one piece.
+        target, and SizeRefusedError for a move that the market cannot take in one piece.
         """
 
     @abstractmethod
@@ -104,10 +104,13 @@ class ExactMarket(ABC):
         """Make a quoted fill happen and return what really happened; in replay the quote itself.
 
         A chain's market sends transactions and reads their receipts. Raises ExecutionError when it did not happen, and
-        UnknownOutcomeError while nobody can tell; it is then asked again with the same `intent_id`, and must find out what
-        became of the first time instead of doing it twice.
+        UnknownOutcomeError while nobody can tell. Asked again with the same `intent_id`, whatever came of the first time, it
+        must find out or tell that again instead of doing it twice: until `booked`.
         """
         return fill
+
+    def booked(self, intent_id: str) -> None:  # noqa: B027 - a market that remembers nothing has nothing to forget
+        """What became of this intent stands in the journal, and is not asked for again: it may be forgotten."""
 
     def views(self, state: ExactState, row: int) -> Mapping[str, float]:
         """The model's views of a position at `row`, by name; a market whose model has none need not override this."""

@@ -214,6 +214,7 @@ class FinalityBroken:
     fee_raw: int
     effects: list[dict[str, Any]]  # as they were posted
     retaken_raw: int  # of the base asset: what had been set free already and was reserved again to post this back
+    gas_retaken_raw: int  # of the native coin: reserved again, for the transaction may be mined anew and cost more
 
 
 @attrs.frozen

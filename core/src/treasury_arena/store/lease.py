@@ -2,8 +2,9 @@
 
 1. Every acquisition gives out the next token, an event in the log. `Lease.check` lets only the newest token write, inside the
    transaction that writes; so a process that was paused while another took over is refused, whatever its clock says.
-2. A lease runs out unless it is renewed; only then may another process take it. Time decides no more than that: a lease
-   that ran out and that nobody took is still its holder's, and renewing it is safe.
+2. A lease runs out unless it is renewed; only then may another process take it, or when its holder was a process of this
+   machine that is dead. Time decides no more than that: a lease that ran out and that nobody took is still its holder's, and
+   renewing it is safe.
 3. Time is the database's own (PostgreSQL). SQLite has none, so it is the machine's clock, which all who open the file share.
    A clock that jumps forward lets a lease be taken early: its holder is refused from then on, and nothing is written twice.
    After one that jumped back, a lease that was renewed in the future can be taken, so that a dead holder is not waited for.
@@ -190,6 +191,8 @@ class Lease:
             reason = "its own holder takes it anew"
         elif token != row["token"] or renewed is None or expires is None:
             reason = "nothing says how long it lasts"
+        elif _gone(row["host"], row["pid"]):
+            reason = f"process {row['pid']} on this machine is gone"
         elif now >= expires:
             reason = f"it ran out at {expires_at}"
         elif now < renewed - SKEW:
@@ -246,6 +249,19 @@ class LeaseKeeper:
                 self.last_error = str(error)
             else:
                 self.last_error = ""
+
+
+def _gone(host: str, pid: int) -> bool:
+    """Whether a process of this machine is certainly dead. A paused one is not, nor one whose number was given anew."""
+    if host != (socket.gethostname() or "unknown"):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _told(row: dict[str, Any]) -> str:

@@ -269,6 +269,7 @@ def _broken(row: Row, broken: o.FinalityBroken) -> Row:
         "gained": gained,
         "fees_raw": str(int(row["fees_raw"]) - broken.fee_raw),
         "reserved_raw": str(int(row["reserved_raw"]) + broken.retaken_raw),
+        "gas_raw": str(int(row["gas_raw"]) + broken.gas_retaken_raw),
         "failed": row["failed"] or f"the final block of transaction {broken.tx_hash} was replaced",
         "next_step": min(row["next_step"], broken.step),
     }

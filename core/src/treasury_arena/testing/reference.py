@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from treasury_arena.contracts.bound import check_target
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg, Protocol
 from treasury_arena.domain.assets import Asset, AssetTable
@@ -152,10 +153,7 @@ class ReferenceMarket(ExactMarket):
         return (balance,), legs(("position", symbol, interest), ("world", symbol, -interest))
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        if target_raw < 0:
-            raise ValidationError(
-                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
-            )
+        check_target(self.spec.name, target_raw)
         held = state[0] // RAY
         move = target_raw - self.value(state, row)
         size = abs(move)

@@ -10,11 +10,13 @@ from types import MappingProxyType
 
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.contracts.validation import OrderFacts, Validator
-from treasury_arena.domain.order_states import IntentState, move_intent, walk_instant
+from treasury_arena.domain.order_states import IntentState, move_intent
 from treasury_arena.domain.stops import HARD, OFF, SOFT, check_level, check_order, higher
 from treasury_arena.errors import (
     EmergencyStopError,
     ExecutionError,
+    StoreError,
+    TreasuryArenaError,
     UnknownOutcomeError,
     ValidationError,
     nearest,
@@ -26,7 +28,6 @@ from treasury_arena.events.catalog import (
     OrderQuarantined,
     OrderRejected,
     OrderReserved,
-    OrderSettled,
 )
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.isolation import describe, plain
@@ -36,7 +37,7 @@ from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.journal import Journal
 from treasury_arena.trading.limits import Limits
 from treasury_arena.trading.lines import HELD, check_fill, fill_lines, freed_cash, interest_lines
-from treasury_arena.trading.orders import VENUES, Order
+from treasury_arena.trading.orders import VENUES, Order, piece
 from treasury_arena.trading.validators import BUILT_IN
 
 
@@ -89,7 +90,6 @@ class TradingEngine:
         self._open: dict[str, Order] = {}
         self._bodies: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
-        self._path = list(walk_instant())
         self._named_limits = MappingProxyType(self.limits.as_mapping())
 
     def market(self, name: str) -> ExactMarket:
@@ -103,7 +103,7 @@ class TradingEngine:
         held = account.positions.get(role)
         if held is None:
             return market.open()
-        if account.accrued_row[role] < row and not self._unknown(account.agent_id, role):
+        if account.accrued_row[role] < row and not self._is_unknown(account.agent_id, role):
             held, legs = market.accrue(held, account.accrued_row[role], row)
             account.positions[role], account.accrued_row[role] = held, row
             for leg in legs:
@@ -146,7 +146,7 @@ class TradingEngine:
     ) -> str | None:
         """Ask every validator; return ``"<code>: <reason>"`` of the first refusal, or None."""
         market = self.market(intent.market)
-        increases = intent.target_raw > value_raw
+        increases = intent.target_raw > max(0, value_raw)  # paying off a debt that nothing is left for is no new risk
         if self.stop_level == HARD or (self.stop_level == SOFT and increases):
             return f"emergency_stop: the emergency stop is engaged ({self.stop_level})"
         facts = OrderFacts(
@@ -182,10 +182,9 @@ class TradingEngine:
     def submit_trade(self, account: Account, intent: Intent, equity_raw: int) -> str | None:
         """Validate an intent and reserve its worst case (C1).
 
-        Returns the intent id, or None when there is nothing to do (below dust) or the order was refused
-        (an OrderRejected event says why). The same intent again, open or settled, returns its id without a second order.
-
-        Raises ValidationError when an equal intent id was used for another action.
+        Returns the intent id, or None when there is nothing to do (below dust) or the order was refused (OrderRejected says
+        why). A part of it may be reserved (see `piece`; OrderReserved has its target). The same intent again, open or settled,
+        returns its id without a second order. Raises ValidationError when an equal intent id was used for another action.
         """
         with self._lock:
             intent_id = intent.intent_id(self.arena_id)
@@ -197,7 +196,7 @@ class TradingEngine:
             market = self.market(intent.market)
             held = self.accrue(account, intent.role, market, intent.row)
             value = market.value(held, intent.row)
-            fill, refused = self.quote(market, held, intent.target_raw, intent.row, intent.control)
+            fill, refused, intent = piece(market, held, value, intent)
             if refused:
                 self._reject(account, intent, intent_id, abs(intent.target_raw - value), f"market: {refused}")
             if fill is None:
@@ -255,37 +254,17 @@ class TradingEngine:
             executing = move_intent(order.state, IntentState.EXECUTING) if known else order.state
             account, intent = order.account, order.intent
             market = self.market(intent.market)
-            agent = account.agent_id
             try:
                 fill = market.settle(intent_id, account.positions[intent.role], order.fill, intent.row)
                 check_fill(fill, market.spec.name)
+                self.journal.post(order.settled(fill), account.agent_id, (Transfer("fill", order.lines(fill, market)),))
             except ExecutionError as error:
                 self._fail(order, executing, market, error)
                 raise
-            except Exception as error:  # what it left behind is not known, so neither retried nor forgotten
+            except (
+                Exception
+            ) as error:  # what it left behind is not known or not booked, so neither retried nor forgotten
                 raise self._quarantine(order, error) from error
-            cash = accounts.agent_reserved(agent) if order.reserved_raw else accounts.agent_available(agent)
-            lines = fill_lines(fill.legs, agent, intent.role, market, cash)
-            spare = order.reserved_raw - max(0, -fill.cash_raw) if order.reserved_raw else 0
-            if spare:  # the quote was not what it cost: what was reserved for more is free, what is missing is cash's
-                lines = (*lines, *freed_cash(agent, market.base.symbol, spare))
-            self.journal.post(
-                OrderSettled(
-                    intent_id=intent_id,
-                    market=intent.market,
-                    role=intent.role,
-                    row=intent.row,
-                    status="FINAL",
-                    path=self._path,
-                    notional_raw=fill.notional_raw,
-                    cost_raw=fill.cost_raw,
-                    cash_raw=fill.cash_raw,
-                    slippage_bps=fill.slippage_bps,
-                    state=[str(part) for part in fill.state],
-                ),
-                agent,
-                (Transfer("fill", lines),),
-            )
             account.reserved_raw -= order.reserved_raw
             account.cash_raw += fill.cash_raw
             account.positions[intent.role] = fill.state
@@ -297,49 +276,54 @@ class TradingEngine:
             self._counts["executed"] += 1
             self._counts["cost_raw"] += fill.cost_raw
             self._counts["notional_raw"] += fill.notional_raw
+            market.booked(intent_id)
             return fill
 
     def _fail(self, order: Order, executing: IntentState, market: ExactMarket, error: ExecutionError) -> None:
         account, intent = order.account, order.intent
         agent = account.agent_id
-        lines = freed_cash(agent, market.base.symbol, order.reserved_raw) if order.reserved_raw else ()
-        lost = fill_lines(error.legs, agent, intent.role, market, accounts.agent_available(agent))
-        transfers = [Transfer(reason, part) for reason, part in (("release", lines), ("costs", lost)) if part]
-        self.journal.post(
-            OrderFailed(order.intent_id, intent.market, intent.role, intent.row, str(error), error.cost_raw),
-            agent,
-            tuple(transfers),
-        )
+        try:
+            lines = freed_cash(agent, market.base.symbol, order.reserved_raw) if order.reserved_raw else ()
+            lost = fill_lines(error.legs, agent, intent.role, market, accounts.agent_available(agent))
+            transfers = [Transfer(reason, part) for reason, part in (("release", lines), ("costs", lost)) if part]
+            self.journal.post(
+                OrderFailed(order.intent_id, intent.market, intent.role, intent.row, str(error), error.cost_raw),
+                agent,
+                tuple(transfers),
+            )
+        except Exception as problem:
+            raise self._quarantine(order, problem) from problem
         account.reserved_raw -= order.reserved_raw
         account.cash_raw += sum(leg.amount for leg in error.legs if leg.account == "cash")
         account.costs_raw += error.cost_raw
         order.state = move_intent(executing, IntentState.FAILED)
         del self._open[order.intent_id]
         self._counts["failed"] += 1
+        market.booked(order.intent_id)
 
-    def _quarantine(self, order: Order, error: Exception) -> UnknownOutcomeError:
+    def _quarantine(self, order: Order, error: Exception) -> TreasuryArenaError:
+        """Keep the order for later; what to raise: that its outcome is unknown, or that the journal itself is broken."""
         reason = describe(error)
-        if order.state is not IntentState.QUARANTINED:
+        if not order.unknown:
             intent = order.intent
             order.state = move_intent(move_intent(order.state, IntentState.EXECUTING), IntentState.QUARANTINED)
             self._counts["quarantined"] += 1
             self.journal.post(
                 OrderQuarantined(order.intent_id, intent.market, intent.role, intent.row, reason), intent.agent_id
             )
-        return UnknownOutcomeError(f"order {order.intent_id[:12]}: {reason}")
+        return (
+            error if isinstance(error, StoreError) else UnknownOutcomeError(f"order {order.intent_id[:12]}: {reason}")
+        )
 
-    def ask_again(self, agent_id: str, role: str) -> None:
-        """Ask what became of an order of this position whose outcome was unknown; it settles, fails, or stays open."""
-        for order in self._unknown(agent_id, role):
-            with contextlib.suppress(ExecutionError, UnknownOutcomeError, EmergencyStopError):  # told by events
-                self.execute_trade(order.intent_id)
+    def ask_again(self) -> None:
+        """Ask what became of every order whose outcome was unknown; it settles, fails, or stays open.
 
-    def _unknown(self, agent_id: str, role: str) -> list[Order]:
-        """Orders of a position of which nobody knows what became; until they are known it does not accrue either."""
-        mine = [
-            order for order in self._open.values() if (order.intent.agent_id, order.intent.role) == (agent_id, role)
-        ]
-        return [order for order in mine if order.state is IntentState.QUARANTINED]
+        To be done at every step, and before any other order: what the account that signs has left open, its next order waits for.
+        """
+        with self._lock:
+            for order in [order for order in self._open.values() if order.unknown]:
+                with contextlib.suppress(ExecutionError, UnknownOutcomeError, EmergencyStopError):  # told by events
+                    self.execute_trade(order.intent_id)
 
     def trade(self, account: Account, intent: Intent, equity_raw: int) -> Fill | None:
         """Submit and execute as one.
@@ -347,7 +331,7 @@ class TradingEngine:
         None when refused, below dust, failed, of unknown outcome, or when this very intent was settled before.
         """
         with self._lock:
-            self.ask_again(intent.agent_id, intent.role)
+            self.ask_again()
             intent_id = self.submit_trade(account, intent, equity_raw)
             if intent_id not in self._open:
                 return None
@@ -382,6 +366,13 @@ class TradingEngine:
         self._record_stop(EmergencyStopReleased(reason, operator))
         with self._lock:
             self.stop_level = OFF
+
+    def _is_unknown(self, agent_id: str, role: str) -> bool:
+        """Whether an order of a position is of unknown outcome; until it is known the position does not accrue either."""
+        return any(
+            order.unknown and (order.intent.agent_id, order.intent.role) == (agent_id, role)
+            for order in self._open.values()
+        )
 
     def _busy(self, intent: Intent) -> str | None:
         """A position has one order under way at a time: a second one would be quoted on a state about to change."""

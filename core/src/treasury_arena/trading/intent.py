@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 
 import attrs
 
@@ -35,6 +36,9 @@ class Intent:
     def __attrs_post_init__(self) -> None:
         if isinstance(self.target_raw, bool) or not isinstance(self.target_raw, int) or self.target_raw < 0:
             raise ValidationError(f"an intent needs a whole target of at least 0 base units, not {self.target_raw!r}")
+        for value in self.control:
+            if not math.isfinite(value):
+                raise ValidationError(f"an intent needs finite numbers as controls, not {value}")
 
     def body(self) -> str:
         """Canonical JSON of the action."""

@@ -77,6 +77,7 @@ class LiveRunner:
         """Live through `row`: settle, value, decide. A failure of the strategy is noted on the account, never raised."""
         desk = self.desks[account.strategy]
         account.row = row
+        self.engine.ask_again()
         today = self.day(row)
         if today != account.orders_day:
             account.orders_day, account.orders_today = today, 0

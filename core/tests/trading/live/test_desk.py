@@ -102,6 +102,17 @@ def test_capital_and_positions_follow_the_arena(tmp_path: Path) -> None:
     house.check()
 
 
+def test_capital_that_is_taken_back_is_sold_for(tmp_path: Path) -> None:
+    house = office(tmp_path)
+    house.follow([twin(100_000_000)], 1)
+    assert house.cash("a1") == 0
+    house.follow([twin(40_000_000, equity=40_000_000, given=40_000_000)], 2)
+    assert (house.position("a1"), house.cash("a1")) == (40_000_000, 60_000_000)
+    house.follow([twin(40_000_000, equity=40_000_000, given=40_000_000)], 3)
+    assert (house.position("a1"), house.cash("a1"), house.desk.free_raw()) == (40_000_000, 0, CASH - 40_000_000)
+    house.check()
+
+
 def test_live_capital_is_scaled(tmp_path: Path) -> None:
     house = office(tmp_path, scale="0.1")
     house.follow([twin(50_000_000)], 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from example_savings.exact import to_amount, to_units
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.contracts.protocol import ExactState, Fill, Leg
+from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.abi import Interface
@@ -53,15 +53,14 @@ class SavingsOnChain(OnChainMarket):
     def open(self) -> ExactState:
         return (0, 0)
 
-    def value(self, state: ExactState, row: int) -> int:
+    def valued(self, state: ExactState) -> int:
         return to_amount(state[0], int(self.ask("index"))) if state[0] else 0
 
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         return {self.base.symbol: state[1]}
 
-    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
-        after = (state[0], self.value(state, row_to))
-        return after, self.grown(self.holdings(state), self.holdings(after))
+    def found(self, state: ExactState) -> ExactState:
+        return (state[0], self.valued(state))
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         index = int(self.ask("index"))

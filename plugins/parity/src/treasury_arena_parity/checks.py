@@ -11,11 +11,20 @@ import attrs
 
 from treasury_arena.contracts.parity import GapCheck, GapResult, ParityCheck, ParityResult, Told
 from treasury_arena.contracts.protocol import Protocol
-from treasury_arena.errors import ConfigError, PluginError, TreasuryArenaError, nearest
+from treasury_arena.errors import (
+    ChainUnavailableError,
+    ConfigError,
+    PluginCodeError,
+    PluginError,
+    TreasuryArenaError,
+    nearest,
+)
 from treasury_arena.isolation import calling, describe
 
 Check = ParityCheck | GapCheck
 Begun = Callable[[Check], Told]
+#: What keeps a check from running: its tools, its settings, or a node that is not there. Any other error is the engine's own.
+NOT_RUN = (ConfigError, PluginError, ChainUnavailableError)
 
 
 @attrs.frozen
@@ -65,12 +74,13 @@ def run(checks: Iterable[Check], operations: int, seed: int, anvil: Path | None,
                 found: Result = _checked(check.run(operations, seed, anvil, told), ParityResult)
             else:
                 found = _checked(check.run(operations, seed, told), GapResult)
-        except TreasuryArenaError as error:
-            found = Failed(check.name, str(error))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # isolation: an engine that breaks is told, and the other checks run
-            found = Failed(check.name, describe(error), crashed=True)
+            crashed = not isinstance(error, NOT_RUN) or isinstance(error, PluginCodeError)
+            found = Failed(
+                check.name, str(error) if isinstance(error, TreasuryArenaError) else describe(error), crashed
+            )
         yield found
 
 

@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from treasury_arena.contracts.parity import GapResult, ParityResult, Told
 from treasury_arena.registry.loader import load_registry
 from treasury_arena_parity.checks import Check, Failed, Result, choose, document, run
 
 SHOWN_MAX = 200
+WIDTH_MIN = 80
+WIDTH_OF_BOTH = 100
+"""From this width on a check and the contracts it is against have a column each."""
 
 
 @click.command()
@@ -36,8 +39,8 @@ def parity(operations: int, seed: int, anvil: Path | None, protocols: tuple[str,
     compared to the last base unit (wei). Then the models of the search are compared with the exact engines, as relative
     error. Needs npm for the node and the contracts' published artifacts; no key, no chain, no account.
 
-    Exit code 0: no difference and every model within its bound, 1: something differs or an engine broke, 2: usage or a check
-    that cannot run.
+    Exit code 0: no difference and every model within its bound, 1: something differs or an engine broke, whatever else could
+    not be checked, 2: usage or a check that cannot run.
 
     \b
     Example:
@@ -50,9 +53,14 @@ def parity(operations: int, seed: int, anvil: Path | None, protocols: tuple[str,
         click.echo(json.dumps(found, indent=1, sort_keys=True, allow_nan=False))
     else:
         show(results)
-    if any(not entry["crashed"] for entry in found["failed"]):
-        return 2
-    return 0 if found["ok"] else 1
+    if any(_differs(result) for result in results):
+        return 1
+    return 0 if found["ok"] else 2
+
+
+def _differs(result: Result) -> bool:
+    """Whether a check found a difference, or its engine broke; one that could not be run has found nothing."""
+    return not result.ok and not (isinstance(result, Failed) and not result.crashed)
 
 
 def _run(checks: list[Check], operations: int, seed: int, anvil: Path | None) -> list[Result]:
@@ -73,18 +81,21 @@ def _run(checks: list[Check], operations: int, seed: int, anvil: Path | None) ->
 
 def show(results: list[Result]) -> None:
     """Print the results for people, on standard output."""
-    console = Console(width=max(100, Console().width), highlight=False)
+    console = Console(width=max(WIDTH_MIN, Console().width), highlight=False)
     bytecode = [result for result in results if isinstance(result, ParityResult)]
     models = [result for result in results if isinstance(result, GapResult)]
     if bytecode:
-        table = Table("Exact against bytecode", "Contracts", title_justify="left")
+        # Folded, for which version was compared must not be cut off in a narrow window.
+        narrow = console.width < WIDTH_OF_BOTH
+        names = ("Exact against bytecode",) if narrow else ("Exact against bytecode", "Contracts")
+        table = Table(*(Column(name, overflow="fold") for name in names), title_justify="left")
         for name in ("Operations", "Refused alike", "Compared", "Largest difference", "Seconds"):
-            table.add_column(name, justify="right")
+            longest = max(len(word) for word in name.split())
+            table.add_column(name, justify="right", min_width=longest, overflow="fold")
         for check in bytecode:
             largest = max(check.differences.values(), default=0)
             table.add_row(
-                check.name,
-                check.against,
+                *((f"{check.name}\n{check.against}",) if narrow else (check.name, check.against)),
                 f"{check.operations:,}",
                 f"{check.refused:,}",
                 f"{sum(check.compared.values()):,}",
@@ -104,13 +115,13 @@ def show(results: list[Result]) -> None:
     for result in results:
         if not result.ok:
             console.print(_trouble(result), style="bold", markup=False)
-    unrun = [result for result in results if isinstance(result, Failed) and not result.crashed]
-    if all(result.ok or result in unrun for result in results):
-        console.print(
-            "no difference" if not unrun else f"NOT CHECKED: {len(unrun)} of {len(results)} checks could not be run"
-        )
-    else:
+    unrun = [result for result in results if not result.ok and not _differs(result)]
+    if any(_differs(result) for result in results):
         console.print("NOT EQUAL: see above")
+    if unrun:
+        console.print(f"NOT CHECKED: {len(unrun)} of {len(results)} checks could not be run")
+    if all(result.ok for result in results):
+        console.print("no difference")
 
 
 def _quantities(console: Console, results: list[ParityResult]) -> None:

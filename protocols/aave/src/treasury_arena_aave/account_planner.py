@@ -140,7 +140,7 @@ class AccountPlanner(AavePlanner):
     An order goes one way, and the next one goes on: one that would take collateral out after it put money in ends there; one that
     finds coin in the wallet, left by an order that was not finished, supplies that and no more; and one below the
     health floor, or so near it that it would need more than `STEPS_MAX` steps, pays a quarter of the debt from the holder's cash
-    or, without any, goes as far as that.
+    or, without any, goes as far as that. A debt that a liquidation left without collateral is paid from cash at a target of 0.
 
     Settings beside `AavePlanner`'s and `Swaps`': `ltv_max`, to which controls are cut (1: not cut); `slack`, how far the
     loan-to-value may be from the control before a move below dust is made for it (0.02); `wallet`, whether coins in the
@@ -224,9 +224,12 @@ class AccountPlanner(AavePlanner):
         small = self.still(held - owed, target_raw)
         if small and not changed and not (idle and target_raw):
             return None
+        self.aave.check_modelled(pool)
         self.aave.check_prices(pool, self.asset.symbol, self.base.symbol)
         if idle and (target_raw or owed):
             return self._tidied(hands, idle)
+        if target_raw == 0 and owed and held <= owed:
+            return self._paid_off(terms, holding.cash_raw, owed)
         surplus = owed - target_raw * ltv // (ONE - ltv)
         spare = min(holding.cash_raw, surplus, owed // 4)
         if spare >= self.dust and terms.health(hands.worth(hands.tokens), owed) < self.aave.health_min:
@@ -271,6 +274,18 @@ class AccountPlanner(AavePlanner):
         hands = Drafting(self, *self._pool(), terms, amount)
         hands.repay(amount)
         return self._planned(hands, amount, True)
+
+    def _paid_off(self, terms: Terms, cash: int, owed: int) -> Plan | None:
+        """A liquidation took the collateral: no sale pays the debt, only cash does. What coin is left, the next order sells."""
+        amount = min(cash, owed + owed // SPARE + 1)
+        if amount <= 0:
+            raise ValidationError(
+                f"market {self.market!r}: {self.base.to_text(owed)} {self.base.symbol} are owed, more than the collateral is "
+                f"worth, and the holder has no cash to pay with"
+            )
+        hands = Drafting(self, *self._pool(), terms, amount)
+        hands.repay(None if amount > owed else amount)
+        return self._planned(hands, min(amount, owed), True)
 
     def _pool(self) -> tuple[Pool, tuple[int, int]]:
         pool = self.aave.pool(self.sender)
@@ -350,9 +365,9 @@ class AccountPlanner(AavePlanner):
         raise ValidationError(f"market {self.market!r}: a loan has no step of the kind {step.kind!s}")
 
     def _roomy(self, pool: Pool) -> Terms:
-        """What bounds a plan: a little less than what bounds its steps."""
+        """What bounds a plan: a little less than what bounds its steps, none of which may go below the floor from above it."""
         terms = terms_of(self.aave, pool, self.asset.symbol, self.dust)
-        return attrs.evolve(terms, ltv_bps=int(terms.ltv_bps * (1 - ROOM)), floor=terms.floor * (1 + ROOM))
+        return attrs.evolve(terms, ltv_bps=int(terms.ltv_bps * (1 - ROOM)), floor=terms.floor * (1 + ROOM), dip=0.0)
 
     def _withdrawal(self, step: PlannedStep, amount: int, everything: bool) -> Step | None:
         """Below a plan's floor already, a withdrawal goes at most half the way from the health factor to one, and a little."""

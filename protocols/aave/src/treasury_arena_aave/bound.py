@@ -12,7 +12,9 @@ from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import ConfigError, TreasuryArenaError
+from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import Version, version_of
+from treasury_arena_aave.exact.wad_ray import RAY
 
 
 @attrs.frozen
@@ -48,6 +50,17 @@ class VersionedMarket(BoundMarket):
                 f"market {spec.name!r}: step_seconds = {step:g}, but the market data have a row every {frame.step_seconds} s"
             )
         self._step = frame.step_seconds
+
+    def _rate_curve(self) -> RateStrategy:
+        """The reserve's curve of the parameters; ConfigError for one that is none."""
+        names = ("optimal", "base", "slope1", "slope2")
+        try:
+            return RateStrategy(*(fixed(self._params[name], RAY) for name in names))
+        except TreasuryArenaError as error:
+            told = ", ".join(f"{name} = {self._params[name]:g}" for name in names)
+            raise ConfigError(
+                f"market {self.spec.name!r}: {told} is no rate curve; expected 0 < optimal <= 1 and rates that do not fall"
+            ) from error
 
     def _at(self, field: str, row: int, scale: int) -> int:
         return fixed(float(self._columns[field][row]), scale)

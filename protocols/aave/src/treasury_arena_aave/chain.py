@@ -55,7 +55,7 @@ class Done:
 
 
 class AaveMarket(AaveReader):
-    """One Aave v3 market of the 3.0 line through a session that signs. Arguments and errors as `AaveReader`."""
+    """One Aave v3 market through a session that signs. Versions, arguments and errors as `AaveReader`."""
 
     def __init__(self, session: Session, **more: Any) -> None:
         super().__init__(session, **more)

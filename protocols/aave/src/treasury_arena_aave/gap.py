@@ -19,8 +19,8 @@ from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.randomness import stream
 from treasury_arena_aave.exact.versions import VERSIONS
-from treasury_arena_aave.market import AccountExact, SupplyExact
-from treasury_arena_aave.model import ACCOUNT, SUPPLY
+from treasury_arena_aave.market import AccountExact, AccountReserveExact, SupplyExact
+from treasury_arena_aave.model import ACCOUNT, ACCOUNT_RESERVE, SUPPLY, AccountReserveParams, borrowers_rate
 
 ASSETS = AssetTable(KNOWN_ASSETS)
 STEP = 3600
@@ -154,20 +154,54 @@ class AccountGap(GapCheck):
     @staticmethod
     def case(rng: np.random.Generator) -> Walk:
         """One random position."""
-        version = _version(rng)
-        walked = np.cumsum(rng.normal(0.0, 0.004, ROWS))
-        columns = {
-            "price": 10.0 ** rng.uniform(2.5, 4.0) * np.exp(walked),
-            "supply_rate": rng.uniform(0.0, 0.1, ROWS),
-            "borrow_rate": rng.uniform(0.0, 0.4, ROWS),
-            "gas": rng.uniform(0.0, 5.0),
-        }
-        params = {"fee": rng.uniform(0.0, 0.003), "version": version, "small": 2_000.0 if version > 3.0 else 0.0}
-        walk = Walk(ACCOUNT, AccountExact, "WETH", columns, params)
-        stake = _stake(rng)
-        walk.move(stake, (rng.uniform(0.0, 0.8),))
-        walk.hold()
-        ltv = rng.uniform(0.0, 0.7)
-        walk.move(walk.value, (ltv,))
-        walk.move(walk.value * float(rng.uniform(0.0, 0.5)), (ltv,))
-        return walk
+        columns, params = _account(rng)
+        return _looped(Walk(ACCOUNT, AccountExact, "WETH", columns, params), _stake(rng), rng)
+
+
+@attrs.frozen
+class AccountReserveGap(GapCheck):
+    """As `AccountGap`, borrowed from reserves of 1 million to 10 billion USD, whose rate the loan moves."""
+
+    name: str = ACCOUNT_RESERVE.name
+    bound: float = BOUND
+
+    def run(self, cases: int, seed: int, told: Told) -> GapResult:
+        return _result(self.name, self.bound, self.case, cases, seed, told)
+
+    @staticmethod
+    def case(rng: np.random.Generator) -> Walk:
+        """One random position."""
+        columns, params = _account(rng)
+        stake, supplied = _stake(rng), 10.0 ** rng.uniform(6.0, 10.0)
+        # The loan of the stake itself is there to be had; what it moves the usage to is anything.
+        columns["supplied"] = supplied + 5.0 * stake
+        columns["borrowed"] = supplied * rng.uniform(0.0, 1.0)
+        params["optimal"] = float(rng.choice([0.8, 0.92]))
+        # Rates of the reserve's own curve, half to twice: one far above it at hardly any usage is no reserve's.
+        curve = AccountReserveParams(optimal=params["optimal"])
+        usual = borrowers_rate(float(columns["borrowed"] / columns["supplied"]), curve)
+        columns["borrow_rate"] = usual * rng.uniform(0.5, 2.0, ROWS)
+        walk = Walk(ACCOUNT_RESERVE, AccountReserveExact, "WETH", columns, params)
+        return _looped(walk, stake, rng)
+
+
+def _account(rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, float]]:
+    """Columns and parameters of an account's market."""
+    version = _version(rng)
+    walked = np.cumsum(rng.normal(0.0, 0.004, ROWS))
+    columns = {
+        "price": 10.0 ** rng.uniform(2.5, 4.0) * np.exp(walked),
+        "supply_rate": rng.uniform(0.0, 0.1, ROWS),
+        "borrow_rate": rng.uniform(0.0, 0.4, ROWS),
+        "gas": rng.uniform(0.0, 5.0),
+    }
+    return columns, {"fee": rng.uniform(0.0, 0.003), "version": version, "small": 2_000.0 if version > 3.0 else 0.0}
+
+
+def _looped(walk: Walk, stake: float, rng: np.random.Generator) -> Walk:
+    walk.move(stake, (rng.uniform(0.0, 0.8),))
+    walk.hold()
+    ltv = rng.uniform(0.0, 0.7)
+    walk.move(walk.value, (ltv,))
+    walk.move(walk.value * float(rng.uniform(0.0, 0.5)), (ltv,))
+    return walk

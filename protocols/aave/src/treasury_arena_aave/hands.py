@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from treasury_arena.contracts.bound import ONE, fixed
+import attrs
+
+from treasury_arena.contracts.bound import ONE, asked, fixed
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ValidationError
 from treasury_arena_aave.chain import Done
@@ -16,6 +19,8 @@ from treasury_arena_aave.reading import USER, AaveReader
 if TYPE_CHECKING:
     from treasury_arena_aave.onchain import AccountOnChain
     from treasury_arena_evm.receipts import Receipt
+
+BPS, SLIPPAGE_BPS_MAX = 10_000, 1_000
 
 
 class Deal(Protocol):
@@ -43,13 +48,42 @@ class Quotes(Protocol):
 
 
 class Exchange(Quotes, Protocol):
-    """Changes the base asset into the coin and back, for the account that signs; refuses a price that is far from its quote."""
+    """Changes the base asset into the coin and back, for the account that signs.
 
-    def buy(self, base_raw: int) -> Deal:
-        """Swap exactly so much of the base asset."""
+    A swap must itself refuse a price that is far from its quote, and must not be mined for less than `least_raw`.
+    """
 
-    def sell(self, coin_raw: int) -> Deal:
-        """Swap exactly so much of the coin."""
+    def buy(self, base_raw: int, least_raw: int = 1) -> Deal:
+        """Swap exactly so much of the base asset for at least so much of the coin."""
+
+    def sell(self, coin_raw: int, least_raw: int = 1) -> Deal:
+        """Swap exactly so much of the coin for at least so much of the base asset."""
+
+
+@attrs.frozen
+class Rate:
+    """A swap as it was quoted: which way, and what goes in and comes out."""
+
+    buys: bool
+    given: int
+    got: int
+
+
+def least_of(rates: Sequence[Rate], done: int, buys: bool, amount: int, slippage_bps: int) -> int:
+    """What a swap must give by the rates of the order's quote: those of its `done`-th swap of this direction, or of its last one.
+
+    A swap of a direction that the quote had none of (an order that interest turned by some units) is held against the others.
+    Raises ValidationError when nothing was to be swapped at all.
+    """
+    same = [rate for rate in rates if rate.buys == buys]
+    if same:
+        rate = same[min(done, len(same) - 1)]
+        given, got = rate.given, rate.got
+    elif rates:
+        given, got = rates[-1].got, rates[-1].given
+    else:
+        raise ValidationError("the order's quote has no swap to hold this one against")
+    return amount * got * (BPS - slippage_bps) // (given * BPS)
 
 
 class Rehearsal(Hands):
@@ -68,6 +102,7 @@ class Rehearsal(Hands):
         super().__init__(coin, base, prices, terms, idle)
         self._pool, self._exchange = pool, exchange
         self._before = {True: (0, 0), False: (0, 0)}
+        self.rates: list[Rate] = []
 
     @property
     def tokens(self) -> int:
@@ -79,7 +114,9 @@ class Rehearsal(Hands):
 
     def act(self, operation: str, amount: int | None) -> int:
         asset = self.coin if operation in ("supply", "withdraw") else self.base
-        least = self.terms.least(self.worth(self.tokens), self.owed)
+        least = self.terms.floor
+        if operation == "withdraw":
+            least = self.terms.least(self.worth(self.tokens), self.owed)
         done = getattr(self._pool, operation)(asset.symbol, USER, MAX_UINT256 if amount is None else amount)
         # The account's own health factor, which other debts of it lower too.
         health = self._pool.account(USER).health / WAD
@@ -100,6 +137,7 @@ class Rehearsal(Hands):
     def swap(self, buys: bool, amount: int) -> int:
         whole = self._whole(buys, amount)
         out, self._before[buys] = whole[1] - self._before[buys][1], whole
+        self.rates.append(Rate(buys, amount, out))
         return out
 
 
@@ -114,23 +152,24 @@ def terms_of(aave: AaveReader, pool: Pool, coin: str, dust: int) -> Terms:
 def aimed(terms: Terms, kept: int, control: tuple[float, ...], ltv_max: int | None, market: str, coin: str) -> int:
     """The loan-to-value to go to, of `ONE`: the control's, cut to `ltv_max`, or `kept` without one.
 
-    Raises ValidationError for one beyond what Aave lends, or the floor allows.
+    Raises ValidationError for one that is no number, or beyond what Aave lends or the floor allows.
     """
-    if not control:
+    wanted = asked(market, "ltv", control)
+    if wanted is None:
         return min(kept, terms.ltv_most)
-    wanted = max(0, fixed(control[0], ONE))
+    ltv = max(0, fixed(wanted, ONE))
     if ltv_max is not None:
-        wanted = min(wanted, ltv_max)
-    if wanted > terms.ltv_most:
+        ltv = min(ltv, ltv_max)
+    if ltv > terms.ltv_most:
         raise ValidationError(
-            f"market {market!r}: a loan-to-value of {wanted / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, the most that "
+            f"market {market!r}: a loan-to-value of {ltv / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, the most that "
             f"Aave lends against {coin} above the health floor of {terms.floor:g}"
         )
-    return wanted
+    return ltv
 
 
 class Transactions(Hands):
-    """Steps by transactions of a market's account."""
+    """Steps by transactions of a market's account; no swap gives less than its order's quote but for the market's slippage."""
 
     def __init__(
         self,
@@ -140,9 +179,11 @@ class Transactions(Hands):
         terms: Terms,
         idle: int,
         market: AccountOnChain,
+        rates: Sequence[Rate],
     ) -> None:
         super().__init__(coin, base, prices, terms, idle)
-        self._market = market
+        self._market, self._rates = market, rates
+        self._done = {True: 0, False: 0}
 
     @property
     def tokens(self) -> int:
@@ -169,6 +210,14 @@ class Transactions(Hands):
 
     def swap(self, buys: bool, amount: int) -> int:
         exchange = self._market.exchange
-        deal = exchange.buy(amount) if buys else exchange.sell(amount)
+        least = least_of(self._rates, self._done[buys], buys, amount, self._market.slippage_bps)
+        if (now := self.peek(buys, amount)) < least:
+            given, got = (self.base, self.coin) if buys else (self.coin, self.base)
+            raise ValidationError(
+                f"the price has moved since the quote: {given.to_text(amount)} {given.symbol} would give {got.to_text(now)} "
+                f"{got.symbol} now, fewer than {got.to_text(least)}, what was quoted less {self._market.slippage_bps} bps"
+            )
+        deal = exchange.buy(amount, max(1, least)) if buys else exchange.sell(amount, max(1, least))
+        self._done[buys] += 1
         self._market.sent(*deal.receipts)
         return deal.amount_out

@@ -1,20 +1,27 @@
 """Looping and delevering, step by step, with whatever hands do the steps: on a mirrored pool to quote, on the chain to act.
 
 A step that adds risk (a loan, a withdrawal) is at most what leaves the health factor at the floor, so the floor holds
-between any two steps. An account that is below it already may still delever: each withdrawal then goes at most half the
-way from its health factor to one, and every repayment raises it again.
+between any two steps. Two accounts may still delever: one that is below the floor already, whose withdrawals go at most half
+the way from its health factor to one; and one that stands within `STEP` of it, whose withdrawals may go `STEP` down, but no
+more than half the way. Every repayment raises it again.
+
+So an account at or above the floor takes out at least `STEP` of its collateral (less `MARGIN`) in every round of delevering
+but the last, and more in each: what a round of w pays back lets the next one go w (floor / threshold - 1) further, of which the
+swap's cost is lost. That bounds the rounds: at most `DELEVER_ROUNDS_MAX` from any health at or above a floor of at least 1.05
+where the threshold is at most 0.95 and swaps cost at most 1 %.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import NoReturn
 
 import attrs
 
 from treasury_arena.contracts.bound import ONE, ceil_div, fixed
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_aave.exact.wad_ray import PERCENT
 
 GRAIN = ONE // 1_000
@@ -22,8 +29,12 @@ GRAIN = ONE // 1_000
 MARGIN = 1_000_000
 """One part in so many of the collateral is left alone at each limit: for roundings, and interest until a step is mined."""
 SPARE = 1_000
-"""One part in so many more is sold to pay a debt off whole; what is left over is the holder's."""
+"""One part in so many more (a cent at least) is sold to pay a debt off whole; what is left over is the holder's."""
 ROUNDS_MAX = 60
+"""An order that is not done in so many rounds is refused: an account near liquidation, or swaps that cost more than they free."""
+STEP = 0.02
+"""How far below its floor, as a share of its health factor, a withdrawal may bring an account that stands just above it."""
+DELEVER_ROUNDS_MAX = 30
 LOSS_PERCENT_MAX = 10
 """An exchange that is further below the oracle's price is not looped over."""
 
@@ -38,14 +49,16 @@ class Terms:
 
     Attributes:
         ltv_bps, threshold_bps: of the collateral on Aave.
-        floor: health factor that no step goes below.
+        floor: health factor that no step goes below, but for delevering near it or below it; see the module.
         dust: base units of the base asset not worth a step of their own.
+        dip: how far below the floor, as a share of its health factor, a withdrawal may bring an account just above it, or 0.
     """
 
     ltv_bps: int
     threshold_bps: int
     floor: float
     dust: int
+    dip: float = STEP
 
     @property
     def ltv_most(self) -> int:
@@ -60,9 +73,10 @@ class Terms:
         return held * self.threshold_bps / (PERCENT * owed) if owed else float("inf")
 
     def least(self, held: int, owed: int) -> float:
-        """Health factor that the next step must leave."""
+        """Health factor that the next withdrawal must leave."""
         health = self.health(held, owed)
-        return self.floor if health >= self.floor else (1.0 + health) / 2.0
+        halfway = (1.0 + health) / 2.0
+        return min(self.floor, max(halfway, health * (1.0 - self.dip))) if health >= self.floor else halfway
 
     def secured(self, owed: int, health: float) -> int:
         """Collateral that a debt needs at a health factor, base units of the base asset."""
@@ -85,6 +99,11 @@ class Hands(ABC):
         self.cash, self.idle, self.swapped, self.lost = 0, idle, 0, 0
 
     # --- what there is
+
+    @property
+    def cent(self) -> int:
+        """A hundredth of the base asset, in base units."""
+        return self.base.unit // 100
 
     @property
     @abstractmethod
@@ -143,10 +162,14 @@ class Hands(ABC):
         """Swap base units of the base asset for the coin, or of the coin back; what came out."""
 
     def cost(self, buys: bool, worth: int) -> int:
-        """Share of `worth` that swapping it loses against the oracle's price, of `ONE`; negative for a gain."""
-        amount = worth if buys else self.coin_for(worth)
-        if amount <= 0:
+        """Share of `worth` that swapping it loses against the oracle's price, of `ONE`; negative for a gain.
+
+        Of a few units it would tell their rounding: it is asked of a cent or the dust at least.
+        """
+        if worth <= 0:
             return 0
+        worth = max(worth, self.cent, self.terms.dust)
+        amount = worth if buys else self.coin_for(worth)
         out = self.peek(buys, amount)
         back = self.worth(out) if buys else out
         if back * 100 < worth * (100 - LOSS_PERCENT_MAX):
@@ -239,21 +262,51 @@ def place(hands: Hands, ltv: int) -> None:
 
 
 def lower(hands: Hands, goal: int, ltv: int) -> None:
-    """One round of bringing the debt down to `goal`: withdraw what the floor allows, sell it, pay back."""
-    need = hands.owed - goal - hands.cash - hands.worth(hands.idle)
-    if need > 0:
-        kept = ONE - hands.cost(False, need)
-        wanted = need * ONE // kept + (need // SPARE + 1 if goal == 0 else 0)
+    """One round of bringing the debt down to `goal`: withdraw as much as is safe, sell it, pay back.
+
+    What is in hand already is paid back first where less is safe than is needed: that makes room for more.
+    """
+    if (hands.idle or hands.cash) and _wanted(hands, goal) > hands.free:
+        _pay(hands, goal)
+    wanted = _wanted(hands, goal)
+    if wanted > 0:
         free = min(wanted, hands.free)
         if free <= 0:
             _not_reached(hands, ltv)
         hands.withdraw(free)
+    _pay(hands, goal)
+
+
+def _wanted(hands: Hands, goal: int) -> int:
+    """Worth of the collateral whose sale, with what is in hand, brings the debt down to `goal`."""
+    need = hands.owed - goal - hands.cash - hands.worth(hands.idle)
+    if need <= 0:
+        return 0
+    kept = ONE - hands.cost(False, need)
+    return need * ONE // kept + (max(need // SPARE, hands.cent) + 1 if goal == 0 else 0)
+
+
+def _pay(hands: Hands, goal: int) -> None:
+    """Sell the coin in hand, and pay the debt back down to `goal` as far as the cash in hand goes."""
     if hands.idle:
         hands.sell(hands.idle)
-    if goal == 0 and hands.pays_all:
+    if goal == 0 and hands.owed and hands.pays_all:
         hands.repay(None)
-    else:
-        hands.repay(min(hands.cash, hands.owed - goal))
+    elif (amount := min(hands.cash, hands.owed - goal)) > 0:
+        hands.repay(amount)
+
+
+def pay_off(hands: Hands) -> None:
+    """Pay all that is owed from the cash in hand, and take out and sell what collateral is left and worth more than dust.
+
+    Coin that the exchange does not take in one piece stays in hand; the orders after this one sell it.
+    """
+    hands.repay(None)
+    if hands.worth(hands.tokens) > hands.terms.dust:
+        hands.withdraw(None)
+    if hands.worth(hands.idle) > hands.terms.dust:
+        with suppress(SizeRefusedError):
+            hands.sell(hands.idle)
 
 
 def release(hands: Hands, target: int, ltv: int) -> None:

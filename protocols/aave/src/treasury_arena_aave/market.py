@@ -11,16 +11,15 @@ from collections.abc import Mapping
 
 import attrs
 
-from treasury_arena.contracts.bound import ONE, ceil_div, fixed, legs
+from treasury_arena.contracts.bound import ONE, asked, ceil_div, fixed, legs
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ConfigError, TreasuryArenaError, ValidationError
+from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_aave.bound import Holding, VersionedMarket
 from treasury_arena_aave.exact.interest import linear
 from treasury_arena_aave.exact.liquidation import SMALL_VALUE, Side, closable, liquidation_amounts
-from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.wad_ray import PERCENT, RAY, WAD, ray_mul
 from treasury_arena_aave.model import NO_DEBT_HEALTH
 
@@ -46,14 +45,7 @@ class SupplyExact(VersionedMarket):
             raise ConfigError(
                 f"market {spec.name!r}: the price of {base.symbol}, the base asset, must be 1.0 in every row"
             )
-        curve = (fixed(self._params[name], RAY) for name in ("optimal", "base", "slope1", "slope2"))
-        try:
-            self._curve = RateStrategy(*curve)
-        except TreasuryArenaError as error:
-            told = ", ".join(f"{name} = {self._params[name]:g}" for name in ("optimal", "base", "slope1", "slope2"))
-            raise ConfigError(
-                f"market {spec.name!r}: {told} is no rate curve; expected 0 < optimal <= 1 and rates that do not fall"
-            ) from error
+        self._curve = self._rate_curve()
 
     def open(self) -> ExactState:
         return (0, RAY)
@@ -229,11 +221,18 @@ class AccountExact(VersionedMarket):
             grown = linear(self._at("supply_rate", row, RAY), self._step)
             collateral = attrs.evolve(collateral, index=ray_mul(grown, collateral.index))
             if debt.scaled:
-                grown = self.version.compounded(self._at("borrow_rate", row, RAY), self._step)
+                grown = self.version.compounded(self.borrow_rate(self._owed(debt), row), self._step)
                 debt = attrs.evolve(debt, index=ray_mul(grown, debt.index))
                 collateral, debt = self._liquidated(collateral, debt, row)
         after = self._joined(collateral, debt)
         return after, self._difference(state, after)
+
+    def borrow_rate(self, owed: int, row: int) -> int:
+        """What a debt costs in the step that ends at `row`, ray a year: as observed, however large it is."""
+        return self._at("borrow_rate", row, RAY)
+
+    def check_loan(self, owed: int, row: int) -> None:
+        """Raise ValidationError when the reserve has not the cash for a debt that is raised to `owed`; here nobody asks."""
 
     def _liquidated(self, collateral: Holding, debt: Holding, row: int) -> tuple[Holding, Holding]:
         tokens, owed = self._balance(collateral), self._owed(debt)
@@ -258,16 +257,19 @@ class AccountExact(VersionedMarket):
         collateral, debt = self._sides(state)
         tokens, owed = self._balance(collateral), self._owed(debt)
         held = self._worth(tokens, row)
+        control_ltv = asked(self.spec.name, "ltv", control)
         kept = owed * ONE // held if held > 0 else 0
-        ltv = min(self._ltv_max, max(0, fixed(control[0], ONE) if control else kept))
+        ltv = min(self._ltv_max, max(0, kept if control_ltv is None else fixed(control_ltv, ONE)))
         plan = self._plan(held, owed, target_raw, ltv, self._gas(row))
         if plan is None:
             return None
-        wanted = self._tokens_for(plan.gross, row)
+        if plan.debt > owed:
+            self.check_loan(plan.debt, row)
+        goal = self._tokens_for(plan.gross, row)
         if plan.gross > held:
             collateral = self._lend(collateral, self._tokens_for(plan.gross - held, row))
-        elif wanted < tokens:
-            collateral = self._take(collateral, tokens - wanted)
+        elif goal < tokens:
+            collateral = self._take(collateral, tokens - goal)
         debt = self._owe(debt, plan.debt - owed) if plan.debt > owed else self._pay(debt, owed - plan.debt)
         after = self._joined(collateral, debt)
         base, swapped = self.base.symbol, abs(plan.gross - held)
@@ -327,3 +329,31 @@ class AccountExact(VersionedMarket):
         if up >= held:
             return up
         return ((aim - gas) * ONE - self._fee * held) // (ONE - ltv - self._fee)
+
+
+class AccountReserveExact(AccountExact):
+    """An account whose loan moves the rate of the reserve that lends it, along its curve, and is no more than its cash.
+
+    The reserve is the one observed plus our own debt: the borrow rate is the observed one times what the curve asks with our
+    debt over what it asks without. A loan that makes the debt more than ``supplied - borrowed`` raises ValidationError.
+    """
+
+    def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
+        super().__init__(spec, model, frame, asset, base)
+        self._curve = self._rate_curve()
+
+    def borrow_rate(self, owed: int, row: int) -> int:
+        supplied, borrowed = self._at("supplied", row, self.base.unit), self._at("borrowed", row, self.base.unit)
+        seen = self._at("borrow_rate", row, RAY)
+        _, before = self._curve.rates(max(0, supplied - borrowed), min(borrowed, supplied), 0, self.version)
+        cash, debt = max(0, supplied - borrowed - owed), min(borrowed + owed, supplied)
+        _, after = self._curve.rates(cash, debt, 0, self.version)
+        return seen * after // before if before else seen + after
+
+    def check_loan(self, owed: int, row: int) -> None:
+        cash = self._at("supplied", row, self.base.unit) - self._at("borrowed", row, self.base.unit)
+        if owed > cash:
+            raise ValidationError(
+                f"market {self.spec.name!r}: the reserve has {self.base.to_text(max(0, cash))} {self.base.symbol} to lend at "
+                f"{self._frame.time(row)}; a debt of {self.base.to_text(owed)} cannot be had"
+            )

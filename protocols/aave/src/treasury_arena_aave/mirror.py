@@ -1,7 +1,7 @@
 """An exact pool built from what a chain says: configuration, reserves, users, prices and time of one block.
 
 For quotes (what will an operation do) and for parity (does the engine follow the contracts). Reads contracts of the 3.0
-line; web3 is not needed, any reader with a `call` will do.
+line and of 3.6, whose e-modes by bitmaps are not modelled; web3 is not needed, any reader with a `call` will do.
 """
 
 from __future__ import annotations
@@ -11,12 +11,22 @@ from typing import Any, Protocol
 
 import attrs
 
+from treasury_arena.errors import ValidationError
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import EMode, ReserveConfig, ReserveState
 from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_0, Version
 from treasury_arena_evm.addresses import checksummed
-from treasury_arena_evm.interfaces.aave import DATA_PROVIDER, ORACLE, POOL, PROVIDER, RATE_STRATEGY, SCALED_TOKEN
+from treasury_arena_evm.interfaces.aave import (
+    DATA_PROVIDER,
+    ORACLE,
+    POOL,
+    POOL_LATER,
+    PROVIDER,
+    RATE_STRATEGY,
+    RATE_STRATEGY_LATER,
+    SCALED_TOKEN,
+)
 from treasury_arena_evm.interfaces.tokens import ERC20
 
 ZERO = "0x" + "00" * 20
@@ -87,6 +97,8 @@ def read_pool(
         curves: rate curves by their contract's address, which never change; kept here between reads.
     """
     pool, curves = Pool(version, now), {} if curves is None else curves
+    if version.later:
+        categories = 0
     names = {found.asset.lower(): name for name, found in at.reserves.items()}
     for number in range(1, categories + 1):
         ltv, threshold, bonus, source, _ = reader.call(at.pool, POOL.function("getEModeCategoryData"), number)
@@ -97,11 +109,15 @@ def read_pool(
             if name is not None:
                 pool.set_price(name, _price(reader, at, str(source)))
     for name, found in at.reserves.items():
-        config, state = _reserve(reader, at, found, curves)
+        config, state = _reserve(reader, at, found, curves, later=version.later)
         pool.configs[name], pool.reserves[name] = config, state
         pool.prices[name] = _price(reader, at, found.asset)
     for user, address in users.items():
         category = int(reader.call(at.pool, POOL.function("getUserEMode"), address))
+        if category and version.later:
+            raise ValidationError(
+                f"{address} is in e-mode {category} of Aave {version.name} or later, which is not modelled; leave it with 0 first"
+            )
         if category:
             pool.emodes[user] = category
         bits = _one(reader.call(at.pool, POOL.function("getUserConfiguration"), address))
@@ -126,8 +142,18 @@ def _one(value: Any) -> int:
     return int(value[0]) if isinstance(value, tuple | list) else int(value)
 
 
+def _curve(reader: Reader, curve: str, asset: str, *, later: bool) -> RateStrategy:
+    names = ("getBaseVariableBorrowRate", "getVariableRateSlope1", "getVariableRateSlope2")
+    if later:
+        asked = ("getOptimalUsageRatio", *names)
+        return RateStrategy(*(int(reader.call(curve, RATE_STRATEGY_LATER.function(name), asset)) for name in asked))
+    return RateStrategy(
+        *(int(reader.call(curve, RATE_STRATEGY.function(name))) for name in ("OPTIMAL_USAGE_RATIO", *names))
+    )
+
+
 def _reserve(
-    reader: Reader, at: PoolAt, found: ReserveAt, curves: dict[str, RateStrategy]
+    reader: Reader, at: PoolAt, found: ReserveAt, curves: dict[str, RateStrategy], *, later: bool
 ) -> tuple[ReserveConfig, ReserveState]:
     asset, data = found.asset, at.data_provider
     facts = reader.call(data, DATA_PROVIDER.function("getReserveConfigurationData"), asset)
@@ -142,20 +168,21 @@ def _reserve(
         int(reader.call(data, DATA_PROVIDER.function("getLiquidationProtocolFee"), asset)),
         supply_cap,
         borrow_cap,
-        int(reader.call(data, DATA_PROVIDER.function("getReserveEModeCategory"), asset)),
+        0 if later else int(reader.call(data, DATA_PROVIDER.function("getReserveEModeCategory"), asset)),
         active,
         frozen,
         bool(reader.call(data, DATA_PROVIDER.function("getPaused"), asset)),
         borrowing,
     )
     curve = str(reader.call(data, DATA_PROVIDER.function("getInterestRateStrategyAddress"), asset))
-    if curve not in curves:
-        names = ("OPTIMAL_USAGE_RATIO", "getBaseVariableBorrowRate", "getVariableRateSlope1", "getVariableRateSlope2")
-        curves[curve] = RateStrategy(*(int(reader.call(curve, RATE_STRATEGY.function(name))) for name in names))
+    # One contract has the curves of all reserves later on, and they can be changed: they are read each time.
+    drawn = None if later else curves.get(curve)
+    if drawn is None:
+        drawn = curves[curve] = _curve(reader, curve, asset, later=later)
     state = reader.call(at.pool, POOL.function("getReserveData"), asset)
     state = state[0] if len(state) == 1 else state
     return config, ReserveState(
-        curves[curve],
+        drawn,
         liquidity_index=state[1],
         borrow_index=state[3],
         liquidity_rate=state[2],
@@ -164,5 +191,9 @@ def _reserve(
         updated=state[6],
         supplied_scaled=int(reader.call(found.a_token, SCALED_TOKEN.function("scaledTotalSupply"))),
         debt_scaled=int(reader.call(found.debt_token, SCALED_TOKEN.function("scaledTotalSupply"))),
-        cash=int(reader.call(asset, ERC20.function("balanceOf"), found.a_token)),
+        cash=int(
+            reader.call(at.pool, POOL_LATER.function("getVirtualUnderlyingBalance"), asset)
+            if later
+            else reader.call(asset, ERC20.function("balanceOf"), found.a_token)
+        ),
     )

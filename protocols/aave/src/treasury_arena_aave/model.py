@@ -1,7 +1,8 @@
 """Position models of Aave: scalar float functions that the search kernel compiles as they stand.
 
 `SUPPLY` lends an asset at the observed rate, corrected for what our own deposit does to the usage of the reserve.
-`ACCOUNT` is collateral and the base-currency debt that can liquidate it, as one position. Costs come out of what moves: a
+`ACCOUNT` is collateral and the base-currency debt that can liquidate it, as one position, at the rate observed; with
+`ACCOUNT_RESERVE` our own loan moves that rate, and is no more than the reserve has. Costs come out of what moves: a
 purchase takes exactly ``target - value`` cash and ends a little lower; a sale ends at the target and returns less. A move
 below ``dust`` USD, or one that its own costs would eat up, is not made.
 
@@ -91,6 +92,37 @@ class AccountParams(NamedTuple):
     dust: float = 1.0
     slack: float = 0.02
     step_seconds: float = 3600.0
+    version: float = 3.5
+
+
+class AccountReserveMarket(NamedTuple):
+    """As `AccountMarket`, and ``supplied`` and ``borrowed`` USD of the reserve that lends, without us."""
+
+    price: float
+    supply_rate: float
+    borrow_rate: float
+    supplied: float
+    borrowed: float
+    gas: float
+
+
+class AccountReserveParams(NamedTuple):
+    """As `AccountParams`, and the curve of the reserve that lends: ``optimal``, ``base``, ``slope1``, ``slope2``."""
+
+    ltv_max: float = 0.8
+    threshold: float = 0.83
+    bonus: float = 0.05
+    close_factor: float = 0.5
+    small: float = 2000.0
+    fee: float = 0.0005
+    actions: float = 4.0
+    dust: float = 1.0
+    slack: float = 0.02
+    step_seconds: float = 3600.0
+    optimal: float = 0.9
+    base: float = 0.0
+    slope1: float = 0.055
+    slope2: float = 0.6
     version: float = 3.5
 
 
@@ -232,6 +264,71 @@ def account_accrue(s: AccountState, m: AccountMarket, p: AccountParams) -> Accou
     return AccountState(collateral - taken * tokens, debt - repaid)
 
 
+def alone(m: AccountReserveMarket, rate: float) -> AccountMarket:
+    """The market of an account at a borrow rate."""
+    return AccountMarket(m.price, m.supply_rate, rate, m.gas)
+
+
+def plain(p: AccountReserveParams) -> AccountParams:
+    """The parameters of an account."""
+    return AccountParams(
+        p.ltv_max,
+        p.threshold,
+        p.bonus,
+        p.close_factor,
+        p.small,
+        p.fee,
+        p.actions,
+        p.dust,
+        p.slack,
+        p.step_seconds,
+        p.version,
+    )
+
+
+def borrowers_rate(u: float, p: AccountReserveParams) -> float:
+    """What the curve asks of borrowers at a usage."""
+    steep = p.slope2 / (1.0 - p.optimal) if p.optimal < 1.0 else 0.0
+    flat = p.slope1 / p.optimal if p.optimal > 0.0 else 0.0
+    if u > p.optimal:
+        return p.base + p.slope1 + (u - p.optimal) * steep
+    return p.base + u * flat
+
+
+def owed_rate(own: float, m: AccountReserveMarket, p: AccountReserveParams) -> float:
+    """What `own` USD of ours cost: the observed rate, moved along the curve by our own loan."""
+    before = borrowers_rate(usage(m.borrowed, m.supplied), p)
+    moved = borrowers_rate(usage(m.borrowed + own, m.supplied), p)
+    # Where the curve asks nothing of those who were there, there is nothing to scale: it is added.
+    return m.borrow_rate * (moved / before) if before > 0.0 else m.borrow_rate + moved
+
+
+def account_reserve_value(s: AccountState, m: AccountReserveMarket, p: AccountReserveParams) -> float:
+    return s.collateral * m.price - s.debt
+
+
+def account_reserve_ltv(s: AccountState, m: AccountReserveMarket, p: AccountReserveParams) -> float:
+    return account_ltv(s, alone(m, m.borrow_rate), plain(p))
+
+
+def account_reserve_health(s: AccountState, m: AccountReserveMarket, p: AccountReserveParams) -> float:
+    return account_health(s, alone(m, m.borrow_rate), plain(p))
+
+
+def account_reserve_trade(
+    s: AccountState, target: float, m: AccountReserveMarket, p: AccountReserveParams, c: AccountControl
+) -> tuple[AccountState, float]:
+    """As `account_trade`; a loan that makes our debt more than ``supplied - borrowed``, the reserve's cash, is not taken."""
+    after, cash = account_trade(s, target, alone(m, m.borrow_rate), plain(p), c)
+    if after.debt > s.debt and after.debt > m.supplied - m.borrowed:
+        return s, 0.0
+    return after, cash
+
+
+def account_reserve_accrue(s: AccountState, m: AccountReserveMarket, p: AccountReserveParams) -> AccountState:
+    return account_accrue(s, alone(m, owed_rate(s.debt, m, p)), plain(p))
+
+
 SUPPLY = PositionModel(
     "aave.supply", "lending", SupplyState, SupplyMarket, SupplyParams, supply_value, supply_trade, supply_accrue
 )
@@ -246,4 +343,16 @@ ACCOUNT = PositionModel(
     account_accrue,
     AccountControl,
     {"health": account_health, "ltv": account_ltv},
+)
+ACCOUNT_RESERVE = PositionModel(
+    "aave.account_reserve",
+    "account",
+    AccountState,
+    AccountReserveMarket,
+    AccountReserveParams,
+    account_reserve_value,
+    account_reserve_trade,
+    account_reserve_accrue,
+    AccountControl,
+    {"health": account_reserve_health, "ltv": account_reserve_ltv},
 )

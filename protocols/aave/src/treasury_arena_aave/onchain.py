@@ -7,7 +7,6 @@ refuse in any step is refused while quoting, before anything is signed.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,14 @@ import attrs
 
 from treasury_arena.contracts.bound import ONE, fixed
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.contracts.protocol import ExactState, Fill, Leg
+from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ExecutionError, ValidationError
+from treasury_arena.errors import ConfigError, ExecutionError, SizeRefusedError, ValidationError
 from treasury_arena_aave.chain import AaveMarket
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
-from treasury_arena_aave.hands import Exchange, Rehearsal, Transactions, aimed, terms_of
-from treasury_arena_aave.loop import Terms, place, release
+from treasury_arena_aave.hands import SLIPPAGE_BPS_MAX, Exchange, Rate, Rehearsal, Transactions, aimed, terms_of
+from treasury_arena_aave.loop import GRAIN, SPARE, Hands, Terms, pay_off, place, release
 from treasury_arena_aave.model import NO_DEBT_HEALTH
 from treasury_arena_aave.reading import HEALTH_MIN, PRICE_AGE_SECONDS_MAX, USER
 from treasury_arena_evm.errors import RevertError
@@ -77,20 +76,14 @@ class AaveOnChain(OnChainMarket):
     @property
     def supplied(self) -> int:
         """Base units of the asset that the account has on Aave now."""
-        return self._supply(self._scaled(self._supplied.a_token))
+        with self.session.pinned():
+            return self._supply(self._scaled(self._supplied.a_token))
 
     @property
     def owed(self) -> int:
         """Base units of the base asset that the account owes now."""
-        return self._debt(self._scaled(self._borrowed.debt_token))
-
-    @abstractmethod
-    def found(self, state: ExactState) -> ExactState:
-        """The state that the chain shows now; what the books alone know is taken from `state`."""
-
-    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
-        after = self.found(state)
-        return after, self.grown(self.holdings(state), self.holdings(after))
+        with self.session.pinned():
+            return self._debt(self._scaled(self._borrowed.debt_token))
 
     def _only_ours(self, state: ExactState) -> None:
         """An empty position must be empty on the chain too, but for dust that anybody can send."""
@@ -122,15 +115,16 @@ class SupplyOnChain(AaveOnChain):
     def open(self) -> ExactState:
         return (0, 0)
 
-    def value(self, state: ExactState, row: int) -> int:
+    def valued(self, state: ExactState) -> int:
         return state[1]
 
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         return {self.base.symbol: state[1]}
 
     def found(self, state: ExactState) -> ExactState:
-        scaled = self._scaled(self._supplied.a_token)
-        return (scaled, self._supply(scaled))
+        with self.session.pinned():
+            scaled = self._scaled(self._supplied.a_token)
+            return (scaled, self._supply(scaled))
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         self._only_ours(state)
@@ -139,6 +133,7 @@ class SupplyOnChain(AaveOnChain):
         if abs(move) < max(1, self.dust) and not (target_raw == 0 and state[1]):
             return None
         pool = self.aave.pool(me)
+        self.aave.check_modelled(pool)
         self.aave.check_prices(pool, symbol)
         token = self.token(self.base)
         if move > 0:
@@ -180,15 +175,36 @@ class SupplyOnChain(AaveOnChain):
         return self._filled(state, self.found(state), moved)
 
 
-@attrs.frozen(kw_only=True)
-class Planned(Fill):
-    """A quote of an account, with where it leads: worth and loan-to-value (of `ONE`), and cash to put in."""
+@attrs.frozen
+class Plan:
+    """Where an order of an account leads: worth and loan-to-value (of `ONE`), and cash to put in.
+
+    `what` is ``place``, ``release`` or ``pay_off``, as the functions of `treasury_arena_aave.loop`.
+    """
 
     target_raw: int
     ltv: int
     budget_raw: int
-    releases: bool
+    what: str
     terms: Terms
+
+    def do(self, hands: Hands) -> None:
+        """Do it; ValidationError where it cannot be done."""
+        hands.cash = self.budget_raw
+        if self.what == "place":
+            place(hands, self.ltv)
+        elif self.what == "release":
+            release(hands, self.target_raw, self.ltv)
+        else:
+            pay_off(hands)
+
+
+@attrs.frozen(kw_only=True)
+class Planned(Fill):
+    """A quote of an account, with its plan, and the swaps that it takes as they were quoted."""
+
+    plan: Plan
+    rates: tuple[Rate, ...]
 
 
 class AccountOnChain(AaveOnChain):
@@ -201,6 +217,7 @@ class AccountOnChain(AaveOnChain):
         exchange: swaps between the base asset and the coin for the same account.
         ltv_max: controls are cut to it (None: they are not, and one beyond what Aave lends or the floor allows is refused).
         slack: how far the loan-to-value may be from the control before a move below `dust` is made for it.
+        slippage_bps: by which a swap may pay less than the order's quote had it.
         health_min, price_age_seconds_max: as `AaveMarket`.
 
     Raises ConfigError when the coin is the base asset.
@@ -217,6 +234,7 @@ class AccountOnChain(AaveOnChain):
         *,
         ltv_max: float | None = None,
         slack: float = 0.02,
+        slippage_bps: int = 50,
         **more: Any,
     ) -> None:
         super().__init__(spec, session, who, asset, base, **more)
@@ -225,6 +243,9 @@ class AccountOnChain(AaveOnChain):
         self.exchange = exchange
         self._ltv_max = None if ltv_max is None else fixed(ltv_max, ONE)
         self._slack = fixed(slack, ONE)
+        if not 1 <= slippage_bps <= SLIPPAGE_BPS_MAX:
+            raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
+        self.slippage_bps = slippage_bps
 
     def open(self) -> ExactState:
         return (0, 0, 0, 0, 0)
@@ -246,7 +267,7 @@ class AccountOnChain(AaveOnChain):
         coin, base = self._prices()
         return tokens * coin * self.base.unit // (base * self.asset.unit)
 
-    def value(self, state: ExactState, row: int) -> int:
+    def valued(self, state: ExactState) -> int:
         if not any(state):
             return 0
         return self._value_of(state[1] + state[4]) - state[3]
@@ -254,7 +275,7 @@ class AccountOnChain(AaveOnChain):
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         return {self.asset.symbol: state[1] + state[4], self.base.symbol: -state[3]}
 
-    def views(self, state: ExactState, row: int) -> Mapping[str, float]:
+    def viewed(self, state: ExactState) -> Mapping[str, float]:
         if not state[3]:
             return {"health": NO_DEBT_HEALTH, "ltv": 0.0}
         held = self._value_of(state[1] + state[4])
@@ -262,8 +283,9 @@ class AccountOnChain(AaveOnChain):
         return {"health": min(NO_DEBT_HEALTH, health), "ltv": state[3] / held if held else 0.0}
 
     def found(self, state: ExactState) -> ExactState:
-        scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
-        return (scaled, self._supply(scaled), owing, self._debt(owing), state[4])
+        with self.session.pinned():
+            scaled, owing = self._scaled(self._supplied.a_token), self._scaled(self._borrowed.debt_token)
+            return (scaled, self._supply(scaled), owing, self._debt(owing), state[4])
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         self._only_ours(state)
@@ -281,22 +303,31 @@ class AccountOnChain(AaveOnChain):
         kept = owed * ONE // held if held else 0
         ltv = aimed(terms, kept, control, self._ltv_max, self.spec.name, coin)
         changed = bool(control) and held > 0 and abs(owed * ONE - ltv * held) > self._slack * held
-        small = abs(move) < max(1, self.dust) and not (target_raw == 0 and held)
+        small = abs(move) < max(1, self.dust) and not (target_raw == 0 and (held or owed))
         if small and not changed:
             return None
-        self.aave.check_prices(pool, coin, base)
-        self._check_tokens(pool, 0 if small else move)
-        releases = move < 0 and not small
+        what = "release" if move < 0 and not small else "place"
         budget = 0 if small else max(0, move)
-        if releases:
-            release(hands, target_raw, ltv)
-            if hands.lost >= -move and not changed:
-                return None
-        else:
-            hands.cash = budget
-            place(hands, ltv)
-            if hands.lost >= move and not changed:
-                return None
+        if target_raw == 0 and owed and held <= owed:
+            # A liquidation took the collateral: no sale pays this debt, only cash does, interest until it is mined included.
+            what, budget = "pay_off", owed + owed // SPARE + 1
+        self.aave.check_modelled(pool)
+        self.aave.check_prices(pool, coin, base)
+        self._check_tokens(pool, 0 if small else owed if what == "pay_off" else move)
+        plan = Plan(target_raw, ltv, budget, what, hands.terms)
+        while True:
+            try:
+                plan.do(hands)
+                break
+            except SizeRefusedError:
+                # What is to be swapped for the shape alone cannot be halved by whoever asks: go half the way.
+                nearer = kept + (plan.ltv - kept) // 2
+                if not small or abs(nearer - kept) <= 2 * GRAIN:
+                    raise
+                plan, pool = attrs.evolve(plan, ltv=nearer), self.aave.pool(self.who.address)
+                hands = Rehearsal(self.asset, self.base, prices, hands.terms, state[4], pool, self.exchange)
+        if what != "pay_off" and hands.lost >= abs(move) and not changed:
+            return None
         after = (
             pool.supplies.get((coin, USER), 0),
             hands.tokens,
@@ -305,14 +336,8 @@ class AccountOnChain(AaveOnChain):
             hands.idle,
         )
         fill = self._filled(state, after, hands.cash - budget, hands.swapped, hands.lost)
-        return Planned(
-            **{field.name: getattr(fill, field.name) for field in attrs.fields(Fill)},
-            target_raw=target_raw,
-            ltv=ltv,
-            budget_raw=budget,
-            releases=releases,
-            terms=hands.terms,
-        )
+        whole = {field.name: getattr(fill, field.name) for field in attrs.fields(Fill)}
+        return Planned(**whole, plan=plan, rates=tuple(hands.rates))
 
     def _check_tokens(self, pool: Pool, move: int) -> None:
         """Both tokens do what they say; the wallet has what is to be paid."""
@@ -337,12 +362,7 @@ class AccountOnChain(AaveOnChain):
     def execute(self, state: ExactState, fill: Fill) -> Fill:
         if not isinstance(fill, Planned):
             raise ExecutionError("the fill is not one that this market quoted")
-        hands = Transactions(self.asset, self.base, self._prices(), fill.terms, state[4], self)
-        if fill.releases:
-            release(hands, fill.target_raw, fill.ltv)
-        else:
-            hands.cash = fill.budget_raw
-            place(hands, fill.ltv)
+        fill.plan.do(Transactions(self.asset, self.base, self._prices(), fill.plan.terms, state[4], self, fill.rates))
         return self.recovered(state, fill)
 
     def recovered(self, state: ExactState, fill: Fill) -> Fill:

@@ -1,6 +1,6 @@
 """Parity: the same random operations on the exact pool and on the contracts' bytecode, differences in wei.
 
-After every operation both indexes, both rates, the treasury's accrual, cash and scaled totals of every reserve and all
+After every operation both indexes, both rates, the treasury's accrual, cash, deficit and scaled totals of every reserve and all
 balances, debts, flags and the account of whoever took part are compared, and every user's from time to time and at the end;
 refusals by their code, amounts by the events. The contracts are those of npm's @aave/core-v3 1.19.3 on a local chain, which is
 version 3.0; `treasury_arena_aave.origin.ORIGIN` are those of 3.6.0 instead, compiled from source, for version 3.5.
@@ -21,13 +21,14 @@ from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import RAY
 from treasury_arena_aave.mirror import PoolAt, read_pool
 from treasury_arena_aave.parity_operations import FIELDS, KINDS, Chooser, Operation
-from treasury_arena_aave.parity_sides import Contracts, on_pool, pool_holdings
+from treasury_arena_aave.parity_sides import Contracts, on_pool
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR
 from treasury_arena_evm.local.market import LocalMarket, local_market
 
 LIQUIDATOR = "keeper"
 EVERYBODY_EVERY = 25
 FUNDS_TOKENS = 10**9
+PROTOCOL_FEE_BPS = 1_000
 DAY = 86_400
 
 
@@ -73,6 +74,7 @@ class Target:
         code: turns a revert reason into the exact pool's code.
         kinds: operations with their weights.
         fields: fields of a reserve's configuration that are changed.
+        deficits: whether the contracts keep a reserve's deficit (3.3 and later).
     """
 
     checked: str
@@ -80,6 +82,7 @@ class Target:
     code: Callable[[str], str]
     kinds: Mapping[str, int] = KINDS
     fields: tuple[str, ...] = FIELDS
+    deficits: bool = False
 
 
 def actors(market: LocalMarket, pool: str) -> dict[str, str]:
@@ -95,11 +98,14 @@ def actors(market: LocalMarket, pool: str) -> dict[str, str]:
 
 
 def prepare(market: LocalMarket) -> Prepared:
-    """The deployed market of the 3.0 line, with a second e-mode category that has a price source."""
+    """The deployed market of the 3.0 line, with a second e-mode category that has a price source, and fees on liquidations."""
     chain, at = market.chain, PoolAt.read(market.chain, market.aave.provider, _tokens(market))
     users = actors(market, at.pool)
     second = (2, 8_800, 9_000, 10_200, market.token("USDC").address, "Priced as USDC")
     chain.send(market.owner.address, at.configurator, CONFIGURATOR.function("setEModeCategory"), *second)
+    for token in market.tokens.values():
+        fee = CONFIGURATOR.function("setLiquidationProtocolFee"), token.address, PROTOCOL_FEE_BPS
+        chain.send(market.owner.address, at.configurator, *fee)
     return Prepared(at, users, read_pool(chain, at, users, chain.now))
 
 
@@ -141,7 +147,9 @@ def compare(
     ready = target.prepare(market)
     pool, start = ready.pool if change is None else change(ready.pool), market.chain.now
     course = Course(pool.version.name)
-    with closing(Contracts(market, ready.at, ready.users, LIQUIDATOR, target.code)) as contracts:
+    with closing(
+        Contracts(market, ready.at, ready.users, LIQUIDATOR, target.code, deficits=target.deficits)
+    ) as contracts:
         run = _Run(pool, contracts, ready.at, ready.users, course)
         chooser = Chooser(pool, run.actors, seed, target.kinds, target.fields)
         now = start
@@ -194,7 +202,7 @@ class _Run:
         for place, (a, b) in enumerate(zip(ours.amounts, theirs.amounts, strict=False)):
             note(f"amount{place or ''}", a, b)
         changed = None if everybody else {step.user, LIQUIDATOR, TREASURY}
-        exact, found = pool_holdings(pool, self.at, self.users, changed), self.contracts.holdings(changed)
+        exact, found = self.contracts.of_pool(pool, changed), self.contracts.holdings(changed)
         note("quantities", len(exact), len(found))
         for quantity, value in found.items():
             note(quantity, exact.get(quantity, -1), value)
@@ -219,7 +227,7 @@ class PoolParity(ParityCheck):
 
 def checks() -> tuple[ParityCheck | GapCheck, ...]:
     """What the protocol offers to `arena parity`."""
-    from treasury_arena_aave.gap import AccountGap, SupplyGap
+    from treasury_arena_aave.gap import AccountGap, AccountReserveGap, SupplyGap
     from treasury_arena_aave.origin import ORIGIN
 
-    return PoolParity(), PoolParity("Aave 3.5", ORIGIN), SupplyGap(), AccountGap()
+    return PoolParity(), PoolParity("Aave 3.5", ORIGIN), SupplyGap(), AccountGap(), AccountReserveGap()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from treasury_arena.randomness import stream
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, RAY, WAD
+from treasury_arena_aave.parity_scenes import JOINS_BELOW, LTV_BELOW, Fields, Scenes
 
 DAY = 86_400
 LONGEST_GAP = 60 * DAY
@@ -22,7 +23,7 @@ KINDS = {
     "emode": 5,
     "price": 8,
     "liquidate": 18,
-    "treasury": 4,
+    "treasury": 5,
     "configure": 6,
 }
 FIELDS = (
@@ -71,20 +72,24 @@ class Chooser:
         kinds: Mapping[str, int] = KINDS,
         fields: tuple[str, ...] = FIELDS,
     ) -> None:
-        self._pool, self._users, self._fields, self._hunted = pool, users, fields, False
+        self._pool, self._users, self._fields = pool, users, fields
         self._assets = tuple(pool.configs)
         self._rng: np.random.Generator = stream(seed, 0, "aave/parity")
         self._start = dict(pool.prices)
         weights = np.array(list(kinds.values()), float)
         self._kinds, self._weights = list(kinds), weights / weights.sum()
+        self._scenes = Scenes(pool, users, self._rng, categories="emode" in kinds)
+        self._scene: Iterator[Fields] = iter(())
 
     def draw(self, now: int) -> Operation:
-        """The next operation, some seconds to sixty days after `now`."""
+        """The next operation, some seconds to sixty days after `now`: of the scene that is on, or any."""
         rng = self._rng
+        if rng.random() < 0.9:
+            fields = next(self._scene, None)
+            if fields is not None:
+                soon = rng.random() < 0.85
+                return Operation(at=now + (int(rng.integers(1, 600)) if soon else self._gap()), **fields)
         kind = str(rng.choice(self._kinds, p=self._weights))
-        if self._hunted and rng.random() < 0.7:
-            kind = "liquidate"
-        self._hunted = False
         step = Operation(kind, now + self._gap(), self._one(self._assets), self._one(self._users))
         return attrs.evolve(step, **getattr(self, f"_{kind}")(step))
 
@@ -111,17 +116,17 @@ class Chooser:
         share = int(self._rng.integers(1, 10**9)) if u < 0.92 else int(self._rng.integers(10**9, 2 * 10**9))
         return whole * share // 10**9 + int(self._rng.integers(0, 1000)) * (whole > 10**6)
 
-    def _supply(self, step: Operation) -> dict[str, object]:
+    def _supply(self, step: Operation) -> Fields:
         reserve = self._pool.reserves[step.asset]
         return {"amount": self._part((reserve.cash + 10**3 * self._pool.config(step.asset).unit) // 8)}
 
-    def _withdraw(self, step: Operation) -> dict[str, object]:
+    def _withdraw(self, step: Operation) -> Fields:
         held = self._pool.balance_of(step.asset, step.user)
         if held == 0 and self._rng.random() < 0.9:
             return {"kind": "supply", **self._supply(step)}
         return {"amount": MAX_UINT256 if self._rng.random() < 0.25 else self._part(held)}
 
-    def _borrow(self, step: Operation) -> dict[str, object]:
+    def _borrow(self, step: Operation) -> Fields:
         account = self._pool.account(step.user)
         room = max(0, account.collateral * account.ltv // 10_000 - account.debt)
         if room == 0 and self._rng.random() < 0.7:
@@ -132,7 +137,7 @@ class Chooser:
             return {"amount": self._part(reserve.cash)}
         return {"amount": self._part(min(limit, reserve.cash) * 11 // 10)}
 
-    def _repay(self, step: Operation) -> dict[str, object]:
+    def _repay(self, step: Operation) -> Fields:
         owing = tuple(a for a in self._assets if self._pool.debts.get((a, step.user)))
         asset = self._one(owing) if owing and self._rng.random() < 0.9 else step.asset
         owed = self._pool.debt_of(asset, step.user)
@@ -140,50 +145,33 @@ class Chooser:
             return {"kind": "borrow", **self._borrow(step)}
         return {"asset": asset, "amount": MAX_UINT256 if self._rng.random() < 0.35 else self._part(owed)}
 
-    def _collateral(self, step: Operation) -> dict[str, object]:
+    def _collateral(self, step: Operation) -> Fields:
         return {"flag": bool(self._rng.random() < 0.6)}
 
-    def _emode(self, step: Operation) -> dict[str, object]:
+    def _emode(self, step: Operation) -> Fields:
         return {"asset": "", "amount": int(self._rng.choice([0, 0, 1, 2, 3]))}
 
-    def _price(self, step: Operation) -> dict[str, object]:
+    def _price(self, step: Operation) -> Fields:
         """A random walk that is drawn back to where it began."""
         price, start = self._pool.prices[step.asset], self._start[step.asset]
         wild = 0.25 if start > 10 * 10**8 else 0.04
         factor = float(np.exp(wild * self._rng.standard_normal())) * (start / price) ** 0.3
         return {"amount": max(1, int(price * factor)), "user": ""}
 
-    def _liquidate(self, step: Operation) -> dict[str, object]:
+    def _liquidate(self, step: Operation) -> Fields:
         pool = self._pool
-        weak = tuple(user for user in self._users if pool.account(user).health < WAD)
-        if not weak and self._rng.random() < 0.7:
-            return self._squeeze(step)
-        user = self._one(weak) if weak and self._rng.random() < 0.95 else step.user
-        secured = tuple(a for a in self._assets if pool.collaterals.get((a, user)))
-        owing = tuple(a for a in self._assets if pool.debts.get((a, user)))
-        debt = self._one(owing) if owing and self._rng.random() < 0.95 else self._one(self._assets)
-        asset = self._one(secured) if secured and self._rng.random() < 0.95 else step.asset
-        amount = MAX_UINT256 if self._rng.random() < 0.5 else self._part(pool.debt_of(debt, user))
-        return {"asset": asset, "other": debt, "user": user, "amount": amount, "flag": bool(self._rng.random() < 0.3)}
+        accounts = {user: pool.account(user) for user in self._users}
+        # Who has nothing left to take stays weak for ever in 3.0.
+        weak = tuple(user for user, account in accounts.items() if account.health < WAD and account.collateral)
+        if not weak and self._rng.random() < 0.85:
+            self._scene = self._scenes.draw()
+            return {"user": "", **next(self._scene, {"kind": "treasury"})}
+        return self._scenes.liquidation(self._one(weak) if weak else step.user)
 
-    def _squeeze(self, step: Operation) -> dict[str, object]:
-        """A price that puts somebody's health factor a little below one, now and then far below."""
-        pool = self._pool
-        owing = tuple(user for user in self._users if pool.account(user).debt)
-        user = self._one(owing) if owing else step.user
-        self._hunted = True
-        worth = {a: pool.balance_of(a, user) * pool.prices[a] // pool.config(a).unit for a in self._assets}
-        asset, account = max(worth, key=lambda a: worth[a]), pool.account(user)
-        health = min(account.health, 3 * WAD) / WAD
-        wanted, share = float(self._rng.uniform(0.75, 0.999)), worth[asset] / max(1, account.collateral)
-        fall = 1.0 - (1.0 - wanted / health) / max(share, 0.1)
-        amount = max(1, int(pool.prices[asset] * min(max(fall, 0.05), 0.98)))
-        return {"kind": "price", "asset": asset, "user": "", "amount": amount}
-
-    def _treasury(self, step: Operation) -> dict[str, object]:
+    def _treasury(self, step: Operation) -> Fields:
         return {"user": ""}
 
-    def _configure(self, step: Operation) -> dict[str, object]:
+    def _configure(self, step: Operation) -> Fields:
         """What was switched off comes back soon, so that the market does not stand still."""
         pool, rng = self._pool, self._rng
         for asset, config in pool.configs.items():
@@ -199,7 +187,7 @@ class Chooser:
                 (reserve.debt_scaled, reserve.borrow_index),
             )
         )
-        usual_ltv = config.threshold - 300
+        usual_ltv = config.threshold - LTV_BELOW
         values = {
             "paused": 1,
             "frozen": 1,
@@ -209,6 +197,6 @@ class Chooser:
             "reserve_factor": int(rng.choice([0, 500, 1_000, 2_000, 10_000])),
             "protocol_fee": int(rng.choice([0, 1_000, 3_333])),
             "ltv": usual_ltv if config.ltv == 0 or rng.random() < 0.5 else 0,
-            "emode": int(rng.choice([0, 1, 2])) if config.threshold < 8_000 else 0,
+            "emode": int(rng.choice([0, 1, 2])) if config.threshold < JOINS_BELOW else 0,
         }
         return {"other": field, "amount": values[field], "user": ""}

@@ -15,7 +15,7 @@ from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import Liquidation, ReserveConfig
 from treasury_arena_aave.mirror import PoolAt
 from treasury_arena_aave.parity_operations import Operation
-from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.abi import Entry, Interface
 from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR, POOL, SCALED_TOKEN
 from treasury_arena_evm.interfaces.tokens import ERC20
@@ -39,6 +39,8 @@ SETTERS = {
     "protocol_fee": "setLiquidationProtocolFee",
     "emode": "setAssetEModeCategory",
 }
+#: What 3.3 and later have besides.
+POOL_LATER = Interface("function getReserveDeficit(address asset) view returns (uint256)")
 
 
 @attrs.frozen
@@ -90,12 +92,20 @@ class Contracts:
         users: name -> address; `TREASURY` among them for comparison only.
         liquidator: the user that liquidates.
         code: turns a revert reason into the exact pool's code.
+        deficits: whether they keep a deficit of every reserve.
     """
 
     def __init__(
-        self, market: LocalMarket, at: PoolAt, users: Mapping[str, str], liquidator: str, code: Callable[[str], str]
+        self,
+        market: LocalMarket,
+        at: PoolAt,
+        users: Mapping[str, str],
+        liquidator: str,
+        code: Callable[[str], str],
+        *,
+        deficits: bool = False,
     ) -> None:
-        self._code = code
+        self._code, self._deficits = code, deficits
         self._market, self._at, self._users = market, at, dict(users)
         self._liquidator = users[liquidator]
         host, port = market.url.removeprefix("http://").split(":")
@@ -189,6 +199,8 @@ class Contracts:
             total = SCALED_TOKEN.function("scaledTotalSupply").encode()
             yield found.a_token, total, {0: f"{name} supplied_scaled"}
             yield found.debt_token, total, {0: f"{name} debt_scaled"}
+            if self._deficits:
+                yield at.pool, POOL_LATER.function("getReserveDeficit").encode(found.asset), {0: f"{name} deficit"}
         for user, address in self._users.items():
             if user != TREASURY:
                 yield at.pool, POOL.function("getUserAccountData").encode(address), _named(user, account)
@@ -224,6 +236,36 @@ class Contracts:
                 found[name] = int(answers[n]["result"][2 + 64 * place : 66 + 64 * place], 16)
         return found
 
+    def of_pool(self, pool: Pool, changed: set[str] | None = None) -> dict[str, int]:
+        """The quantities of `holdings` as the exact pool has them."""
+        at, users = self._at, self._users
+        found: dict[str, int] = {}
+        for name in at.reserves:
+            reserve = pool.reserves[name]
+            for word in ("liquidity_index", "liquidity_rate", "borrow_index", "borrow_rate", "updated", "accrued"):
+                found[f"{name} {word}"] = getattr(reserve, word)
+            for word in ("cash", "supplied_scaled", "debt_scaled", *(("deficit",) if self._deficits else ())):
+                found[f"{name} {word}"] = getattr(reserve, word)
+        for user in users:
+            if changed is not None and user not in changed:
+                continue
+            if user != TREASURY:
+                account = pool.account(user)
+                for word in ("collateral", "debt", "threshold", "ltv", "health"):
+                    found[f"{user} {word}"] = getattr(account, word)
+                found[f"{user} flags"] = sum(
+                    pool.borrowings.get((name, user), False) << (2 * one.number)
+                    | pool.collaterals.get((name, user), False) << (2 * one.number + 1)
+                    for name, one in at.reserves.items()
+                )
+            for name in at.reserves:
+                found[f"{user} {name} supply_scaled"] = pool.supplies.get((name, user), 0)
+                found[f"{user} {name} supply"] = pool.balance_of(name, user)
+                if user != TREASURY:
+                    found[f"{user} {name} owed_scaled"] = pool.debts.get((name, user), 0)
+                    found[f"{user} {name} owed"] = pool.debt_of(name, user)
+        return found
+
 
 def _named(prefix: str, words: Mapping[int, str]) -> dict[int, str]:
     return {place: f"{prefix} {word}" for place, word in words.items() if word}
@@ -232,33 +274,3 @@ def _named(prefix: str, words: Mapping[int, str]) -> dict[int, str]:
 def _concerns(names: Mapping[int, str], changed: set[str], users: Mapping[str, str]) -> bool:
     first = next(iter(names.values())).split()[0]
     return first not in users or first in changed
-
-
-def pool_holdings(pool: Pool, at: PoolAt, users: Mapping[str, str], changed: set[str] | None = None) -> dict[str, int]:
-    """The same quantities of the exact pool."""
-    found: dict[str, int] = {}
-    for name in at.reserves:
-        reserve = pool.reserves[name]
-        for word in ("liquidity_index", "liquidity_rate", "borrow_index", "borrow_rate", "updated", "accrued"):
-            found[f"{name} {word}"] = getattr(reserve, word)
-        for word in ("cash", "supplied_scaled", "debt_scaled"):
-            found[f"{name} {word}"] = getattr(reserve, word)
-    for user in users:
-        if changed is not None and user not in changed:
-            continue
-        if user != TREASURY:
-            account = pool.account(user)
-            for word in ("collateral", "debt", "threshold", "ltv", "health"):
-                found[f"{user} {word}"] = getattr(account, word)
-            found[f"{user} flags"] = sum(
-                pool.borrowings.get((name, user), False) << (2 * one.number)
-                | pool.collaterals.get((name, user), False) << (2 * one.number + 1)
-                for name, one in at.reserves.items()
-            )
-        for name in at.reserves:
-            found[f"{user} {name} supply_scaled"] = pool.supplies.get((name, user), 0)
-            found[f"{user} {name} supply"] = pool.balance_of(name, user)
-            if user != TREASURY:
-                found[f"{user} {name} owed_scaled"] = pool.debts.get((name, user), 0)
-                found[f"{user} {name} owed"] = pool.debt_of(name, user)
-    return found

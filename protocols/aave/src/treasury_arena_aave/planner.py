@@ -33,7 +33,7 @@ CASH_IN = (StepKind.SUPPLY, StepKind.REPAY)
 
 
 class AavePlanner(EvmPlanner):
-    """A market on Aave v3 of the 3.0 line.
+    """A market on Aave v3, of a version that `AaveReader` knows.
 
     Settings: `provider`, the PoolAddressesProvider (the chain's pinned one); `pool` and `data_provider`, held against what the
     provider says; `health_min`, the health factor that no step goes below; `price_age_seconds_max`, 0 for any age.

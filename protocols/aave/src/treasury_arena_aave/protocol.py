@@ -11,10 +11,14 @@ from treasury_arena.contracts.protocol import ExactMarket, Protocol
 from treasury_arena.domain.assets import Asset, AssetTable
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import ConfigError, nearest
-from treasury_arena_aave.market import AccountExact, SupplyExact
-from treasury_arena_aave.model import ACCOUNT, SUPPLY
+from treasury_arena_aave.market import AccountExact, AccountReserveExact, SupplyExact
+from treasury_arena_aave.model import ACCOUNT, ACCOUNT_RESERVE, SUPPLY
 
-MARKETS = {SUPPLY.name: SupplyExact, ACCOUNT.name: AccountExact}
+MARKETS: dict[str, type[SupplyExact] | type[AccountExact]] = {
+    SUPPLY.name: SupplyExact,
+    ACCOUNT.name: AccountExact,
+    ACCOUNT_RESERVE.name: AccountReserveExact,
+}
 
 
 class AaveProtocol(Protocol):
@@ -25,7 +29,7 @@ class AaveProtocol(Protocol):
 
     @property
     def models(self) -> tuple[PositionModel, ...]:
-        return (SUPPLY, ACCOUNT)
+        return (SUPPLY, ACCOUNT, ACCOUNT_RESERVE)
 
     def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
         return MARKETS[spec.model](spec, self._model(spec), frame, assets[spec.asset], base)

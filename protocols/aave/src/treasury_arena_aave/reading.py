@@ -12,22 +12,24 @@ from treasury_arena.errors import ValidationError, nearest
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import AccountData, Result
 from treasury_arena_aave.exact.strategy import RateStrategy
-from treasury_arena_aave.exact.versions import V3_0
+from treasury_arena_aave.exact.versions import V3_0, V3_5
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.mirror import PoolAt, ReserveAt, read_pool
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.errors import AbiError, ChainError, RevertError
 from treasury_arena_evm.interfaces.aave import ORACLE, POOL, PRICE_SOURCE, PROVIDER
 from treasury_arena_evm.reading import ChainReader
 
 VARIABLE = 2
-REVISIONS_3_0 = (1, 2, 3)
-"""`POOL_REVISION` of the 3.0 line; 3.4 has 7, 3.6 has 10, 3.7 has 11."""
+REVISIONS = {1: V3_0, 2: V3_0, 3: V3_0, 10: V3_5}
+"""`POOL_REVISION` -> whose arithmetic: the 3.0 line, and 3.6, which has that of 3.5; 3.4 has 7, 3.7 has 11."""
 PRICE_AGE_SECONDS_MAX = 90_000
 """Chainlink answers at least once a day for the assets here; an hour of grace."""
 HEALTH_MIN = 1.05
 MINED_WITHIN_SECONDS = 600
 """For how long the interest of a full repayment is approved in advance."""
 USER = "self"
+USD = 10**8
 OPERATIONS = ("supply", "withdraw", "borrow", "repay")
 RISKY = ("withdraw", "borrow", "use_as_collateral", "set_emode")
 
@@ -59,7 +61,10 @@ class Quote:
 
 
 class AaveReader:
-    """One Aave v3 market of the 3.0 line, read and quoted.
+    """One Aave v3 market of the 3.0 line, or of 3.6, read and quoted; `version` says whose arithmetic it has.
+
+    In 3.6 what the exact pool does not model is refused: accounts in an e-mode, and collateral that is frozen or has a
+    loan-to-value of 0.
 
     Args:
         session: of the chain; its pinned tokens are the reserves that may be touched.
@@ -78,18 +83,22 @@ class AaveReader:
         price_age_seconds_max: int | None = PRICE_AGE_SECONDS_MAX,
         provider: str | None = None,
     ) -> None:
-        if not health_min >= 1.0:
-            raise ValidationError(f"health_min = {health_min} must be at least 1: below it an account is liquidated")
-        self.reader, self.version = session, V3_0
+        if not 1.0 <= health_min < float("inf"):
+            raise ValidationError(
+                f"health_min = {health_min} must be a finite number of at least 1: below it an account is liquidated"
+            )
+        self.reader = session
         self.health_min, self.price_age_seconds_max = health_min, price_age_seconds_max
         self._curves: dict[str, RateStrategy] = {}
         provider = provider or session.chain.contract("aave_v3_provider")
         pool = str(session.call(provider, PROVIDER.function("getPool")))
         revision = int(session.call(pool, POOL.function("POOL_REVISION")))
-        if revision not in REVISIONS_3_0:
+        if revision not in REVISIONS:
             raise ChainError(
-                f"the Aave pool of {session.chain.name} has revision {revision}; the adapter knows revisions 1 to 3 (Aave 3.0)"
+                f"the Aave pool of {session.chain.name} has revision {revision}; the adapter knows revisions 1 to 3 (Aave 3.0) "
+                f"and 10 (Aave 3.6)"
             )
+        self.version = REVISIONS[revision]
         self.at = PoolAt.read(session, provider, {token.symbol: token.address for token in session.tokens})
 
     def reserve(self, symbol: str) -> ReserveAt:
@@ -104,17 +113,20 @@ class AaveReader:
     # Reading.
 
     def pool(self, address: str, later_seconds: int = 0) -> Pool:
-        """The exact pool as of the latest block (and so many seconds later), with one user, `USER`.
+        """The exact pool as of the latest block (and so many seconds later), all of one block, with one user, `USER`.
 
-        Raises ValidationError when the oracle has no price for a reserve.
+        Raises ValidationError when the oracle has no price for a reserve, and when Aave counts more (or less) for the account
+        than its pinned reserves hold: its health cannot be foretold then.
         """
-        try:
-            pool = read_pool(
-                self.reader, self.at, {USER: address}, self.reader.head().timestamp, self.version, curves=self._curves
-            )
-        except RevertError as error:
-            self._refuse_prices()
-            raise ChainError(f"the Aave market of {self.reader.chain.name} cannot be read: {error}") from error
+        with self.reader.pinned():
+            try:
+                now = self.reader.head().timestamp
+                pool = read_pool(self.reader, self.at, {USER: address}, now, self.version, curves=self._curves)
+                there = self.account(address)
+            except RevertError as error:
+                self._refuse_prices()
+                raise ChainError(f"the Aave market of {self.reader.chain.name} cannot be read: {error}") from error
+        self._check_whole(address, pool.account(USER), there)
         pool.advance(pool.now + later_seconds)
         return pool
 
@@ -123,6 +135,15 @@ class AaveReader:
         found = self.reader.call(self.at.pool, POOL.function("getUserAccountData"), address)
         collateral, debt, _, threshold, ltv, health = (int(value) for value in found)
         return AccountData(self.version.name, collateral, debt, ltv, threshold, health, zero_ltv=False)
+
+    @staticmethod
+    def _check_whole(address: str, here: AccountData, there: AccountData) -> None:
+        if (here.collateral, here.debt) != (there.collateral, there.debt):
+            raise ValidationError(
+                f"Aave counts {there.collateral / USD:.2f} USD of collateral and {there.debt / USD:.2f} USD of debt for "
+                f"{address}, its pinned reserves have {here.collateral / USD:.2f} and {here.debt / USD:.2f}: pin the tokens that "
+                f"are missing, or use another account"
+            )
 
     def balance(self, symbol: str, address: str) -> int:
         """What an address has supplied with its interest, base units."""
@@ -152,10 +173,21 @@ class AaveReader:
             )
         if symbol or operation != "set_emode":
             self.reserve(symbol)
+        if operation == "use_as_collateral":
+            if not isinstance(amount_raw, bool):
+                raise ValidationError(f"use_as_collateral {symbol}: {amount_raw!r} is neither True nor False")
+        else:
+            check_whole(
+                amount_raw, f"{operation} {symbol}: the amount in base units" if symbol else "the e-mode category"
+            )
         if operation in ("supply", "borrow") and int(amount_raw) >= 2**128:
             raise ValidationError(f"{operation} needs an amount of {symbol}; 'everything' is for withdraw and repay")
-        pool = self.pool(address)
-        self.check_prices(pool, *([symbol] if symbol else []))
+        if operation == "set_emode" and self.version.later:
+            raise ValidationError(f"the e-modes of Aave {self.version.name} and later are not modelled")
+        with self.reader.pinned():
+            pool = self.pool(address)
+            self.check_modelled(pool)
+            self.check_prices(pool, *([symbol] if symbol else []))
         before = pool.account(USER)
         if operation == "set_emode":
             result = pool.set_emode(USER, int(amount_raw))
@@ -171,7 +203,18 @@ class AaveReader:
             )
         return quote
 
-    # Prices.
+    # What is refused before an operation is tried.
+
+    def check_modelled(self, pool: Pool) -> None:
+        """Collateral whose rules the exact pool does not have in this version: ValidationError."""
+        if not self.version.later:
+            return
+        for asset, config in pool.configs.items():
+            if pool.collaterals.get((asset, USER)) and (config.frozen or not config.ltv):
+                why = "is frozen" if config.frozen else "has a loan-to-value of 0"
+                raise ValidationError(
+                    f"the collateral {asset} {why}; what Aave {self.version.name} and later do then is not modelled"
+                )
 
     def _refuse_prices(self) -> None:
         for symbol, reserve in self.at.reserves.items():

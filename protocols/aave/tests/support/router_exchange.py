@@ -43,14 +43,14 @@ class RouterExchange:
     def quote_sell(self, coin_raw: int) -> int:
         return self._quote(self.coin, self.base, coin_raw)
 
-    def buy(self, base_raw: int) -> Dealt:
-        return self._swap(self.base, self.coin, base_raw)
+    def buy(self, base_raw: int, least_raw: int = 1) -> Dealt:
+        return self._swap(self.base, self.coin, base_raw, least_raw)
 
-    def sell(self, coin_raw: int) -> Dealt:
-        return self._swap(self.coin, self.base, coin_raw)
+    def sell(self, coin_raw: int, least_raw: int = 1) -> Dealt:
+        return self._swap(self.coin, self.base, coin_raw, least_raw)
 
-    def _swap(self, spent: Any, got: Any, amount: int) -> Dealt:
-        least = self._quote(spent, got, amount) * (10_000 - self.slippage_bps) // 10_000
+    def _swap(self, spent: Any, got: Any, amount: int, least_raw: int) -> Dealt:
+        least = max(least_raw, self._quote(spent, got, amount) * (10_000 - self.slippage_bps) // 10_000)
         approvals = Erc20(self.session, spent).approve(self.who, self.router, amount)
         order = (spent.address, got.address, self.fee, self.who.address, amount, least, 0)
         receipt = self.session.send(self.who, self.router, V3_ROUTER02.function("exactInputSingle"), order)

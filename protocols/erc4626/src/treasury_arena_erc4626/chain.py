@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.contracts.protocol import ExactState, Fill, Leg
+from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, TreasuryArenaError, ValidationError
 from treasury_arena_evm.interfaces.tokens import ERC4626
@@ -66,15 +66,14 @@ class VaultOnChain(OnChainMarket):
     def _worth(self, shares: int) -> int:
         return int(self._ask("previewRedeem", shares)) if shares else 0
 
-    def value(self, state: ExactState, row: int) -> int:
+    def valued(self, state: ExactState) -> int:
         return self._worth(state[0])
 
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         return {self.asset.symbol: state[1]}
 
-    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
-        after = (state[0], self._worth(state[0]))
-        return after, self.grown(self.holdings(state), self.holdings(after))
+    def found(self, state: ExactState) -> ExactState:
+        return (state[0], self._worth(state[0]))
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         worth = self._worth(state[0])

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.errors import AbiError, RevertError, TokenError
 from treasury_arena_evm.interfaces.tokens import ERC20, ISSUER
 from treasury_arena_evm.reading import ChainReader
@@ -68,6 +69,7 @@ class TokenReader:
 
         `sender` is whoever holds the amount now: the treasury before it pays, or a pool before the treasury buys from it.
         """
+        check_whole(amount_raw, f"an amount of {self.token.symbol} in base units")
         if amount_raw <= 0:
             raise TokenError(f"a transfer of {amount_raw} base units of {self.token.symbol} is none")
         if "rebasing" in self.token.quirks:
@@ -128,13 +130,13 @@ class TokenReader:
             raise TokenError(f"{self._name} refuses the transfer: {transfer.reason or 'without a reason'}")
         if len(transfer.data) >= 32 and not _truth(transfer):
             raise TokenError(f"{self._name} refuses the transfer: it returns false")
+        if (has, owns) != (has_later, owns_later):  # first of all: amounts that grow do not move exactly either
+            raise TokenError(f"{self._name} is rebasing: balances change by themselves within a year")
         if not same and (had - has, owns - got) != (amount, amount):
             raise TokenError(
                 f"{self._name} takes a fee on transfer: of {amount} base units the sender pays {had - has} and the recipient "
                 f"gets {owns - got}"
             )
-        if (has, owns) != (has_later, owns_later):
-            raise TokenError(f"{self._name} is rebasing: balances change by themselves within a year")
 
     def needs_zero(self, owner: str, spender: str, amount: int) -> bool:
         """Whether the token demands an allowance of zero before another: pinned so, or found so."""
@@ -156,6 +158,7 @@ class Erc20(TokenReader):
 
         TokenError for a negative amount or one without limit, and when the allowance afterwards is another.
         """
+        check_whole(amount_raw, f"an allowance of {self.token.symbol} in base units")
         if not 0 <= amount_raw < ALLOWANCE_MAX:
             raise TokenError(
                 f"an allowance of {amount_raw} base units of {self.token.symbol}; the treasury approves exact amounts"
@@ -174,9 +177,12 @@ class Erc20(TokenReader):
 
     @contextmanager
     def allowed(self, who: LocalAccount, spender: str, amount_raw: int) -> Iterator[None]:
-        """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error."""
-        self.approve(who, spender, amount_raw)
+        """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error.
+
+        So it is when the approval itself was mined and could not be looked at.
+        """
         try:
+            self.approve(who, spender, amount_raw)
             yield
         finally:
             if self.allowance(who.address, spender):

@@ -13,19 +13,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from treasury_arena.contracts.bound import ceil_div, legs
+from treasury_arena.contracts.bound import ceil_div, check_target, legs
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import (
+    ChainUnavailableError,
     ExecutionError,
     TreasuryArenaError,
     UnknownOutcomeError,
     ValidationError,
 )
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import Erc20
+from treasury_arena_evm.outstanding import Owner
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.tokens import check_pins
+from treasury_arena_evm.transport import LostError, NodeError
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from treasury_arena_evm.session import Session
 
 WEI = 10**18
+NONSENSE = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What reading an answer raises that is not what was asked for."""
 Entry = tuple[str, str, int]
 
 
@@ -65,7 +71,8 @@ class OnChainMarket(ExactMarket):
         self.venue = "local" if session.chain.local else "live"
         self.native_price = native_price
         self.dust = base.unit if dust is None else dust
-        self.unfinished = self._unknown = ""
+        self.unfinished = self._begun = ""
+        self._outcomes: dict[str, Fill | ExecutionError] = {}
         self._spent: list[Receipt] = []
         check_pins(spec.name, session.chain, session.tokens, {asset, base})
 
@@ -76,8 +83,20 @@ class OnChainMarket(ExactMarket):
     # --- what a market says
 
     @abstractmethod
+    def valued(self, state: ExactState) -> int:
+        """What a position is worth now, base units of the base asset."""
+
+    @abstractmethod
+    def found(self, state: ExactState) -> ExactState:
+        """The position as the chain shows it now; what the books alone know is taken from `state`."""
+
+    def viewed(self, state: ExactState) -> Mapping[str, float]:
+        """The model's views of a position now, by name; none unless overridden."""
+        return {}
+
+    @abstractmethod
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
-        """What moving to the target would do at the latest block; None when there is nothing to do."""
+        """What moving to the target would do at the latest block, which is pinned; None when there is nothing to do."""
 
     @abstractmethod
     def execute(self, state: ExactState, fill: Fill) -> Fill:
@@ -87,12 +106,26 @@ class OnChainMarket(ExactMarket):
     def recovered(self, state: ExactState, fill: Fill) -> Fill:
         """The fill of what was mined before `execute` failed, by the chain alone: tokens that moved must not leave the books."""
 
+    def value(self, state: ExactState, row: int) -> int:
+        """What a position is worth now; errors as `reading`."""
+        with self.reading("valued"):
+            return self.valued(state)
+
+    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
+        """What the chain shows now, and postings of how it differs from what the books last saw; errors as `reading`."""
+        with self.reading("looked at"):
+            after = self.found(state)
+            return after, self.grown(self.holdings(state), self.holdings(after))
+
+    def views(self, state: ExactState, row: int) -> Mapping[str, float]:
+        """The model's views of a position now; errors as `reading`."""
+        with self.reading("looked at"):
+            return self.viewed(state)
+
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        if target_raw < 0:
-            raise ValidationError(
-                f"market {self.spec.name!r}: the target {target_raw} is negative; a position cannot be"
-            )
-        with self._refusals():
+        check_whole(target_raw, f"market {self.spec.name!r}: the target in base units")
+        check_target(self.spec.name, target_raw)
+        with self._refusals(), self.session.pinned():
             return self.quote(state, target_raw, control)
 
     def settle(self, intent_id: str, state: ExactState, fill: Fill, row: int) -> Fill:
@@ -100,33 +133,49 @@ class OnChainMarket(ExactMarket):
 
         What fails later (a clean-up, a read, a step of several) is settled as far as it came, and `unfinished` says why.
         While the node does not tell what became of a transaction, UnknownOutcomeError: asked again with the same `intent_id`,
-        nothing is executed a second time, only found out.
+        nothing is executed a second time, only found out. What came of it is told again until it is said to be `booked`.
         """
-        with self.session.listening(self._heard):
-            if intent_id == self._unknown:
-                return self._found_out(state, fill, self.unfinished)
-            if self._unknown:  # its receipts are still needed; nothing of this order has been sent
-                raise ExecutionError(f"market {self.spec.name!r}: another order's outcome is not known yet")
-            self._spent, self.unfinished = [], ""
+        if intent_id not in self._outcomes:
             try:
-                return self.execute(state, fill)
+                self._outcomes[intent_id] = self._settled(intent_id, state, fill)
+            except ExecutionError as error:
+                self._outcomes[intent_id] = error
+        outcome = self._outcomes[intent_id]
+        if isinstance(outcome, ExecutionError):
+            raise outcome
+        return outcome
+
+    def booked(self, intent_id: str) -> None:
+        self._outcomes.pop(intent_id, None)
+
+    def _settled(self, intent_id: str, state: ExactState, fill: Fill) -> Fill:
+        if self._begun not in ("", intent_id):  # its receipts are still needed; nothing of this order has been sent
+            raise ExecutionError(f"market {self.spec.name!r}: another order's outcome is not known yet")
+        owner = (self.who.address, self.spec.name, intent_id)
+        with self.session.listening(self._heard, owner):
+            if self._begun:
+                return self._found_out(owner, state, fill, self.unfinished or "it was interrupted")
+            self._spent, self.unfinished, self._begun = [], "", intent_id
+            try:
+                done = self.execute(state, fill)
             except Exception as error:  # whatever it was, what is mined is mined
                 text = str(error) if isinstance(error, TreasuryArenaError) else f"{type(error).__name__}: {error}"
-                self._unknown = intent_id
-                return self._found_out(state, fill, text)
+                return self._found_out(owner, state, fill, text)
+            self._begun = ""
+            return done
 
-    def _found_out(self, state: ExactState, fill: Fill, text: str) -> Fill:
+    def _found_out(self, owner: Owner, state: ExactState, fill: Fill, text: str) -> Fill:
         """What became of an order that did not go through: its fill as far as it came, or ExecutionError."""
         self.unfinished = text
-        self.session.resolve()
+        self.session.resolve(owner)
         if not self._tokens_moved():
-            self._unknown = ""
+            self._begun = ""
             raise ExecutionError(f"market {self.spec.name!r}: {text}", legs(*self._gas()), self._worth_of_gas())
         try:
             done = self.recovered(state, fill)
         except Exception as error:  # the node is away again: the tokens have moved, so the order must not be forgotten
             raise UnknownOutcomeError(f"market {self.spec.name!r}: {text}; then {error}") from error
-        self._unknown = ""
+        self._begun = ""
         return done
 
     def _tokens_moved(self) -> bool:
@@ -135,13 +184,36 @@ class OnChainMarket(ExactMarket):
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        """What a chain or a token refuses is this market's refusal of the order."""
+        """What a chain or a token refuses, and what cannot be read, is this market's refusal of the order."""
         try:
             yield
         except ValidationError:
             raise
         except TreasuryArenaError as error:
             raise ValidationError(f"market {self.spec.name!r}: {error}") from error
+        except NONSENSE as error:
+            raise ValidationError(f"market {self.spec.name!r}: {_said(error)}") from error
+
+    @contextmanager
+    def reading(self, done: str) -> Iterator[None]:
+        """One block for all reads inside; tells in one sentence that names the market why a position could not be `done`.
+
+        ChainUnavailableError where the node did not answer, or answered what makes no sense: what the position is worth is then
+        not known, and not nothing. ValidationError where a contract refused.
+        """
+        try:
+            with self.session.pinned():
+                yield
+        except ValidationError as error:
+            if repr(self.spec.name) in str(error):
+                raise
+            raise ValidationError(f"market {self.spec.name!r} cannot be {done}: {error}") from error
+        except (LostError, NodeError) as error:
+            raise ChainUnavailableError(f"market {self.spec.name!r} cannot be {done}: {error}") from error
+        except TreasuryArenaError as error:
+            raise ValidationError(f"market {self.spec.name!r} cannot be {done}: {error}") from error
+        except NONSENSE as error:
+            raise ChainUnavailableError(f"market {self.spec.name!r} cannot be {done}: {_said(error)}") from error
 
     # --- for subclasses
 
@@ -186,3 +258,8 @@ class OnChainMarket(ExactMarket):
             account = "debt" if min(was, now) < 0 else "position"
             entries += [(account, asset, now - was), ("world", asset, was - now)]
         return legs(*entries)
+
+
+def _said(error: Exception) -> str:
+    """An error of reading in one line."""
+    return f"the chain's answer makes no sense ({type(error).__name__}: {' '.join(str(error).split())})"

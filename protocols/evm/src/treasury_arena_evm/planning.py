@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from treasury_arena.contracts.bound import check_target
 from treasury_arena.contracts.chain import (
     Holding,
     Plan,
@@ -69,8 +70,7 @@ class EvmPlanner(StepPlanner):
     # --- the contract
 
     def plan(self, holding: Holding, target_raw: int, control: tuple[float, ...]) -> Plan | None:
-        if target_raw < 0:
-            raise ValidationError(f"market {self.market!r}: the target {target_raw} is negative; a position cannot be")
+        check_target(self.market, target_raw)
         with self.refusals():
             return self._plan(holding, target_raw if target_raw >= self.dust else 0, control)
 
@@ -114,9 +114,12 @@ class EvmPlanner(StepPlanner):
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
-        """What a contract or a token refuses is this market's refusal; what the node does not say is unknown."""
+        """One block for all reads inside. What a contract or a token refuses is this market's refusal; what the node does not say
+        is unknown.
+        """
         try:
-            yield
+            with self.reader.pinned():
+                yield
         except RevertError as error:
             raise ValidationError(f"market {self.market!r}: {error}") from error
         except ChainError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from treasury_arena.contracts.chain import BlockRef, PlannerContext
@@ -28,9 +29,9 @@ class ChainReader(Protocol):
     tokens: TokenTable
 
     def call(
-        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int = "latest"
+        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int | None = None
     ) -> Any:
-        """A read at a block: the one output, or a tuple of several. RevertError when the contract refuses."""
+        """A read at a block, else the pinned or the latest one: one output, or a tuple. RevertError when the contract refuses."""
 
     def simulate(
         self, calls: Sequence[tuple[str, str, bytes]], later_seconds: Sequence[tuple[int, int]] = ()
@@ -41,7 +42,10 @@ class ChainReader(Protocol):
         """Whether a contract stands at an address."""
 
     def head(self) -> BlockRef:
-        """The latest block."""
+        """The latest (or pinned) block."""
+
+    def pinned(self) -> AbstractContextManager[int]:
+        """One block for all reads inside; see `Session.pinned`."""
 
 
 def reader_of(context: PlannerContext) -> ChainReader:

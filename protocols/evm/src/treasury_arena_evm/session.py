@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,18 @@ from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.chains import Chain, ChainTable
 from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.fees import BLOCKS, FeePolicy, Fees, suggest
+from treasury_arena_evm.outstanding import (
+    NOBODY,
+    POLL_SECONDS_LOCAL,
+    POLL_SECONDS_MAX,
+    Outstanding,
+    Owner,
+    Signed,
+)
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.reverts import revert_data, revert_reason
 from treasury_arena_evm.tokens import KNOWN_TOKENS, Token, TokenTable
-from treasury_arena_evm.transport import LostError, NodeError, Requester, Transport
+from treasury_arena_evm.transport import NodeError, Requester, Transport
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -33,22 +42,10 @@ GAS_MAX = 15_000_000
 #: Room above the estimate, for state that changes before the transaction is mined.
 GAS_MARGIN = (5, 4)
 TIMEOUT_SECONDS = 10.0
-POLL_SECONDS_LOCAL = 0.002
-POLL_SECONDS_MAX = 1.0
 WAIT_BLOCKS = 20
 WAIT_SECONDS_MIN = 60.0
 #: How long `resolve` asks for one transaction before it says that nobody knows.
 RESOLVE_SECONDS = 5.0
-
-
-@attrs.frozen
-class Signed:
-    """A signed transaction, ready to be sent: keep `hash` before sending, and look for it before sending again."""
-
-    hash: str
-    raw: str
-    sender: str
-    nonce: int
 
 
 @attrs.frozen
@@ -97,8 +94,13 @@ class Session:
         self.chain = chain
         self.tokens = tokens
         self.policy = policy
-        self._listeners: list[Callable[[Receipt], None]] = []
-        self.unresolved: dict[str, Signed] = {}
+        self._outstanding = Outstanding(self)
+        self._pin = threading.local()
+
+    @property
+    def unresolved(self) -> Mapping[str, Signed]:
+        """Transactions that were sent and not seen mined, by hash."""
+        return self._outstanding.open
 
     @property
     def w3(self) -> Any:
@@ -111,15 +113,43 @@ class Session:
 
     # --- reading
 
+    @contextmanager
+    def pinned(self) -> Iterator[int]:
+        """Let all reads inside be of one block: the latest one as it begins, or that of the pinning around it; its number.
+
+        What takes several reads is one picture only so: other blocks may come between them. Not for sending. Each thread has a
+        pinning of its own.
+        """
+        if (pinned := self.pinned_at) is not None:
+            yield pinned
+            return
+        self._pin.block = self.height
+        try:
+            yield self._pin.block
+        finally:
+            self._pin.block = None
+
+    @property
+    def pinned_at(self) -> int | None:
+        """Number of the pinned block."""
+        return getattr(self._pin, "block", None)
+
+    @property
+    def _at(self) -> str:
+        return "latest" if (pinned := self.pinned_at) is None else hex(pinned)
+
     def call(
-        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int = "latest"
+        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int | None = None
     ) -> Any:
-        """A read at a block (number or tag): the one output, or a tuple of several. RevertError when the contract refuses."""
+        """A read at a block (number or tag; else the pinned or the latest one): the one output, or a tuple of several.
+
+        RevertError when the contract refuses.
+        """
         request = {"to": to, "data": "0x" + function.encode(*arguments).hex()}
         if sender is not None:
             request["from"] = sender
         try:
-            data = self.request("eth_call", request, hex(block) if isinstance(block, int) else block)
+            data = self.request("eth_call", request, hex(block) if isinstance(block, int) else block or self._at)
         except NodeError as error:
             raise _reverted(function.signature, error) from error
         outputs = function.decode(bytes.fromhex(data[2:]))
@@ -147,7 +177,7 @@ class Session:
                 block["blockOverrides"] = {"time": hex(now + seconds)}
             blocks.append(block)
         try:
-            answer = self.request("eth_simulateV1", {"blockStateCalls": blocks, "validation": False}, "latest")
+            answer = self.request("eth_simulateV1", {"blockStateCalls": blocks, "validation": False}, self._at)
         except NodeError as error:
             if error.code in (-32601, -32600) or "not found" in error.text or "not supported" in error.text:
                 raise ChainError(
@@ -158,27 +188,27 @@ class Session:
         return [_outcome(item) for block in answer for item in block["calls"]]
 
     def head(self) -> BlockRef:
-        """The latest block."""
-        block = self.request("eth_getBlockByNumber", "latest", False)
+        """The latest (or pinned) block."""
+        block = self.request("eth_getBlockByNumber", self._at, False)
         return BlockRef(int(block["number"], 16), block["hash"], int(block["timestamp"], 16))
 
     @property
     def now(self) -> int:
-        """Time of the latest block, in seconds since 1970."""
+        """Time of the latest (or pinned) block, in seconds since 1970."""
         return self.head().timestamp
 
     @property
     def height(self) -> int:
-        """Number of the latest block."""
-        return int(self.request("eth_blockNumber"), 16)
+        """Number of the latest (or pinned) block."""
+        return int(self.request("eth_blockNumber"), 16) if (pinned := self.pinned_at) is None else pinned
 
     def native_balance(self, address: str) -> int:
         """Wei of the native coin that an address holds."""
-        return int(self.request("eth_getBalance", address, "latest"), 16)
+        return int(self.request("eth_getBalance", address, self._at), 16)
 
     def has_code(self, address: str) -> bool:
         """Whether a contract stands at an address."""
-        return len(self.request("eth_getCode", address, "latest")) > 2
+        return len(self.request("eth_getCode", address, self._at)) > 2
 
     def fees(self) -> Fees:
         """Fees for the next block under the session's policy; FeeError above its cap."""
@@ -251,26 +281,12 @@ class Session:
         )
 
     def submit(self, signed: Signed) -> None:
-        """Send a signed transaction, once or again. LostError when it is unknown whether it arrived: look for its hash."""
-        self.unresolved[signed.hash] = signed
-        try:
-            self.request("eth_sendRawTransaction", signed.raw)
-        except NodeError as error:
-            if not self.known(signed.hash):
-                del self.unresolved[signed.hash]
-                raise ChainError(
-                    f"transaction {signed.hash} (nonce {signed.nonce}) was not accepted: {error.text}"
-                ) from error
-        except LostError as error:
-            try:
-                arrived = self.known(signed.hash)
-            except ChainError:
-                arrived = False
-            if not arrived:
-                raise LostError(
-                    f"transaction {signed.hash} may or may not have reached the node at {self._transport.name}; look for it "
-                    f"before sending another with nonce {signed.nonce}"
-                ) from error
+        """Send a signed transaction, once or again. LostError when it is unknown whether it arrived: look for its hash.
+
+        ChainError when the node refused it for good. That the node did not want it just now (too many requests, ...) is no
+        refusal: it may have gone out, and stays open.
+        """
+        self._outstanding.submit(signed)
 
     def known(self, transaction: str) -> bool:
         """Whether the node knows a transaction, mined or waiting."""
@@ -292,53 +308,30 @@ class Session:
                     f"{what} ({transaction}) is still not mined; it may be later, or be replaced with higher fees"
                 )
             sleep(poll)
-        self._resolved(found)
+        self._outstanding.found(found)
         if not found.success:
             reason = self._reason(transaction, found)
             raise RevertError(f"{what} ({transaction}) was refused: {reason or 'without a reason'}", reason)
         return found
 
-    def _resolved(self, receipt: Receipt) -> None:
-        self.unresolved.pop(receipt.hash, None)
-        for hear in self._listeners:
-            hear(receipt)
+    def resolve(self, owner: Owner | None = None, timeout_seconds: float | None = None) -> None:
+        """Find out what became of every transaction (of an order's, given its owner) that was sent and not seen mined.
 
-    def resolve(self, timeout_seconds: float | None = None) -> None:
-        """Find out what became of every transaction that was sent and not seen mined; listeners hear of those that were.
-
-        One whose nonce another transaction has used can never be mined and is forgotten. One that the node does not know is
-        sent again, the same bytes. Raises UnknownOutcomeError for one that is still open then.
+        Listeners hear of those that were. One whose nonce another transaction is seen to hold in a block can never be mined and
+        is forgotten. One that the node does not know is sent again, the same bytes. Raises UnknownOutcomeError for one that is
+        still open then.
         """
-        for signed in list(self.unresolved.values()):
-            deadline = monotonic() + (RESOLVE_SECONDS if timeout_seconds is None else timeout_seconds)
-            try:
-                while (found := self.receipt(signed.hash)) is None:
-                    used = int(self.request("eth_getTransactionCount", signed.sender, "latest"), 16)
-                    if used > signed.nonce and self.receipt(signed.hash) is None:
-                        del self.unresolved[signed.hash]
-                        break
-                    if not self.known(signed.hash):
-                        self.request("eth_sendRawTransaction", signed.raw)
-                    if monotonic() >= deadline:
-                        raise UnknownOutcomeError(
-                            f"transaction {signed.hash} (nonce {signed.nonce}) is neither mined nor superseded yet"
-                        )
-                    sleep(POLL_SECONDS_LOCAL if self.chain.local else POLL_SECONDS_MAX)
-            except ChainError as error:
-                raise UnknownOutcomeError(
-                    f"what became of transaction {signed.hash} (nonce {signed.nonce}) is not known: {error}"
-                ) from error
-            if found is not None:
-                self._resolved(found)
+        self._outstanding.resolve(owner, RESOLVE_SECONDS if timeout_seconds is None else timeout_seconds)
 
     @contextmanager
-    def listening(self, hear: Callable[[Receipt], None]) -> Iterator[None]:
-        """Tell `hear` of every transaction that is waited for and mined meanwhile, also of one that was refused there."""
-        self._listeners.append(hear)
-        try:
+    def listening(self, hear: Callable[[Receipt], None], owner: Owner = NOBODY) -> Iterator[None]:
+        """Tell `hear` of every transaction that is found mined meanwhile, also of one that was refused there.
+
+        With an owner, what is sent inside belongs to it: `hear` is told of that alone, nobody else's order is, and what was
+        found out while the owner did not listen is told first.
+        """
+        with self._outstanding.listening(hear, owner):
             yield
-        finally:
-            self._listeners.remove(hear)
 
     def final(self, receipt: Receipt) -> bool:
         """Whether a receipt can be relied on: it is still the chain's, and deep enough by the chain's rule of finality."""

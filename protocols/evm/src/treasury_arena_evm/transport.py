@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ChainUnavailableError, ConfigError
 from treasury_arena_evm.errors import ChainError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class NodeError(ChainError):
         super().__init__(f"{method}: the node refused: {self.text or f'error {self.code}'}")
 
 
-class LostError(ChainError):
+class LostError(ChainError, ChainUnavailableError):
     """No answer came, or none that can be believed: the request may or may not have been carried out.
 
     `busy` says that the node asks for fewer requests.

@@ -6,8 +6,9 @@ from typing import Any
 
 import attrs
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.addresses import checksummed
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import TokenReader
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_QUOTER, V3_ROUTER02
@@ -62,6 +63,7 @@ class Quote:
 
 def check_amount(amount: int, what: str) -> None:
     """Raise ValidationError for nothing, less, and amounts that can only be a mistake."""
+    check_whole(amount, f"{what} in base units")
     if amount <= 0:
         raise ValidationError(f"{what} of {amount} base units is none")
     if amount >= AMOUNT_MAX:
@@ -70,12 +72,14 @@ def check_amount(amount: int, what: str) -> None:
 
 def check_least(least: int, what: str) -> None:
     """Raise ValidationError for an order that would take any price."""
+    check_whole(least, f"{what} in base units")
     if least <= 0:
         raise ValidationError(f"{what} of {least} would take any price; say what is the least")
 
 
 def check_deadline(deadline: int, now: int) -> None:
     """Raise ValidationError for a time that has passed, or one so far that it is no deadline."""
+    check_whole(deadline, "the deadline in seconds since 1970")
     if deadline <= now:
         raise ValidationError(f"the deadline {deadline} is not after the chain's time {now}")
     if deadline > now + DEADLINE_SECONDS_MAX:
@@ -99,6 +103,7 @@ def check_liquid(pool: Pool) -> None:
 
 def check_slippage(slippage_bps: int) -> None:
     """Raise ValidationError for a tolerance of nothing (it would never be met) or of more than a tenth."""
+    check_whole(slippage_bps, "a slippage in bps")
     if not 1 <= slippage_bps <= SLIPPAGE_BPS_MAX:
         raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
 
@@ -110,11 +115,11 @@ def beyond(was_x96: int, now_x96: int, bps: int) -> bool:
 
 
 def check_move(pool: Pool, after_x96: int, move_bps_max: int, market: str) -> None:
-    """Raise ValidationError for an order after which the pool's price is too far from where it was."""
+    """Raise SizeRefusedError for an order after which the pool's price is too far from where it was."""
     low, high = sorted((pool.sqrt_price_x96, after_x96))
     was, now = low**2, high**2
     if beyond(low, high, move_bps_max):
-        raise ValidationError(
+        raise SizeRefusedError(
             f"market {market!r}: the order would move the price of {pool.name} by {(now - was) * BPS // was} bps, more than "
             f"{move_bps_max}; split it"
         )
@@ -137,6 +142,10 @@ class V3Reader:
         """The pool of two pinned tokens (by symbol) at a fee in millionths; ValidationError when there is none."""
         one, other = self.reader.tokens.symbol(a), self.reader.tokens.symbol(b)
         token0, token1 = sorted((one, other), key=lambda token: int(token.address, 16))
+        with self.reader.pinned():
+            return self._pool_of(token0, token1, fee)
+
+    def _pool_of(self, token0: Token, token1: Token, fee: int) -> Pool:
         address = self.reader.call(self.factory, V3_FACTORY.function("getPool"), token0.address, token1.address, fee)
         if address == NOWHERE:
             raise ValidationError(
@@ -145,42 +154,52 @@ class V3Reader:
             )
         return self.pool_at(address, token0, token1, fee)
 
-    def pool_at(self, address: str, token0: Token, token1: Token, fee: int, block: str | int = "latest") -> Pool:
-        def read(name: str) -> Any:
-            return self.reader.call(address, V3_POOL.function(name), block=block)
+    def pool_at(self, address: str, token0: Token, token1: Token, fee: int) -> Pool:
+        """A pool whose address is known."""
 
-        price, tick, *_ = read("slot0")
-        return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
+        def read(name: str) -> Any:
+            return self.reader.call(address, V3_POOL.function(name))
+
+        with self.reader.pinned():
+            price, tick, *_ = read("slot0")
+            return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
 
     def quote(self, token_in: str, token_out: str, fee: int, amount: int, exact_in: bool = True) -> Quote:
         """What swapping exactly `amount` in (or, not `exact_in`, out) would do, by QuoterV2.
 
-        Raises ValidationError for an empty pool or an amount that is none, where the pool cannot take or give it all, and where
-        the token that would come out is one that cannot be paid (paused, ...).
+        Raises ValidationError for an empty pool or an amount that is none, and where the token that would come out is one
+        that cannot be paid (paused, ...); SizeRefusedError where the pool cannot take or give it all.
         """
-        pool = self.pool(token_in, token_out, fee)
-        check_liquid(pool)
-        check_amount(amount, "a swap")
-        tokens = self.reader.tokens.symbol(token_in), self.reader.tokens.symbol(token_out)
-        name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
-        order = (tokens[0].address, tokens[1].address, amount, fee, 0)
-        try:
-            other, price, crossed, _ = self.reader.call(self.quoter, V3_QUOTER.function(name), order)
-        except RevertError:
-            # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
-            TokenReader(self.reader, tokens[1]).check(pool.address, self.owner, 1)
-            raise
+        with self.reader.pinned():
+            pool = self.pool(token_in, token_out, fee)
+            check_liquid(pool)
+            check_amount(amount, "a swap")
+            tokens = self.reader.tokens.symbol(token_in), self.reader.tokens.symbol(token_out)
+            name = "quoteExactInputSingle" if exact_in else "quoteExactOutputSingle"
+            order = (tokens[0].address, tokens[1].address, amount, fee, 0)
+            try:
+                other, price, crossed, _ = self.reader.call(self.quoter, V3_QUOTER.function(name), order)
+            except RevertError as error:
+                # A pool pays before it is paid, also the quoter: a token that it cannot pay with says more than the quoter does.
+                TokenReader(self.reader, tokens[1]).check(pool.address, self.owner, 1)
+                if not exact_in:  # the quoter only says "Unexpected error" where the pool ends before the amount is out
+                    raise _too_much(pool, f"give {amount} base units of {token_out}") from error
+                raise
         came, went = (amount, other) if exact_in else (other, amount)
         forward = tokens[0] == pool.token0
         fair = pool.worth(came, 0, tokens[1]) if forward else pool.worth(0, came, tokens[1])
         if not self._within(pool, price):
-            raise ValidationError(f"the pool {pool.name} has not the liquidity to swap {amount} base units; split it")
+            raise _too_much(pool, f"swap {amount} base units")
         return Quote(came, went, price, crossed, max(0.0, 10_000.0 * (fair - went) / fair) if fair else 0.0)
 
     @staticmethod
     def _within(pool: Pool, price_after: int) -> bool:
         """Whether a swap ended inside the liquidity: without any it runs on to the end of all prices, and is partial."""
         return pool.sqrt_price_x96 >> 16 < price_after < pool.sqrt_price_x96 << 16
+
+
+def _too_much(pool: Pool, what: str) -> SizeRefusedError:
+    return SizeRefusedError(f"the pool {pool.name} has not the liquidity to {what}; split it")
 
 
 def swap_calldata(

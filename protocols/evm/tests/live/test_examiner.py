@@ -14,6 +14,7 @@ from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
 from treasury_arena_evm.interfaces.uniswap import V3_ROUTER02
 from treasury_arena_evm.live.client import EvmClient
+from treasury_arena_evm.live.config import EvmFeed, EvmToken
 from treasury_arena_evm.live.trial import QUESTIONS
 from treasury_arena_evm.local.live import live_client
 from treasury_arena_evm.local.market import LocalMarket
@@ -227,10 +228,47 @@ class TestWhatOnlyATryShows:
         assert desk.code(desk.aave(StepKind.BORROW, most * 9 // 10)) == ""
         strict = Desk(desk.market, live_client(desk.market, desk.market.users[0], health_min=1.5))
         assert strict.code(strict.aave(StepKind.BORROW, most * 9 // 10)) == "health"
+        chain.send(desk.me, pool, POOL.function("borrow"), desk.at("USDC"), most * 9 // 10, 2, 0, desk.me)
+        # Below the floor nothing more is borrowed; a little collateral may leave, to pay debt with.
+        assert strict.code(strict.aave(StepKind.BORROW, USDC)) == "health"
+        assert strict.code(strict.aave(StepKind.WITHDRAW, WETH // 10, "WETH")) == ""
+        above = Desk(desk.market, live_client(desk.market, desk.market.users[0], health_min=1.1))
+        assert above.code(above.aave(StepKind.WITHDRAW, WETH, "WETH")) == "health"
+
+    @pytest.mark.parametrize(
+        ("prices", "answered", "keys", "least", "code"),
+        [
+            ({}, 0, {}, 495, ""),
+            ({}, 0, {"slippage_max_bps": 99}, 495, "min_out"),
+            ({}, 0, {"slippage_max_bps": 99}, 496, ""),
+            ({"WETH": 2_050 * 10**8}, 0, {}, 490, "oracle"),
+            ({"WETH": 1_950 * 10**8}, 0, {}, 495, "oracle"),
+            ({"USDC": 0}, 0, {}, 495, "oracle"),
+            ({"WETH": -1}, 0, {}, 495, "oracle"),
+            ({"WETH": 2_000 * 10**8}, 3_600, {}, 495, ""),
+            ({"WETH": 2_000 * 10**8}, 3_601, {}, 495, "oracle"),
+        ],
+    )
+    def test_a_swap_beside_the_price_sources(
+        self, desk: Desk, prices: dict[str, int], answered: int, keys: dict[str, int], least: int, code: str
+    ) -> None:
+        """1,000 USDC are half a WETH by the sources; `least` in thousandths of a WETH, `answered` seconds ago."""
+        market = desk.market
+        desk.allow(market.uniswap.router02)
+        now = market.chain.now
+        for symbol, price in prices.items():
+            market.set_price(symbol, price, now - answered if answered else 0)
+        feeds = {symbol: EvmFeed(address=market.aave.reserve(symbol).source) for symbol in ("USDC", "WETH")}
+        client = live_client(market, market.users[0], feeds=feeds, **keys)
+        other = Desk(market, client)
+        assert other.code(other.swap(least=least * WETH // 1_000)) == code
+
+    def test_a_swap_without_price_sources_where_they_are_required(self, desk: Desk) -> None:
+        desk.allow(desk.market.uniswap.router02)
+        desk.client._examiner._prices = attrs.evolve(desk.client._examiner._prices, required=True)
+        assert desk.code(desk.swap()) == "oracle"
 
     def test_other_decimals_than_pinned(self, desk: Desk) -> None:
-        from treasury_arena_evm.live.config import EvmToken
-
         usdc = desk.market.token("USDC")
         client = live_client(
             desk.market, desk.market.users[0], tokens={"TUSD": EvmToken(address=usdc.address, decimals=8)}

@@ -12,13 +12,13 @@ from treasury_arena.randomness import stream
 from treasury_arena.testing.orders import Killed
 from treasury_arena.trading.live import CrashPoint
 from treasury_arena_evm.live import nodes as nodes_module
-from treasury_arena_evm.local.faults import Fault, FaultyProxy, seeded
+from treasury_arena_evm.local.faults import Choose, Fault, FaultyProxy, seeded
 from treasury_arena_evm.local.house import ChainHouse
 
 #: Tries in all, over the seeds below.
 SEEDS, TRIES = (1, 2, 3, 4), 50
 #: Share of requests with a fault, and of crash points at which the process dies.
-RATE, DEATH = 0.06, 0.02
+RATE, RARE, DEATH = 0.06, 0.15, 0.02
 ROUNDS = 60
 AMOUNT = 10**6
 
@@ -27,6 +27,13 @@ AMOUNT = 10**6
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every node is asked every time, so that all faults are met."""
     monkeypatch.setattr(nodes_module, "PAUSE_SECONDS", 0.0)
+
+
+def mixed(seed: int) -> Choose:
+    """Any fault at the common rate, and those of rare requests more often."""
+    rare = seeded(RARE, seed, (Fault.DUPLICATE, Fault.LYING_RECEIPT))
+    common = seeded(RATE, seed)
+    return lambda method, number: rare(method, number) or common(method, number)
 
 
 def submitted(house: ChainHouse, target: int, row: int, role: str) -> None:
@@ -55,7 +62,7 @@ def test_tries_through_faulty_nodes(
             raise Killed
 
     for number, proxy in enumerate(proxies):
-        proxy.choose = seeded(RATE, 10 * seed + number)
+        proxy.choose = mixed(10 * seed + number)
     house.start(kill)
     rows = count()
     for number in range(TRIES):

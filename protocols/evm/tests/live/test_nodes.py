@@ -40,8 +40,8 @@ class Pair:
         self.market, self.bad = market, make(market.url)
         self.alice = market.users[0].address
         endpoints = {"bad": self.bad.url, "good": market.url}
-        self.client = live_client(market, market.users[0], endpoints, timeout_seconds=0.3, **keys)
-        self.alone = live_client(market, market.users[0], {"bad": self.bad.url}, timeout_seconds=0.3, **keys)
+        self.client = live_client(market, market.users[0], endpoints, **keys)
+        self.alone = live_client(market, market.users[0], {"bad": self.bad.url}, **keys)
 
     def mined(self) -> str:
         """Hash of a mined deposit."""
@@ -60,10 +60,19 @@ def reads(client: EvmClient, alice: str) -> list[Any]:
     return [*found, client.balances(alice), client.fees(), client.agree(0), client.known("0x" + "12" * 32)]
 
 
-@pytest.mark.parametrize("fault", [*TRANSPORT, Fault.DELAY], ids=lambda fault: fault.name)
+def test_a_node_that_is_too_late_has_not_answered(local_market: LocalMarket, make_faulty_proxy: MakeProxy) -> None:
+    pair = Pair(local_market, make_faulty_proxy, timeout_seconds=1.0)
+    wanted = pair.client.head()
+    pair.bad.delay_seconds, pair.bad.choose = 1.5, always(Fault.DELAY)
+    assert pair.client.head() == wanted
+    with pytest.raises(ChainUnavailableError, match=r"bad: .* does not answer"):
+        pair.alone.head()
+
+
+@pytest.mark.parametrize("fault", TRANSPORT, ids=lambda fault: fault.name)
 def test_what_one_node_does_not_say_the_other_does(pair: Pair, fault: Fault) -> None:
     wanted = reads(pair.client, pair.alice)
-    pair.bad.delay_seconds, pair.bad.choose = 0.5, always(fault)
+    pair.bad.choose = always(fault)
     assert reads(pair.client, pair.alice) == wanted
     assert pair.bad.done[fault]
     with pytest.raises(ChainUnavailableError, match="bad: "):

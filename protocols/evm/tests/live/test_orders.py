@@ -234,7 +234,9 @@ def test_a_spike_above_the_cap_while_an_order_waits(house_of: HouseOf) -> None:
     house.finish(200)
     check(house)
     assert house.mined().count("supply") <= 1
-    assert house.intent(intent_id).state in ("SETTLED", "FAILED")
+    # Five times an eighth more may not reach what the chain asks then: a person is told, and what is public stays watched.
+    assert house.intent(intent_id).state in ("SETTLED", "FAILED", "QUARANTINED")
+    assert not house.engine.records.open_slots()
     fees = [
         attempt.fee_cap_raw
         for slot in house.engine.records.used(31337, house.who.address)

@@ -15,7 +15,7 @@ from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ConfigError, SizeRefusedError
 
 
 class SimulatedMarket(BoundMarket):
@@ -96,7 +96,7 @@ class SpotExact(SimulatedMarket):
         usd = float(self._columns["depth"][row]) if "depth" in self._columns else self._params["depth_usd"]
         depth = fixed(usd, self.base.unit)
         if size > depth:
-            raise ValidationError(
+            raise SizeRefusedError(
                 f"market {self.spec.name!r}: a trade of {self.base.to_text(size)} {self.base.symbol} exceeds the market's "
                 f"depth of {self.base.to_text(depth)} at {self._frame.time(row)}; split it"
             )

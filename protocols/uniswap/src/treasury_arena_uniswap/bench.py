@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_TICK_LENS
 from treasury_arena_evm.reading import ChainReader
 from treasury_arena_evm.v3 import Pool, check_amount, check_liquid
@@ -57,7 +57,7 @@ class Bench:
         except RefusedError:
             result = None
         if result is None or (result.amount0 if zero_for_one else result.amount1) != amount:
-            raise ValidationError(
+            raise SizeRefusedError(
                 f"the pool {self.facts.name} has not the liquidity to swap {amount} base units; split it"
             )
         return -(result.amount1 if zero_for_one else result.amount0)

@@ -15,6 +15,7 @@ import attrs
 
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm import v3
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import Erc20
 from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
@@ -148,6 +149,8 @@ class UniswapV3(PositionsReader):
     ) -> tuple[Pool, tuple[int, int]]:
         """The pool as it is now, and the least amounts; everything is looked at here."""
         v3.check_deadline(deadline, self.session.now)
+        for token, amount in ((pool.token0, amount0), (pool.token1, amount1)):
+            check_whole(amount, f"an offer of {token.symbol} in base units")
         pool = self.pool_at(pool.address, pool.token0, pool.token1, pool.fee)
         v3.check_priced(pool)
         if amount0 == amount1 == 0:

@@ -72,7 +72,9 @@ class UniswapV2:
         return Pair(checksummed(address), given, got, *(reserves if forward else reserves[::-1]))
 
     def quote(self, token_in: str, token_out: str, amount: int, exact_in: bool = True) -> int:
-        """What exactly `amount` in would give or, not `exact_in`, what exactly `amount` out would take.
+        """What exactly `amount` in would give or, not `exact_in`, what exactly `amount` out would take: base units as an int.
+
+        A pair has one price and no ticks, so there is no more to tell; `UniswapV3.quote` returns a Quote.
 
         Raises ValidationError for an empty pair, an amount that is none, and more than the pair has.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.v3 import BPS, Pool, Quote, beyond, check_slippage
 from treasury_arena_uniswap.chain import Swapped, UniswapV3
@@ -48,13 +48,13 @@ class PoolExchange:
         """Base asset for so many coins at the latest block; ValidationError for what the pool cannot swap."""
         return self._quoted(self.coin, self.base, coin_raw)
 
-    def buy(self, base_raw: int) -> Swapped:
-        """Swap exactly so much of the base asset; ValidationError when the price is no longer the one that was quoted."""
-        return self._swapped(self.base, self.coin, base_raw)
+    def buy(self, base_raw: int, least_raw: int = 1) -> Swapped:
+        """Swap exactly so much of the base asset for `least_raw` or more; ValidationError when the price is not as quoted."""
+        return self._swapped(self.base, self.coin, base_raw, least_raw)
 
-    def sell(self, coin_raw: int) -> Swapped:
-        """Swap exactly so many coins; ValidationError when the price is no longer the one that was quoted."""
-        return self._swapped(self.coin, self.base, coin_raw)
+    def sell(self, coin_raw: int, least_raw: int = 1) -> Swapped:
+        """Swap exactly so many coins for `least_raw` or more; ValidationError when the price is not as quoted."""
+        return self._swapped(self.coin, self.base, coin_raw, least_raw)
 
     def _pool(self) -> Pool:
         return self.uniswap.pool(self.coin, self.base, self.fee)
@@ -72,20 +72,20 @@ class PoolExchange:
             raise ValidationError(f"the pool {pool.name} does not swap {amount} base units: {error}") from error
         low, high = sorted((pool.sqrt_price_x96, quote.sqrt_price_after_x96))
         if beyond(low, high, self.max_move_bps):
-            raise ValidationError(
+            raise SizeRefusedError(
                 f"swapping {amount} base units of {given} would move the price of {pool.name} by more than "
                 f"{self.max_move_bps} bps; split it"
             )
         return quote
 
-    def _swapped(self, given: str, got: str, amount: int) -> Swapped:
+    def _swapped(self, given: str, got: str, amount: int, least_raw: int) -> Swapped:
         pool = self._pool()
         if beyond(self._seen_x96, pool.sqrt_price_x96, self.slippage_bps):
             raise ValidationError(
                 f"the price of {pool.name} has moved by more than {self.slippage_bps} bps since the quote"
             )
         expected = self._checked(pool, given, got, amount).amount_out
-        least = max(1, expected * (BPS - self.slippage_bps) // BPS)
+        least = max(1, least_raw, expected * (BPS - self.slippage_bps) // BPS)
         until = self.uniswap.session.now + DEADLINE_SECONDS
         done = self.uniswap.swap(given, got, self.fee, amount, least, until)
         self._seen_x96 = done.sqrt_price_x96

@@ -15,7 +15,7 @@ from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ConfigError, SizeRefusedError, ValidationError
 from treasury_arena_uniswap.exact.swap_math import PIPS, compute_swap_step
 from treasury_arena_uniswap.exact.tick_math import MAX_SQRT_RATIO, MIN_SQRT_RATIO
 
@@ -116,7 +116,7 @@ class PoolMarket(BoundMarket):
         _, paid, out, fee = compute_swap_step(price, target, self._liquidity_needed(row), amount, self._pips)
         if paid + fee < amount:
             token = self.asset if coin_in else self.base
-            raise ValidationError(
+            raise SizeRefusedError(
                 f"market {self.spec.name!r}: swapping {token.to_text(amount)} {token.symbol} moves the price by more than "
                 f"{self._params['max_move']:.2%} at {self._frame.time(row)}; split it"
             )

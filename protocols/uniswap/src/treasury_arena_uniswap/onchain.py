@@ -13,7 +13,7 @@ import attrs
 
 from treasury_arena.contracts.bound import ceil_div
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.contracts.protocol import ExactState, Fill, Leg
+from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.onchain import OnChainMarket
@@ -171,14 +171,14 @@ class SpotOnChain(PoolOnChain):
     def open(self) -> ExactState:
         return (0,)
 
-    def value(self, state: ExactState, row: int) -> int:
+    def valued(self, state: ExactState) -> int:
         return self.worth(self.pool(), state[0]) if state[0] else 0
 
     def holdings(self, state: ExactState) -> Mapping[str, int]:
         return {self.asset.symbol: state[0]}
 
-    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
-        return state, ()
+    def found(self, state: ExactState) -> ExactState:
+        return state
 
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
         pool = self.pool()

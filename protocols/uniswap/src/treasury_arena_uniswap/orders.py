@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isqrt
 
 from treasury_arena.errors import ValidationError
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.v3 import BPS, Pool, check_slippage
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity, liquidity_for_amounts
 from treasury_arena_uniswap.exact.tick_math import MAX_TICK, MIN_TICK, sqrt_ratio_at_tick
@@ -12,6 +13,8 @@ from treasury_arena_uniswap.exact.tick_math import MAX_TICK, MIN_TICK, sqrt_rati
 
 def check_ticks(pool: Pool, lower: int, upper: int) -> None:
     """Raise ValidationError for bounds that no position of the pool can have."""
+    check_whole(lower, "the lower tick")
+    check_whole(upper, "the upper tick")
     if not MIN_TICK <= lower < upper <= MAX_TICK:
         raise ValidationError(
             f"the range from tick {lower} to {upper} must be ascending and within {MIN_TICK} to {MAX_TICK}"
@@ -19,9 +22,9 @@ def check_ticks(pool: Pool, lower: int, upper: int) -> None:
     for tick in (lower, upper):
         if tick % pool.spacing:
             below = tick // pool.spacing * pool.spacing
+            beside = [str(near) for near in (below, below + pool.spacing) if MIN_TICK <= near <= MAX_TICK]
             raise ValidationError(
-                f"tick {tick} is not a multiple of {pool.spacing}, the spacing of {pool.name}; use {below} or "
-                f"{below + pool.spacing}"
+                f"tick {tick} is not a multiple of {pool.spacing}, the spacing of {pool.name}; use {' or '.join(beside)}"
             )
 
 

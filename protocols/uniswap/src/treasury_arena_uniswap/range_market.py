@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from treasury_arena.contracts.bound import ONE, ceil_div, fixed, legs
+from treasury_arena.contracts.bound import ONE, asked, ceil_div, fixed, legs
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
@@ -146,7 +146,7 @@ class RangeMarket(PoolMarket):
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         """See `RangeControl` for what the width says, and `range_trade` for the order of things."""
         self._check_target(target_raw)
-        held, width = Held(*state), control[0] if control else 0.0
+        held, width = Held(*state), asked(self.spec.name, "width", control) or 0.0
         bounds = self._wanted(held, width, row)
         if not held.liquidity and bounds is None:
             return None

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from treasury_arena.contracts.bound import ONE, ceil_div, fixed
-from treasury_arena.contracts.protocol import ExactState, Fill, Leg
+from treasury_arena.contracts.bound import ONE, asked, ceil_div, fixed
+from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
 from treasury_arena_evm.v3 import NOWHERE, Pool, check_amount, check_liquid
@@ -76,7 +76,7 @@ class RangeOnChain(PoolOnChain):
     def _worth(self, pool: Pool, held: HeldOnChain) -> int:
         return self.worth(pool, held.idle_coin + held.coin, held.idle_base + held.base)
 
-    def value(self, state: ExactState, row: int) -> int:
+    def valued(self, state: ExactState) -> int:
         if state == self.open():
             return 0
         look = self.look(state)
@@ -86,13 +86,10 @@ class RangeOnChain(PoolOnChain):
         held = HeldOnChain(*state)
         return {self.asset.symbol: held.idle_coin + held.coin, self.base.symbol: held.idle_base + held.base}
 
-    def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
-        if not HeldOnChain(*state).token_id:
-            return state, ()
-        after = tuple(self.look(state).held)
-        return after, self.grown(self.holdings(state), self.holdings(after))
+    def found(self, state: ExactState) -> ExactState:
+        return tuple(self.look(state).held) if HeldOnChain(*state).token_id else state
 
-    def views(self, state: ExactState, row: int) -> Mapping[str, float]:
+    def viewed(self, state: ExactState) -> Mapping[str, float]:
         if not HeldOnChain(*state).liquidity:
             return {"inside": 0.0, "offset": 0.0}
         look = self.look(state)
@@ -144,7 +141,7 @@ class RangeOnChain(PoolOnChain):
 
     def _order(self, look: Look, target: int, control: tuple[float, ...]) -> Order | None:
         """What the control asks for beside the value, as for `RangeMarket`; None when there is nothing to do."""
-        held, width = look.held, control[0] if control else 0.0
+        held, width = look.held, asked(self.spec.name, "width", control) or 0.0
         value = self._worth(look.pool, held)
         move = target - value
         small = abs(move) < max(1, self.dust) and not (target == 0 and value)

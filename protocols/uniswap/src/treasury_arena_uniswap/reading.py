@@ -50,16 +50,18 @@ class PositionsReader(V3Reader):
 
     def position(self, token_id: int) -> Held:
         """A position by its token, with the fees it could collect; RevertError when there is no such token."""
-        block = self.reader.head().number
+        with self.reader.pinned() as block:
+            return self._position(token_id, block)
 
+    def _position(self, token_id: int, block: int) -> Held:
         def read(name: str) -> Any:
-            return self.reader.call(self.positions, V3_POSITIONS.function(name), token_id, block=block)
+            return self.reader.call(self.positions, V3_POSITIONS.function(name), token_id)
 
         _, _, address0, address1, fee, lower, upper, *noted = read("positions")
         owner = checksummed(read("ownerOf"))
         tokens = self.reader.tokens.address(address0), self.reader.tokens.address(address1)
         address = self.reader.call(self.factory, V3_FACTORY.function("getPool"), address0, address1, fee)
-        pool = self.pool_at(address, *tokens, fee, block)
+        pool = self.pool_at(address, *tokens, fee)
         fees = owed(self.reader, pool, self.positions, lower, upper, Noted(*noted), block)
         bounds = sqrt_ratio_at_tick(lower), sqrt_ratio_at_tick(upper)
         amounts = amounts_for_liquidity(pool.sqrt_price_x96, *bounds, noted[0])
@@ -67,6 +69,7 @@ class PositionsReader(V3Reader):
 
     def owned(self) -> tuple[int, ...]:
         """Tokens of all positions of the account."""
-        count = self.reader.call(self.positions, V3_POSITIONS.function("balanceOf"), self.owner)
         ask = V3_POSITIONS.function("tokenOfOwnerByIndex")
-        return tuple(self.reader.call(self.positions, ask, self.owner, index) for index in range(count))
+        with self.reader.pinned():
+            count = self.reader.call(self.positions, V3_POSITIONS.function("balanceOf"), self.owner)
+            return tuple(self.reader.call(self.positions, ask, self.owner, index) for index in range(count))

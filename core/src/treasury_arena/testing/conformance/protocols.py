@@ -15,7 +15,7 @@ from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg, Protocol
 from treasury_arena.domain.assets import Asset, AssetTable
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import TreasuryArenaError, ValidationError
 
 CASES = settings(
     max_examples=60,
@@ -24,6 +24,8 @@ CASES = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
+NO_NUMBERS = (math.nan, math.inf, -math.inf)
+MONSTERS = (1.7e308, 1e300, 1e31, 5e-324, -1e300)
 TRADERS = ("cash", "position", "debt", "fee", "gas", "world")
 
 
@@ -159,6 +161,43 @@ class ProtocolConformance:
         market, _, row, target = self._draw(data, case)
         with pytest.raises(ValidationError):
             market.trade(self._held(data, case, market, row), -target - 1, row, case.control)
+
+    @CASES
+    @given(data=st.data())
+    def test_a_control_that_is_no_number_is_refused(self, case: ProtocolCase, data: st.DataObject) -> None:
+        market, spec, row, target = self._draw(data, case)
+        if case.model(spec).control is None:
+            return
+        held = self._held(data, case, market, row)
+        bad = list(case.control)
+        bad[data.draw(st.integers(0, len(bad) - 1))] = data.draw(st.sampled_from(NO_NUMBERS))
+        with pytest.raises(ValidationError, match=f"market {spec.name!r}: .*(nan|inf)"):
+            market.trade(held, target, row, tuple(bad))
+
+    @CASES
+    @given(data=st.data())
+    def test_numbers_beyond_measure_end_in_one_sentence(self, case: ProtocolCase, data: st.DataObject) -> None:
+        """A frame's finite numbers may be anything: a market refuses them, or computes with them and answers numbers."""
+        _, spec, row, target = self._draw(data, case)
+        columns = dict(case.frame.columns)
+        if spec.columns:
+            name = data.draw(st.sampled_from(sorted(spec.columns.values())))
+            columns[name] = columns[name].copy()
+            columns[name][row:] = data.draw(st.sampled_from(MONSTERS))
+        frame = MarketFrame(case.frame.start, case.frame.step_seconds, columns)
+        target = data.draw(st.sampled_from((target, 2**254, 10**400)))
+        told, fill = None, None
+        try:
+            market = case.protocol.exact(spec, frame, case.assets, case.base)
+            fill = market.trade(market.open(), target, row, case.control)
+            state = market.open() if fill is None else fill.state
+            state, _ = market.accrue(state, row, frame.rows - 1)
+            assert isinstance(market.value(state, frame.rows - 1), int)
+            assert all(math.isfinite(view) for view in market.views(state, frame.rows - 1).values())
+        except TreasuryArenaError as error:
+            told = str(error)
+        assert told is None or (told and "\n" not in told)
+        assert fill is None or math.isfinite(fill.slippage_bps)
 
     @CASES
     @given(data=st.data())

@@ -140,7 +140,7 @@ class LiveDesk:
             said.append(f"{agent_id}: {halted}")
         if halted:
             return said + self._home(agent_id, stand, row, arena_seq, halted)
-        moved = self._capital(agent_id, twin, stand, arena_seq)
+        moved, short = self._capital(agent_id, twin, stand, arena_seq)
         if moved:
             said.append(f"{agent_id}: {moved:+d} base units of live capital")
         equity = before + moved
@@ -150,18 +150,22 @@ class LiveDesk:
             first = mark.first_row if mark is not None else row
             start = mark.twin_nav if mark is not None else twin.nav
             self._append(o.LiveMarked(row, first, equity, nav, start, gap), agent_id)
-        return said + self._orders(agent_id, twin, equity, row)
+        return said + self._orders(agent_id, twin, equity, max(0, equity - short), row)
 
-    def _capital(self, agent_id: str, twin: Twin, stand: Stand | None, arena_seq: int) -> int:
-        """Move capital between pool and agent until it has had what the arena gave its twin, as far as there is any."""
+    def _capital(self, agent_id: str, twin: Twin, stand: Stand | None, arena_seq: int) -> tuple[int, int]:
+        """Move capital between pool and agent until it has had what the arena gave its twin, as far as there is any.
+
+        Returns what moved, and what is still to be brought back once positions are sold for it.
+        """
         wanted = int(twin.given_raw * self.scale)
         followed = stand.followed_raw if stand is not None else 0
-        amount = wanted - followed
+        short, amount = 0, wanted - followed
         if amount > 0:
             amount = min(amount, self.free_raw())
         elif amount < 0:
-            amount = -min(-amount, self.store.balance(accounts.agent_available(agent_id), self.base))
-        return self._move(agent_id, amount, arena_seq)
+            free = min(-amount, self.store.balance(accounts.agent_available(agent_id), self.base))
+            short, amount = -amount - free, -free
+        return self._move(agent_id, amount, arena_seq), short
 
     def _move(self, agent_id: str, amount_raw: int, arena_seq: int) -> int:
         if amount_raw:
@@ -172,15 +176,15 @@ class LiveDesk:
             self._append(o.CapitalFollowed(arena_seq, amount_raw), agent_id, (Transfer("live capital", lines),))
         return amount_raw
 
-    def _orders(self, agent_id: str, twin: Twin, equity: int, row: int) -> list[str]:
-        """Sales first; purchases are asked for when nothing is left to sell."""
+    def _orders(self, agent_id: str, twin: Twin, equity: int, kept: int, row: int) -> list[str]:
+        """Sales first; purchases are asked for when nothing is left to sell. `kept`: equity without what must be brought back."""
         if twin.equity_raw <= 0:
             return []
         smallest = max(1, int(self.band * equity))
         sales: list[Intent] = []
         buys: list[Intent] = []
         for role, (market, value) in twin.roles.items():
-            target = equity * value // twin.equity_raw
+            target = kept * value // twin.equity_raw
             now = self.value_raw(agent_id, role, market)
             if target == now or (abs(target - now) < smallest and (target or not now)):
                 continue

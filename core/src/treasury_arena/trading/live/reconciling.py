@@ -25,7 +25,7 @@ from treasury_arena.store import order_schema, schema
 from treasury_arena.trading.live import postings
 from treasury_arena.trading.live.context import Context, Part
 from treasury_arena.trading.live.points import CrashPoint
-from treasury_arena.trading.live.records import SlotRecord
+from treasury_arena.trading.live.records import IntentRecord, SlotRecord
 
 #: A head older than so many block times is not believed.
 AGE_BLOCKS = 3
@@ -135,6 +135,10 @@ class Reconciler(Part):
         agent = event.agent_id or ""
         back, retaken = postings.posted_back(agent, self.context.base, event.transfers, self.store.balance)
         intent = self.records.intent(final.intent_id)
+        gas = self._gas_again(slot, intent, final.fee_raw)
+        native = self.client.native.symbol
+        if lines := postings.moved(postings.GAS_POOL, accounts.agent_reserved(agent), native, gas):
+            back = (*back, Transfer("retake gas", lines))
         payload = o.FinalityBroken(
             final.intent_id,
             final.step,
@@ -147,11 +151,21 @@ class Reconciler(Part):
             final.fee_raw,
             final.effects,
             retaken,
+            gas,
         )
         drafts = [self.context.draft(payload, event.agent_id, back)]
         if intent is not None and intent.state is not IntentState.QUARANTINED:
             drafts.append(self.context.draft(o.IntentQuarantined(final.intent_id, why), event.agent_id))
         self.store.append([*drafts, *self._broken(why)])
+
+    def _gas_again(self, slot: SlotRecord, intent: IntentRecord | None, fee_raw: int) -> int:
+        """Wei to reserve once more: the transaction may be mined anew, dearer, or be replaced, and its gas was set free."""
+        if intent is None:
+            return 0
+        worst = max(attempt.gas for attempt in self.records.attempts(slot.slot)) * self.client.fee_cap_raw
+        left = intent.gas_raw - intent.fees_raw + fee_raw
+        pool = self.store.balance(postings.GAS_POOL, self.client.native.symbol)
+        return min(max(0, worst - left), max(0, pool))
 
     # --- R4
 

@@ -53,7 +53,7 @@ class Watching(Part):
         if slot.state is StepState.SIGNED or latest.sent_block is None:
             return self._send(intent, slot, latest)
         if not any(self.client.known(attempt.tx_hash) for attempt in attempts):
-            return self._send_again(intent, slot, latest)
+            return self._send_again(intent, slot, attempts)
         return self._replace_if_stuck(intent, slot, attempts)
 
     def _send(self, intent: IntentRecord, slot: SlotRecord, attempt: AttemptRecord) -> bool:
@@ -76,12 +76,15 @@ class Watching(Part):
         with self.records.reading() as connection:
             return self.gate.permitted(connection, intent.sender, reduces(intent, step.kind))
 
-    def _send_again(self, intent: IntentRecord, slot: SlotRecord, latest: AttemptRecord) -> bool:
-        """Nobody knows any sibling (dropped, or lost on the way): the same bytes once more."""
-        head = self.client.head()
+    def _send_again(self, intent: IntentRecord, slot: SlotRecord, attempts: Sequence[AttemptRecord]) -> bool:
+        """Nobody knows any sibling (dropped, or lost on the way): the same bytes once more.
+
+        Bytes that nobody takes any more, for a fee below what the chain asks now, are replaced as if they were stuck.
+        """
+        head, latest = self.client.head(), attempts[-1]
         if latest.sent_block is not None and head.number <= latest.sent_block:
             return False
-        return self._send(intent, slot, latest)
+        return self._send(intent, slot, latest) or self._replace_if_stuck(intent, slot, attempts, latest.signed_block)
 
     def _broadcast(self, intent: IntentRecord, slot: SlotRecord, attempt: AttemptRecord) -> bool:
         kind = attempt.call["kind"]
@@ -112,10 +115,14 @@ class Watching(Part):
         self._at(CrashPoint.K6, kind)
         return any(result.outcome in ("ok", "known") for result in results)
 
-    def _replace_if_stuck(self, intent: IntentRecord, slot: SlotRecord, attempts: Sequence[AttemptRecord]) -> bool:
+    def _replace_if_stuck(
+        self, intent: IntentRecord, slot: SlotRecord, attempts: Sequence[AttemptRecord], since: int | None = None
+    ) -> bool:
+        """Replace what has waited for too long, counted from the block it was sent at, or from `since`."""
         latest = attempts[-1]
         head = self.client.head()
-        if latest.sent_block is None or head.number - latest.sent_block < STUCK_BLOCKS:
+        began = latest.sent_block if since is None else since
+        if began is None or head.number - began < STUCK_BLOCKS or len(self.records.attempts(slot.slot)) > len(attempts):
             return False
         bumps = sum(attempt.purpose == "bump" for attempt in attempts)
         cancels = [attempt for attempt in attempts if attempt.purpose == "cancel"]

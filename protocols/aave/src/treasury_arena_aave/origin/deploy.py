@@ -13,18 +13,17 @@ from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_5
 from treasury_arena_aave.mirror import PoolAt, ReserveAt
 from treasury_arena_aave.origin.compile import contracts
-from treasury_arena_aave.parity import Prepared, Target, actors
+from treasury_arena_aave.parity import PROTOCOL_FEE_BPS, Prepared, Target, actors
 from treasury_arena_aave.parity_operations import FIELDS, KINDS
 from treasury_arena_evm.abi import Interface
 from treasury_arena_evm.addresses import keccak
-from treasury_arena_evm.interfaces.aave import ACL_MANAGER, CONFIGURATOR, ORACLE, POOL, PROVIDER
+from treasury_arena_evm.interfaces.aave import ACL_MANAGER, CONFIGURATOR, ORACLE, POOL, POOL_LATER, PROVIDER
 from treasury_arena_evm.local.aave import RESERVES
 
 if TYPE_CHECKING:
     from treasury_arena_evm.local.market import LocalMarket
 
 ZERO = "0x" + "00" * 20
-PROTOCOL_FEE_BPS = 1_000
 RAY_OF_BPS = 10**23
 LIBRARIES = ("BorrowLogic", "SupplyLogic", "LiquidationLogic", "PoolLogic", "ConfiguratorLogic", "FlashLoanLogic")
 #: What differs from the 3.0 line's interfaces.
@@ -33,10 +32,6 @@ ADMIN = Interface("""
         string aTokenSymbol; string variableDebtTokenName; string variableDebtTokenSymbol; bytes params;
         bytes interestRateData; }
     function initReserves(InitReserve[] input)
-""")
-POOL_LATER = Interface("""
-    function getReserveAToken(address asset) view returns (address)
-    function getReserveVariableDebtToken(address asset) view returns (address)
 """)
 
 
@@ -151,4 +146,5 @@ ORIGIN = Target(
     code_of,
     {kind: weight for kind, weight in KINDS.items() if kind != "emode"},
     tuple(field for field in FIELDS if field not in ("emode", "ltv", "frozen")),
+    deficits=True,
 )

@@ -175,3 +175,18 @@ RATE_STRATEGY = Interface("""
     function getVariableRateSlope1() view returns (uint256)
     function getVariableRateSlope2() view returns (uint256)
 """)
+
+#: What the pool of 3.4 and later has beside: tokens by themselves, and the cash that it counts (gifts are none).
+POOL_LATER = Interface("""
+    function getReserveAToken(address asset) view returns (address)
+    function getReserveVariableDebtToken(address asset) view returns (address)
+    function getVirtualUnderlyingBalance(address asset) view returns (uint128)
+""")
+
+#: One for all reserves in 3.4 and later; ray.
+RATE_STRATEGY_LATER = Interface("""
+    function getOptimalUsageRatio(address reserve) view returns (uint256)
+    function getBaseVariableBorrowRate(address reserve) view returns (uint256)
+    function getVariableRateSlope1(address reserve) view returns (uint256)
+    function getVariableRateSlope2(address reserve) view returns (uint256)
+""")

@@ -7,6 +7,7 @@ a block or a receipt counts only when all that have it agree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from treasury_arena.clock import Clock
@@ -33,6 +34,7 @@ from treasury_arena_evm.live import sending
 from treasury_arena_evm.live.contracts import Contracts
 from treasury_arena_evm.live.examiner import Examiner
 from treasury_arena_evm.live.nodes import Node, Nodes, block_ref, head_of
+from treasury_arena_evm.live.prices import Prices
 from treasury_arena_evm.live.receipts import Receipts
 from treasury_arena_evm.live.transactions import read_signed
 from treasury_arena_evm.reverts import revert_data, revert_reason
@@ -72,6 +74,7 @@ class EvmClient(ChainClient):
         contracts: that may be called.
         clock: says what time it is, for deadlines.
         health_min: health factor on Aave that no order may leave behind.
+        prices: sources that swaps are compared with.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class EvmClient(ChainClient):
         contracts: Contracts,
         clock: Clock,
         health_min: float,
+        prices: Prices,
     ) -> None:
         self.chain, self.nodes, self.tokens, self.policy = chain, nodes, tokens, policy
         self.chain_id, self.native = chain.id, Asset(chain.native, NATIVE_DECIMALS)
@@ -91,7 +95,7 @@ class EvmClient(ChainClient):
         self._pinned = {token.address.lower(): token.symbol for token in tokens if "rebasing" not in token.quirks}
         self._reader = Session(_FallOver(nodes), chain, tokens, policy)
         self._receipts = Receipts(nodes, self._pinned, chain.wrapped)
-        self._examiner = Examiner(chain, nodes, tokens, sender, policy.cap_raw, contracts, clock, health_min)
+        self._examiner = Examiner(chain, nodes, tokens, sender, policy.cap_raw, contracts, clock, health_min, prices)
 
     def __repr__(self) -> str:
         return f"EvmClient({self.chain.name}, {', '.join(self.endpoints)})"
@@ -102,6 +106,8 @@ class EvmClient(ChainClient):
         return self.nodes.identities()
 
     def head(self) -> BlockRef:
+        if self._reader.pinned_at is not None:
+            return self._reader.head()
         return max(self.nodes.gather(head_of, "eth_getBlockByNumber").values(), key=lambda block: block.number)
 
     def finalized(self) -> BlockRef:
@@ -229,8 +235,12 @@ class EvmClient(ChainClient):
 
     # --- reading contracts
 
+    def pinned(self) -> AbstractContextManager[int]:
+        """One block for all reads of contracts inside, and for `head`; see `Session.pinned`."""
+        return self._reader.pinned()
+
     def call(
-        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int = "latest"
+        self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int | None = None
     ) -> Any:
         """A read at a block; see `Session.call`. Raises RevertError when the contract refuses."""
         return self._reader.call(to, function, *arguments, sender=sender, block=block)

@@ -15,6 +15,7 @@ from treasury_arena.errors import ConfigError
 from treasury_arena_evm.chains import KNOWN_CHAINS, LOCAL_ID, Chain, ChainTable
 from treasury_arena_evm.fees import GWEI, FeePolicy
 from treasury_arena_evm.live.contracts import address_of, contracts_of
+from treasury_arena_evm.live.prices import Feed, Prices
 from treasury_arena_evm.tokens import KNOWN_TOKENS, QUIRKS, Quirk, Token, TokenTable
 from treasury_arena_evm.transport import secrets_of
 
@@ -56,6 +57,16 @@ class EvmToken:
 
 
 @attrs.frozen(kw_only=True)
+class EvmFeed:
+    """A price source."""
+
+    address: str = key(
+        attrs.NOTHING, "Address of the contract; it answers latestRoundData, as Chainlink's do.", min_len(1)
+    )
+    heartbeat_seconds: int = key(3_600, "How old its price may be; its own heartbeat.", ge(1), le(7 * 86_400))
+
+
+@attrs.frozen(kw_only=True)
 class EvmSection:
     """An EVM chain and its nodes."""
 
@@ -82,6 +93,13 @@ class EvmSection:
     health_min: float = key(
         1.05, "Health factor on Aave below which no order may leave the treasury.", ge(1.0), le(100.0)
     )
+    feeds: dict[str, EvmFeed] = key(
+        attrs.Factory(dict),
+        "Price sources by symbol, all in one currency; a swap of a token without one is refused, except on a local chain.",
+    )
+    slippage_max_bps: int = key(
+        100, "How much less than by the price sources a swap may ask for, in hundredths of a percent.", ge(0), le(1_000)
+    )
     wrapped: str = key("", "Address of the wrapped native coin, on a local chain.")
     tokens: dict[str, EvmToken] = key(attrs.Factory(dict), "Tokens beside the pinned ones, by symbol.")
     contracts: dict[str, str] = key(
@@ -104,7 +122,17 @@ def client(section: EvmSection, context: ChainContext) -> EvmClient:
     addresses = {name: Address(dereference(text)) for name, text in section.endpoints.items()}
     nodes = Nodes(addresses, chain.id, section.genesis, timeout_seconds=section.timeout_seconds)
     policy = FeePolicy(cap_raw=int(section.fee_cap_gwei * GWEI))
-    return EvmClient(chain, nodes, tokens, sender, policy, contracts, context.clock, section.health_min)
+    return EvmClient(
+        chain, nodes, tokens, sender, policy, contracts, context.clock, section.health_min, _prices(section, chain)
+    )
+
+
+def _prices(section: EvmSection, chain: Chain) -> Prices:
+    feeds = {
+        symbol: Feed(address_of(f"{WHERE}.feeds.{symbol}.address", item.address), item.heartbeat_seconds)
+        for symbol, item in section.feeds.items()
+    }
+    return Prices(feeds, section.slippage_max_bps, required=not chain.local)
 
 
 def _chain(section: EvmSection) -> Chain:

@@ -17,6 +17,7 @@ from treasury_arena_evm.errors import TokenError
 from treasury_arena_evm.live.contracts import Contracts
 from treasury_arena_evm.live.decoder import AAVE, POSITIONS, ROUTER, TOKEN, VAULT, Call, Values, decode
 from treasury_arena_evm.live.nodes import Nodes, block_ref
+from treasury_arena_evm.live.prices import Prices
 from treasury_arena_evm.live.trial import Asked, Trial, word_of
 from treasury_arena_evm.tokens import Token, TokenTable
 from treasury_arena_evm.transport import NodeError
@@ -50,9 +51,11 @@ class Examiner:
         contracts: Contracts,
         clock: Clock,
         health_min: float,
+        prices: Prices,
     ) -> None:
         self._chain, self._nodes, self._tokens, self._contracts = chain, nodes, tokens, contracts
         self._sender, self._cap_raw, self._clock = sender.lower(), cap_raw, clock
+        self._prices = prices
         self._health_raw = int(health_min * _HEALTH_UNIT)
 
     def examine(self, step: Step, transaction: Unsigned) -> Refusal | None:
@@ -190,10 +193,14 @@ class Examiner:
     def _deadline(self, values: Values) -> None:
         if "deadline" not in values:
             return
-        there = self._nodes.ask("eth_getBlockByNumber", "latest", False, read=block_ref).timestamp
+        there = self._there()
         latest = max(there, to_epoch(self._clock.now())) + DEADLINE_SECONDS_MAX
         if not there < int(values["deadline"]) <= latest:
             raise _Refused("deadline", f"the deadline {values['deadline']} is not between {there} and {latest}")
+
+    def _there(self) -> int:
+        """The chain's own time."""
+        return self._nodes.ask("eth_getBlockByNumber", "latest", False, read=block_ref).timestamp
 
     # --- tried on the chain as it is
 
@@ -209,7 +216,7 @@ class Examiner:
             allowance = Asked(t.to, "allowance(address,address)", self._sender, str(call.values["spender"]))
             before["allowance"] = after["allowance"] = allowance
         if call.function.family == AAVE:
-            after["health"] = Asked(t.to, "getUserAccountData(address)", self._sender, place=5)
+            before["health"] = after["health"] = Asked(t.to, "getUserAccountData(address)", self._sender, place=5)
         token_id = call.values.get("token_id")
         if call.function.family == POSITIONS and token_id is not None:
             before["owner"] = Asked(t.to, "ownerOf(uint256)", int(token_id))
@@ -217,6 +224,9 @@ class Examiner:
                 name: Asked(t.to, "positions(uint256)", int(token_id), place=at)
                 for name, at in (("token0", 2), ("token1", 3))
             }
+        pair = self._pair(call)
+        if pair is not None:
+            before |= self._prices.questions(pair)
         trial = Trial(self._nodes, t, before, after)
         trial.run()
         if trial.reason is not None:
@@ -231,13 +241,19 @@ class Examiner:
                 )
         self._position(trial)
         self._allowance(call, trial)
-        self._moved(step, call, trial)
-        if "health" in after and step.kind is not StepKind.REPAY and trial.after["health"] < self._health_raw:
-            raise _Refused(
-                "health",
-                f"the health factor would be {trial.after['health'] / _HEALTH_UNIT:.4f}, "
-                f"below {self._health_raw / _HEALTH_UNIT:g}",
-            )
+        self._moved(step, trial)
+        if pair is not None:
+            self._swap(call, trial, pair)
+        if "health" in after and step.kind is not StepKind.REPAY:
+            self._health(step, trial.before["health"], trial.after["health"])
+
+    def _health(self, step: Step, before: int, after: int) -> None:
+        """The floor holds for everything that starts above it. Below it collateral may still leave to pay debt with."""
+        rescue = step.kind is StepKind.WITHDRAW and before < self._health_raw
+        floor = _HEALTH_UNIT if rescue else self._health_raw
+        if after < floor:
+            told, least = after / _HEALTH_UNIT, floor / _HEALTH_UNIT
+            raise _Refused("health", f"the health factor would be {told:.4f}, below {least:g}")
 
     def _has_code(self, address: str) -> None:
         code = self._nodes.ask("eth_getCode", address, "latest", read=lambda answer: str(answer).lower())
@@ -264,8 +280,8 @@ class Examiner:
         if trial.after["allowance"] != amount:
             raise _Refused("allowance", f"the allowance would be {trial.after['allowance']} base units, not {amount}")
 
-    def _moved(self, step: Step, call: Call, trial: Trial) -> None:
-        """No more leaves than the step may spend, and a swap brings what it must."""
+    def _moved(self, step: Step, trial: Trial) -> None:
+        """No more leaves than the step may spend."""
         for token in self._tokens:
             left = trial.before[token.symbol] - trial.after[token.symbol]
             most = step.spends.get(token.symbol, 0)
@@ -273,10 +289,20 @@ class Examiner:
                 raise _Refused(
                     "spends", f"{left} base units of {token.symbol} would leave the treasury, at most {most} may"
                 )
-        if "token_out" in call.values:
-            bought = self._token(str(call.values["token_out"])).symbol
-            gained, least = trial.after[bought] - trial.before[bought], int(call.values["min_out_raw"])
-            if gained < least:
-                raise _Refused(
-                    "min_out", f"the swap would bring {gained} base units of {bought}, at least {least} are due"
-                )
+
+    def _pair(self, call: Call) -> tuple[Token, Token] | None:
+        """What a swap sells and buys; None for anything else."""
+        if "token_in" not in call.values:
+            return None
+        return self._token(str(call.values["token_in"])), self._token(str(call.values["token_out"]))
+
+    def _swap(self, call: Call, trial: Trial, pair: tuple[Token, Token]) -> None:
+        """A swap brings at least what it must, and that is near what the price sources say."""
+        bought = pair[1].symbol
+        gained, least = trial.after[bought] - trial.before[bought], int(call.values["min_out_raw"])
+        if gained < least:
+            raise _Refused("min_out", f"the swap would bring {gained} base units of {bought}, at least {least} are due")
+        now = max(self._there(), to_epoch(self._clock.now()))
+        refusal = self._prices.refusal(trial.before, now, pair, int(call.values["amount_raw"]), least, gained)
+        if refusal is not None:
+            raise _Refused(refusal.code, refusal.reason)

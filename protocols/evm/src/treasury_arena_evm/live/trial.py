@@ -32,6 +32,7 @@ QUESTIONS = {
     "getUserAccountData(address)": "bf92857c",
     "ownerOf(uint256)": "6352211e",
     "positions(uint256)": "99fbab88",
+    "latestRoundData()": "feaf968c",
 }
 
 

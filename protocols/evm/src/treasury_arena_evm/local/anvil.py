@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from treasury_arena_evm.errors import ChainError, ToolError
+from treasury_arena_evm.transport import LostError
 
 CHAIN_ID = 31337
 #: 2024-01-01 00:00 UTC: the local chain's time never depends on the day it is run.
@@ -108,7 +109,7 @@ class Anvil:
         return False
 
     def rpc(self, method: str, *params: Any) -> Any:
-        """One JSON-RPC call. Raises RpcError with the node's refusal, ChainError when the node is gone."""
+        """One JSON-RPC call. Raises RpcError with the node's refusal, LostError when the node is gone."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=CALL_SECONDS_MAX)
@@ -118,7 +119,7 @@ class Anvil:
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._connection.close()
             self._connection = None
-            raise ChainError(f"{method}: the local chain at {self.url} does not answer ({error})") from error
+            raise LostError(f"{method}: the local chain at {self.url} does not answer ({error})") from error
         if "error" in answer:
             raise RpcError(method, answer["error"])
         return answer["result"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from treasury_arena.errors import nearest
 from treasury_arena_evm.abi import Interface
 from treasury_arena_evm.addresses import keccak
+from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.interfaces.aave import PRICE_SOURCE
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626, WRAPPED_NATIVE
 from treasury_arena_evm.local.aave import deploy_aave, seed_aave
@@ -85,7 +87,20 @@ def deploy_token(chain: LocalChain, sender: str, symbol: str, decimals: int) -> 
 def deploy_quirky(
     chain: LocalChain, sender: str, kind: str, symbol: str = "ODD", decimals: int = 18, *more: object
 ) -> str:
-    """One of the house's odd tokens (contracts/Tokens.sol) by the contract's name; anyone may mint it."""
+    """One of the house's odd tokens (contracts/Tokens.sol) by the contract's name; anyone may mint it.
+
+    Raises ChainError for a kind that there is not, and where `more` is not what its constructor wants.
+    """
+    kinds = [name for name in own_contracts() if name.endswith("Token")]
+    if kind not in kinds:
+        raise ChainError(f"there is no odd token {kind!r}; {nearest(kind, kinds)}")
+    if kind == "GuardedToken" and [type(one) for one in more] != [bool]:
+        raise ChainError(
+            f"a GuardedToken wants one more argument, True or False: whether it tells that it is paused and whom it blocks; not "
+            f"{more}"
+        )
+    if kind != "GuardedToken" and more:
+        raise ChainError(f"a {kind} wants no more than its decimals, not {more}")
     constructor = Interface(f"constructor(string symbol, uint8 decimals{', bool tells' if more else ''})").constructor
     return chain.deploy(sender, own_contracts()[kind].code, constructor, symbol, decimals, *more)
 

@@ -19,6 +19,7 @@ from treasury_arena.contracts.chain import (
     PlannerContext,
     Step,
     StepPlanner,
+    Unsigned,
 )
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import Protocol
@@ -30,6 +31,7 @@ from treasury_arena.trading.live import postings
 from treasury_arena.trading.live.records import planned_in, planned_out
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.local.decoded import check_step
+from treasury_arena_evm.local.live import live_client
 
 if TYPE_CHECKING:
     from treasury_arena_evm.local.accounts import Account
@@ -45,6 +47,7 @@ class Desk:
     """One market's planner at one treasury address, and the books of the agents that trade there.
 
     Attributes:
+        market: whose chain it is.
         session: of the chain.
         who: the treasury.
         books: (account, asset) -> base units.
@@ -53,6 +56,7 @@ class Desk:
     """
 
     def __init__(self, market: LocalMarket, planner: StepPlanner, who: Account) -> None:
+        self.market = market
         self.chain, self.session, self.planner, self.who = market.chain, market.session, planner, who
         self.books: dict[tuple[str, str], int] = {}
         self.gas: dict[str, int] = {}
@@ -143,12 +147,24 @@ class Desk:
         call = {"from": self.who.address, "to": step.to, "data": step.data}
         gas = int(session.request("eth_estimateGas", call), 16) * GAS_ROOM[0] // GAS_ROOM[1]
         assert gas <= step.gas_max, f"{step.kind} needs {gas} gas with room, gas_max is {step.gas_max}"
+        self.examine(step, gas)
         signed = session.sign(self.who.signer, step.to, data, value=step.value_raw, gas=gas)
         session.submit(signed)
         receipt = session.wait(signed.hash, what=str(step.kind))
         self.steps.append(step)
         self.gas[str(step.kind)] = max(self.gas.get(str(step.kind), 0), receipt.gas_used)
         return receipt
+
+    def examine(self, step: Step, gas: int) -> None:
+        """AssertionError for a step that the gate of a node client would not let through."""
+        vault = getattr(self.planner, "vault", self.market.vault)
+        client = live_client(self.market, self.who, vaults={"vault": vault})
+        nonce = client.counts(self.who.address).latest
+        made = Unsigned(
+            client.chain_id, self.who.address, nonce, step.to, step.value_raw, step.data, gas, client.fees()
+        )
+        refusal = client.examine(step, made)
+        assert refusal is None, f"the gate refuses {step.kind}: {refusal}"
 
     def effects(self, receipt: Receipt) -> list[Effect]:
         """What the treasury gained and lost of pinned tokens, log by log."""

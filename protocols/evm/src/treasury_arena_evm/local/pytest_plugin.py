@@ -71,7 +71,8 @@ def anvil_path(request: pytest.FixtureRequest) -> Path:
         given: Path | None = request.config.getoption("--anvil")
         return install.anvil_path() if given is None else install.checked_anvil(given)
     except ToolError as error:
-        pytest.fail(str(error), pytrace=False)
+        missing = str(error)
+    pytest.fail(missing, pytrace=False)  # outside, or pytest tells the sentence of both errors
 
 
 @pytest.fixture(scope="session")

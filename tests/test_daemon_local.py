@@ -1,0 +1,246 @@
+"""A daemon whose agents trade on a chain: a real local node, real vaults, a signer in a process of its own, and `kill -9`."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from treasury_arena.errors import StoreError
+from treasury_arena.store import EventStore, open_store
+from treasury_arena.store.replay import replay
+from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
+from treasury_arena_evm.local.accounts import account
+from treasury_arena_evm.local.deploy import deploy_vault
+from treasury_arena_evm.local.market import LocalMarket
+from treasury_arena_keys.hidden import Hidden
+from treasury_arena_keys.keystore import Keystore, Mode
+from treasury_arena_keys.vault import Vault
+
+CAPITAL_RAW = 373_261_000_000
+MARKETS = ("usdc_lending", "usdt_lending", "dai_lending")
+WAIT_SECONDS = 240
+ARENA = "from treasury_arena.cli.main import run; run()"
+
+
+@attrs.define
+class Place:
+    """A funded address on a local chain with three vaults, its signer, and a daemon's folder."""
+
+    folder: Path
+    market: LocalMarket
+    address: str
+    vaults: dict[str, str]
+    running: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
+    begun: bool = False
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "run"
+
+    def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start the program; what it says goes into the folder."""
+        with open(self.folder / "said", "ab") as said:
+            process = subprocess.Popen([sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        self.running.append(process)
+        return process
+
+    def said(self) -> str:
+        return (self.folder / "said").read_text()
+
+    def daemon(self) -> subprocess.Popen[bytes]:
+        return self.spawn("-c", ARENA, "daemon", str(self.folder / "arena.toml"), "--out", str(self.out))
+
+    def end(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+        os.kill(process.pid, number)
+        return process.wait(60)
+
+    def live(self) -> EventStore:
+        return open_store(self.out / "live.db", create=False, readonly=True)
+
+    def until(self, holds: Callable[[EventStore], bool], process: subprocess.Popen[bytes]) -> None:
+        """Wait until something holds in the live store."""
+        for _ in range(WAIT_SECONDS * 5):
+            assert process.poll() is None, self.said()
+            try:
+                with self.live() as store:
+                    self.begun = True
+                    if holds(store):
+                        return
+            except StoreError:  # not there yet, or being made
+                assert not self.begun
+            time.sleep(0.2)
+        raise AssertionError(f"it never came: {self.said()}")
+
+    def on_chain(self) -> tuple[int, int]:
+        """USDC in the wallet, and what all shares of the vaults would pay."""
+        chain = self.market.chain
+        lent = 0
+        for vault in self.vaults.values():
+            shares = int(chain.call(vault, ERC20.function("balanceOf"), self.address))
+            lent += int(chain.call(vault, ERC4626.function("previewRedeem"), shares))
+        return self.market.balance("USDC", self.address), lent
+
+    def check(self) -> None:
+        """Books and chain agree, no allowance is left, and the tables are what the events say."""
+        wallet, lent = self.on_chain()
+        with self.live() as store:
+            books = store.balances()
+            cash = sum(
+                amount
+                for (name, asset), amount in books.items()
+                if asset == "USDC" and (name.startswith("pool:") or name.endswith((":available", ":reserved")))
+            )
+            held = sum(amount for (name, _), amount in books.items() if ":position:" in name)
+            assert cash == wallet
+            assert abs(held - lent) <= 2 * len(self.vaults)
+            assert replay(store).ok
+            signed = list(store.read(event_type="AttemptSigned"))
+            finals = list(store.read(event_type="StepFinal"))
+            assert len({event.payload.nonce for event in signed}) == len(finals)
+        for vault in self.vaults.values():
+            token = self.market.token("USDC").address
+            assert int(self.market.chain.call(token, ERC20.function("allowance"), self.address, vault)) == 0
+
+
+def settled(count: int) -> Callable[[EventStore], bool]:
+    """At least so many orders are settled, and none is under way."""
+
+    def holds(store: EventStore) -> bool:
+        ended = [e for e in store.read(event_type="IntentEnded") if e.payload.status == "SETTLED"]
+        reserved = list(store.read(event_type="IntentReserved"))
+        return len(ended) >= count and len(reserved) == len(list(store.read(event_type="IntentEnded")))
+
+    return holds
+
+
+@pytest.fixture
+def place(make_local_market: Any, house: Any, tmp_path: Path) -> Iterator[Place]:
+    market: LocalMarket = make_local_market()
+    who = account("erin")
+    owner = account("owner").address
+    vaults = {name: deploy_vault(market.chain, owner, market.token("USDC")) for name in MARKETS}
+    market.fund("USDC", who.address, CAPITAL_RAW)
+    keys = tmp_path / "keys"
+    Keystore(keys).add(Vault.of_hex(Hidden(who.key)), Hidden("only for tests"), Mode.LOCAL, scrypt_n=1024)
+    (tmp_path / "passphrase").write_text("only for tests\n")
+    (tmp_path / "passphrase").chmod(0o600)
+    found = Place(tmp_path, market, who.address, vaults)
+    _write_signer(found)
+    _write_arena(found, house)
+    found.spawn("-I", "-m", "treasury_arena_keys.serve", str(tmp_path / "signer.toml"))
+    _answering(found)
+    yield found
+    for process in found.running:
+        if process.poll() is None:
+            process.kill()
+        process.wait(20)
+
+
+def _write_signer(place: Place) -> None:
+    usdc = place.market.token("USDC").address
+    lines = [
+        'keystore = "keys"',
+        f'address = "{place.address}"',
+        'mode = "local"',
+        f"chain_id = {int(place.market.chain.rpc('eth_chainId'), 16)}",
+        'socket = "s"',
+        'stop_file = "run/arena.db.stop"',
+        f'passphrase = "file:{place.folder / "passphrase"}"',
+        "[limits]",
+        "gas_max = 2_000_000",
+        "fee_cap_raw_max = 500_000_000_000",
+        "tip_raw_max = 50_000_000_000",
+        "signatures_per_minute = 1000",
+        "[contracts.usdc]",
+        f'address = "{usdc}"',
+        'functions = ["approve(address,uint256)"]',
+        "[contracts.usdc.allowances]",
+        *(f'"{vault}" = {CAPITAL_RAW}' for vault in place.vaults.values()),
+    ]
+    for name, vault in place.vaults.items():
+        functions = '["deposit(uint256,self)", "withdraw(uint256,self,self)", "redeem(uint256,self,self)"]'
+        lines += [f"[contracts.{name}]", f'address = "{vault}"', f"functions = {functions}"]
+    (place.folder / "run").mkdir()
+    (place.folder / "signer.toml").write_text("\n".join(lines) + "\n")
+    (place.folder / "signer.toml").chmod(0o600)
+
+
+def _write_arena(place: Place, house: Any) -> None:
+    tree = copy.deepcopy(house.small)
+    tree["strategies"] = {"enabled": ["farmer"]}
+    tree["markets"] = {
+        name: {
+            "model": "erc4626.vault",
+            "asset": "USDC",
+            "columns": {"rate": f"{coin}.lending_rate", "price": "USDC.price", "gas": "gas.usd"},
+        }
+        for name, coin in zip(MARKETS, ("USDC", "USDT", "DAI"), strict=True)
+    }
+    tree["daemon"] = {
+        "mode": "local",
+        "speed": 86_400.0,
+        "scheduler": "plain",
+        "order_seconds": 1,
+        "reconcile_seconds": 5,
+    }
+    tree["live"] = {
+        "address": place.address,
+        "fidelity_bps": 100_000.0,
+        "markets": {name: {"vault": vault} for name, vault in place.vaults.items()},
+    }
+    tokens = {s: {"address": t.address, "decimals": t.decimals} for s, t in place.market.tokens.items()}
+    tree["chain"] = {
+        "evm": {
+            "chain": "local",
+            "endpoints": {"anvil": place.market.url},
+            "wrapped": place.market.token("WETH").address,
+            "tokens": tokens,
+            "vaults": place.vaults,
+        }
+    }
+    tree["signer"] = {"process": {"socket": str(place.folder / "s")}}
+    (place.folder / "arena.toml").write_text(house.toml(tree))
+
+
+def _answering(place: Place) -> None:
+    for _ in range(600):
+        assert place.running[-1].poll() is None, place.said()
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(place.folder / "s"))
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"the signer never answered: {place.said()}")
+
+
+def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(place: Place) -> None:
+    daemon = place.daemon()
+    place.until(settled(2), daemon)
+    assert place.end(daemon) == 0, place.said()
+    place.check()
+    assert place.on_chain()[1] > 0
+    for _ in range(3):  # kill -9, wherever it is
+        daemon = place.daemon()
+        with place.live() as store:
+            before = store.last()[0]
+        place.until(lambda store, before=before: store.last()[0] > before + 12, daemon)  # type: ignore[misc]
+        place.end(daemon, signal.SIGKILL)
+        time.sleep(1)
+    daemon = place.daemon()
+    with place.live() as store:
+        count = len(list(store.read(event_type="IntentEnded")))
+    place.until(settled(count), daemon)
+    assert place.end(daemon) == 0, place.said()
+    place.check()
