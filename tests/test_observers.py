@@ -140,6 +140,7 @@ def test_a_daemon_tells_from_its_lease_to_its_end(
 
 def test_every_figure_that_the_docs_name_is_served(house: Any) -> None:
     from prometheus_client import CollectorRegistry
+
     from treasury_arena_observers.figures import Figures
 
     registry = CollectorRegistry()
