@@ -143,6 +143,19 @@ def test_a_full_disk_is_told_once_and_the_log_goes_on(
     assert [line["payload"]["cycle"] for line in lines(tmp_path / "log")] == [9]
 
 
+def test_half_a_line_of_a_killed_process_spoils_no_other(
+    context: ObserverContext, sealed: Sealed, tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text('{"run": "fir')
+    for cycle in range(2):
+        observer = build(LogSection(path=Path("log")), context)
+        observer.observe(sealed(catalog.RunCompleted(cycle, 2, 3)))
+        observer.close()
+    half, *whole = (tmp_path / "log").read_text().splitlines()
+    assert half == '{"run": "fir'
+    assert [json.loads(line)["payload"]["cycle"] for line in whole] == [0, 1]
+
+
 def test_a_file_that_cannot_be_written_is_refused(context: ObserverContext, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"observer\.log\.path: .*file/log cannot be written"):
