@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import signal
 import socket
@@ -121,6 +122,18 @@ class Place:
             token = self.market.token("USDC").address
             assert int(self.market.chain.call(token, ERC20.function("allowance"), self.address, vault)) == 0
 
+    def check_log(self) -> None:
+        """Every live event is one line of the log, and no line holds bytes that could be sent."""
+        lines = [json.loads(line) for line in (self.out / "events.jsonl").read_text().splitlines()]
+        found = [line for line in lines if line["log"] == "live"]
+        with self.live() as store:
+            events = list(store.read())
+        assert [(line["seq"], line["event"]) for line in found] == [(event.seq, event.event_type) for event in events]
+        signed = [line for line in found if line["event"] == "AttemptSigned"]
+        assert signed
+        assert {line["payload"]["signed"] for line in signed} == {"***"}
+        assert all(line["order"] for line in signed)
+
 
 def settled(count: int) -> Callable[[EventStore], bool]:
     """At least so many orders are settled, and none is under way."""
@@ -219,6 +232,7 @@ def _write_arena(place: Place, house: Any) -> None:
         }
     }
     tree["signer"] = {"process": {"socket": str(place.folder / "s")}}
+    tree["observer"] = {"log": {"path": "events.jsonl", "level": "debug"}}
     (place.folder / "arena.toml").write_text(house.toml(tree))
 
 
@@ -239,6 +253,7 @@ def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(pl
     place.until(settled(2), daemon)
     assert place.end(daemon) == 0, place.said()
     place.check()
+    place.check_log()
     assert place.on_chain()[1] > 0
     _persons(place, house)
     for _ in range(3):  # kill -9, wherever it is
