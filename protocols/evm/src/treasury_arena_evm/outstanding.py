@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import attrs
 
 from treasury_arena.errors import UnknownOutcomeError
+from treasury_arena_evm.chains import Chain
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.transport import LostError, NodeError
-
-if TYPE_CHECKING:
-    from treasury_arena_evm.session import Session
 
 #: Who sent a transaction: account, market and intent of an order.
 Owner = tuple[str, ...]
@@ -50,10 +48,25 @@ class Signed:
     nonce: int
 
 
+class Node(Protocol):
+    """What of a session is needed here."""
+
+    chain: Chain
+
+    @property
+    def height(self) -> int: ...
+
+    def request(self, method: str, *params: Any) -> Any: ...
+
+    def known(self, transaction: str) -> bool: ...
+
+    def receipt(self, transaction: str) -> Receipt | None: ...
+
+
 class Outstanding:
     """The open transactions of one session, by hash, and who listens. One thread at a time."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Node) -> None:
         self._session = session
         self.open: dict[str, Signed] = {}
         self._owners: dict[str, Owner] = {}
