@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ from treasury_arena_evm.transport import LostError, NodeError, shown
 NOWHERE = "0x" + "11" * 20
 LOCAL = ephemeral_chain(NOWHERE, {})
 EMPTY = WRAPPED_NATIVE.function("deposit")
+
+
+def told(body: bytes, answer: bytes) -> bytes:
+    """An answer to the request that was asked."""
+    return b'{"jsonrpc":"2.0","id":%d,%s}' % (json.loads(body)["id"], answer)
 
 
 @contextmanager
@@ -274,7 +280,7 @@ class TestUncertainty:
 
         def respond(body, forward):
             if any(method in body for method in late):
-                return 200, b'{"jsonrpc":"2.0","id":1,"result":null}'
+                return 200, told(body, b'"result":null')
             return 200, forward(body)
 
         with proxy(bench.chain.url, respond) as url:
@@ -325,7 +331,7 @@ class TestUncertainty:
     def test_what_a_node_does_not_want_just_now_may_have_gone_out(self, bench, answer, open_still):
         def respond(body, forward):
             if b"eth_sendRawTransaction" in body:
-                return 200, b'{"jsonrpc":"2.0","id":1,"error":' + answer + b"}"
+                return 200, told(body, b'"error":' + answer)
             return 200, forward(body)
 
         with proxy(bench.chain.url, respond) as url:
