@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+import json
 import os
 import signal
 import socket
@@ -65,6 +67,15 @@ class Place:
         os.kill(process.pid, number)
         return process.wait(60)
 
+    def ready(self, process: subprocess.Popen[bytes], times: int) -> None:
+        """Wait until the daemon has said so many times that it is at work."""
+        for _ in range(WAIT_SECONDS * 5):
+            assert process.poll() is None, self.said()
+            if self.said().count("arena daemon in") >= times:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"it was never ready: {self.said()}")
+
     def live(self) -> EventStore:
         return open_store(self.out / "live.db", create=False, readonly=True)
 
@@ -111,6 +122,18 @@ class Place:
         for vault in self.vaults.values():
             token = self.market.token("USDC").address
             assert int(self.market.chain.call(token, ERC20.function("allowance"), self.address, vault)) == 0
+
+    def check_log(self) -> None:
+        """Every live event is one line of the log, and no line holds bytes that could be sent."""
+        lines = [json.loads(line) for line in (self.out / "events.jsonl").read_text().splitlines()]
+        found = [line for line in lines if line["log"] == "live"]
+        with self.live() as store:
+            events = list(store.read())
+        assert [(line["seq"], line["event"]) for line in found] == [(event.seq, event.event_type) for event in events]
+        signed = [line for line in found if line["event"] == "AttemptSigned"]
+        assert signed
+        assert {line["payload"]["signed"] for line in signed} == {"***"}
+        assert all(line["order"] for line in signed)
 
 
 def settled(count: int) -> Callable[[EventStore], bool]:
@@ -210,6 +233,7 @@ def _write_arena(place: Place, house: Any) -> None:
         }
     }
     tree["signer"] = {"process": {"socket": str(place.folder / "s")}}
+    tree["observer"] = {"log": {"path": "events.jsonl", "level": "debug"}}
     (place.folder / "arena.toml").write_text(house.toml(tree))
 
 
@@ -225,12 +249,14 @@ def _answering(place: Place) -> None:
     raise AssertionError(f"the signer never answered: {place.said()}")
 
 
-def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(place: Place) -> None:
+def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(place: Place, house: Any) -> None:
     daemon = place.daemon()
     place.until(settled(2), daemon)
     assert place.end(daemon) == 0, place.said()
     place.check()
+    place.check_log()
     assert place.on_chain()[1] > 0
+    _persons(place, house)
     for _ in range(3):  # kill -9, wherever it is
         daemon = place.daemon()
         with place.live() as store:
@@ -238,9 +264,88 @@ def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(pl
         place.until(lambda store, before=before: store.last()[0] > before + 12, daemon)  # type: ignore[misc]
         place.end(daemon, signal.SIGKILL)
         time.sleep(1)
+    starts = place.said().count("arena daemon in")
     daemon = place.daemon()
+    place.ready(daemon, starts + 1)
     with place.live() as store:
         count = len(list(store.read(event_type="IntentEnded")))
     place.until(settled(count), daemon)
     assert place.end(daemon) == 0, place.said()
     place.check()
+    starts = place.said().count("arena daemon in")
+    flat = house.arena("flatten", place.out, "--reason", "leaving", "--json").ok().json
+    assert flat["agents"]
+    daemon = place.daemon()
+    place.ready(daemon, starts + 1)
+    place.until(lambda store: not any(a for (n, _), a in store.balances().items() if ":position:" in n), daemon)
+    assert place.end(daemon) == 0, place.said()
+    assert place.on_chain()[1] == 0
+    place.check()
+    waiting = house.arena("quarantine", "list", place.out, "--json").ok().json
+    assert set(flat["agents"]) <= set(waiting["agents"])
+    agent = flat["agents"][0]
+    house.arena("quarantine", "resolve", agent, place.out, "--reason", "back").ok()
+    assert agent not in house.arena("quarantine", "list", place.out, "--json").ok().json["agents"]
+
+
+def _persons(place: Place, house: Any) -> None:
+    """What persons see and do while no daemon runs."""
+    listed = house.arena("orders", place.out, "--all", "--json").ok().json["orders"]
+    assert {order["state"] for order in listed} <= {"SETTLED", "EXECUTING", "RESERVED", "CANCELLED"}
+    checked = house.arena("check", place.out, "--json")
+    assert checked.code == 1  # the address was given coins that no book knows
+    assert all("that no book knows" in difference for difference in checked.json["differences"])
+    house.arena("stop", place.out, "--reason", "look").ok()
+    with place.live() as store:
+        before = len(list(store.read(event_type="AttemptSigned")))
+    starts = place.said().count("arena daemon in")
+    daemon = place.daemon()
+    place.ready(daemon, starts + 1)
+    time.sleep(4)
+    assert place.end(daemon) == 0, place.said()
+    with place.live() as store:
+        assert len(list(store.read(event_type="AttemptSigned"))) == before
+    house.arena("release", place.out, "--reason", "looked").ok()
+    bad = house.arena("quarantine", "resolve", "nobody", place.out, "--reason", "why")
+    assert bad.code == 2 or "no open order" in bad.err
+
+
+def test_live_waits_for_a_person_who_types_what_is_armed(
+    place: Place, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (place.folder / "arena.toml").read_text()
+    for old, new in (('mode = "local"', 'mode = "live"'), ("speed = 86400.0", "speed = 1.0")):
+        assert old in text
+        text = text.replace(old, new)
+    text = text.replace('scheduler = "plain"', 'scheduler = "plain"\nfuses = ["survival"]\nheartbeat_seconds = 2', 1)
+    text += "\n[fuse.survival]\nconditions = []\n"
+    (place.folder / "arena.toml").write_text(text)
+    refused = place.daemon()
+    assert refused.wait(120) == 2
+    assert "live is not armed" in place.said()
+    address, chain = place.address, int(place.market.chain.rpc("eth_chainId"), 16)
+    wanted = f"chain {chain} address {address} limit 5000.000000 USDC"
+    for typed in ("yes", wanted.replace("5000", "50000"), ""):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed + "\n"))
+        wrong = house.arena("arm", place.out, "--limit", "5000", "--operator", "ann")
+        assert wrong.code != 0
+    with place.live() as store:
+        assert not list(store.read(event_type="LiveArmed"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(wanted + "\n"))
+    done = house.arena("arm", place.out, "--limit", "5000", "--operator", "ann", "--json").ok()
+    assert done.json["armed"] == wanted
+    daemon = place.daemon()
+    place.ready(daemon, 1)
+    with place.live() as store:
+        armed = next(iter(store.read(event_type="LiveArmed"))).payload
+        assert (armed.chain_id, armed.address, armed.limit_raw, armed.operator) == (
+            chain,
+            address.lower(),
+            5_000_000_000,
+            "ann",
+        )
+        assert store.balance("pool:live", "USDC") == place.on_chain()[0]
+    place.until(lambda store: bool(list(store.read(event_type="FuseArmed"))), daemon)
+    status = house.arena("fuse", "status", place.out, "--json").ok().json
+    assert status["fuses"][0]["fuse"] == "survival"
+    assert place.end(daemon) == 0, place.said()

@@ -160,6 +160,16 @@ def test_the_protocol_on_the_page_is_that_of_the_example() -> None:
     assert blocks(page, "solidity") == [(SAVINGS / "src/example_savings/Savings.sol").read_text()]
 
 
+@pytest.mark.parametrize("page", ["docs/how-to/write-a-protocol.md", "examples/third_party_protocol/README.md"])
+def test_what_is_installed_has_the_commands_that_are_shown(page: str) -> None:
+    lines = [line.strip() for line in (ROOT / page).read_text().splitlines()]
+    installed = " ".join(line for line in lines if line.startswith("pip install")).split()
+    assert any(line.startswith("arena parity") for line in lines)
+    for part in ("./core", "./protocols/evm", "./plugins/parity"):
+        assert part in installed
+        assert (ROOT / part / "pyproject.toml").is_file()
+
+
 def checks() -> list[ParityCheck | GapCheck]:
     return [check for protocol in load_registry().protocols.values() for check in protocol.parity()]
 

@@ -88,23 +88,19 @@ class Assembled:
         """The arena over `store`, resumed where the store stands.
 
         Args:
-            store: of its events.
-            listener: hears of the phases of a cycle.
             halted: what stops new risk besides the emergency stop, as a level of it.
-            run, folder: for the observers: the run's id (the arena's name unless given) and its folder.
-            tell: hears of what was committed; the configured observers unless given, which end when the arena is closed.
+            run, folder: the run's id (the arena's name unless given) and folder, for its observers.
+            tell: hears of what was committed; the configured observers unless given, until the arena is closed.
 
         Raises ConfigError when the store holds another configuration or other data, or an observer cannot be made.
         """
         self._begun(store, "resume it with its own configuration, or give another database")
-        validators = tuple(self.registry.validators.values())
+        parts = (self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()))
         if tell is not None:
-            return ArenaManager(self.arena, self.world, store, self.limits, validators, tell, listener, halted)
+            return ArenaManager(*parts, tell, listener, halted)
         audience = make_audience(self.settings, self.registry, store, run or self.settings.name, folder)
         try:
-            return ArenaManager(
-                self.arena, self.world, store, self.limits, validators, audience, listener, halted, audience.close
-            )
+            return ArenaManager(*parts, audience, listener, halted, audience.close)
         except BaseException:
             audience.close()
             raise

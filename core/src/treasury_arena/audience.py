@@ -23,7 +23,8 @@ ENDING_SECONDS = 15.0
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    print(f"arena: {text}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):  # standard error itself is gone: nobody is left to be told
+        print(f"arena: {text}", file=sys.stderr, flush=True)
 
 
 class Audience:
@@ -94,8 +95,8 @@ def following(
     def hear(last: str) -> str:
         try:
             audience()
-        except TreasuryArenaError as error:
-            told = f"observers are not told what happens: {error}"
+        except Exception as error:  # whatever it is, the thread goes on and asks again
+            told = f"observers are not told what happens: {describe(error)}"
             if told != last:
                 tell(told)
             return told

@@ -77,7 +77,7 @@ def test_standard_error_gets_the_same_lines(
     observer.close()
     out, err = capsys.readouterr()
     assert out == ""
-    assert json.loads(err)["payload"] == {"capital_raw": 3, "cycle": 1, "row": 2}
+    assert json.loads(err)["payload"] == {"capital_raw": "3", "cycle": 1, "row": 2}
     assert not (tmp_path / "stderr").exists()
 
 
@@ -143,6 +143,19 @@ def test_a_full_disk_is_told_once_and_the_log_goes_on(
     assert [line["payload"]["cycle"] for line in lines(tmp_path / "log")] == [9]
 
 
+def test_half_a_line_of_a_killed_process_spoils_no_other(
+    context: ObserverContext, sealed: Sealed, tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text('{"run": "fir')
+    for cycle in range(2):
+        observer = build(LogSection(path=Path("log")), context)
+        observer.observe(sealed(catalog.RunCompleted(cycle, 2, 3)))
+        observer.close()
+    half, *whole = (tmp_path / "log").read_text().splitlines()
+    assert half == '{"run": "fir'
+    assert [json.loads(line)["payload"]["cycle"] for line in whole] == [0, 1]
+
+
 def test_a_file_that_cannot_be_written_is_refused(context: ObserverContext, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"observer\.log\.path: .*file/log cannot be written"):
@@ -162,6 +175,12 @@ def test_a_known_secret_never_passes_the_mask(secret: str, before: str, after: s
 )
 def test_what_is_no_text_is_left_as_it_is(value: Any) -> None:
     assert Mask().value(value) == value
+
+
+def test_ports_and_short_parts_do_not_spoil_what_is_told() -> None:
+    mask = Mask([f"json://ann:pass@localhost:8080/hook/{CANARY}?to=12345678901"])
+    assert mask("1808000 base units, a hooked passer, step 8080") == "1808000 base units, a hooked passer, step 8080"
+    assert mask(f"pass hook x{CANARY}x 12345678901") == "*** *** x***x ***"
 
 
 def test_records_of_libraries_are_masked_with_their_tracebacks() -> None:

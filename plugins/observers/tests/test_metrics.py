@@ -31,7 +31,7 @@ def make(context: ObserverContext) -> Iterator[Callable[[], MetricsObserver]]:
     def built() -> MetricsObserver:
         observer = build(MetricsSection(port=0), context)
         assert isinstance(observer, MetricsObserver)
-        made.sealed(observer)
+        made.append(observer)
         return observer
 
     yield built

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aave_bench import DAY, ETH, LOAN, USD, USDC, WETH, Bench
+from aave_bench import ASSETS, DAY, ETH, LENDING, LOAN, USD, USDC, WETH, Bench
 from router_exchange import RouterExchange
 
+from treasury_arena.contracts.chain import Holding
 from treasury_arena.errors import ValidationError
 from treasury_arena_aave.chain import USER, AaveMarket
 from treasury_arena_aave.mirror import read_pool
 from treasury_arena_aave.onchain import AccountOnChain
+from treasury_arena_aave.protocol import AaveProtocol
 from treasury_arena_evm.interfaces.aave import POOL
+from treasury_arena_evm.local.desk import desk
 from treasury_arena_evm.session import Session
 from treasury_arena_evm.tokens import TokenTable
 
@@ -83,6 +86,24 @@ def test_a_position_is_looked_at_in_one_block(bench: Bench, restless: list[int])
         look()
         assert len(restless) > 1
         assert len(set(restless)) == 1
+
+
+def test_live_orders_are_planned_and_bound_in_one_block(bench: Bench, restless: list[int]) -> None:
+    who = bench.local.users[1]
+    bench.local.fund("USDC", who.address, 20_000 * USD)
+    for spec, control in ((LENDING, ()), (LOAN, (0.3,))):
+        planner = desk(bench.local, AaveProtocol(), spec, ASSETS, USDC, who).planner
+        plans: list[Any] = []
+        for look in (
+            lambda planner=planner, control=control: planner.plan(Holding(20_000 * USD), 6_000 * USD, control),
+            lambda planner=planner, plans=plans: planner.bind(plans[0].steps[0], 6_000 * USD, bench.local.session.now),
+            lambda planner=planner: planner.holdings(),
+        ):
+            restless.clear()
+            plans.append(look())
+            assert plans[-1] is not None
+            assert len(restless) >= 1
+            assert len(set(restless)) == 1
 
 
 @pytest.mark.parametrize("does", ["borrow", "supply"])

@@ -28,6 +28,11 @@ LOCAL = ephemeral_chain(NOWHERE, {})
 EMPTY = WRAPPED_NATIVE.function("deposit")
 
 
+def told(body: bytes, answer: bytes) -> bytes:
+    """An answer to the request that was asked."""
+    return b'{"jsonrpc":"2.0","id":%d,%s}' % (json.loads(body)["id"], answer)
+
+
 @contextmanager
 def proxy(target: str, respond) -> Iterator[str]:
     """Something between us and the node: `respond(body, forward)` returns (status, answer), or None to hang up."""
@@ -59,11 +64,6 @@ def proxy(target: str, respond) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def answered(body: bytes, told: bytes) -> bytes:
-    """An answer to the request of this body."""
-    return b'{"jsonrpc":"2.0","id":%d,%b}' % (json.loads(body)["id"], told)
 
 
 class TestConnecting:
@@ -333,7 +333,7 @@ class TestUncertainty:
 
         def respond(body, forward):
             if any(method in body for method in late):
-                return 200, answered(body, b'"result":null')
+                return 200, told(body, b'"result":null')
             return 200, forward(body)
 
         with proxy(bench.chain.url, respond) as url:
@@ -384,7 +384,7 @@ class TestUncertainty:
     def test_what_a_node_does_not_want_just_now_may_have_gone_out(self, bench, answer, open_still):
         def respond(body, forward):
             if b"eth_sendRawTransaction" in body:
-                return 200, answered(body, b'"error":' + answer)
+                return 200, told(body, b'"error":' + answer)
             return 200, forward(body)
 
         with proxy(bench.chain.url, respond) as url:

@@ -65,6 +65,16 @@ def find_store(run: Path | None, out: Path | None, db: str | None, *, readonly: 
     return open_store(dereference(db) if db else folder.store_url(), create=False, readonly=readonly)
 
 
+def find_guarded(run: Path | None, out: Path | None, db: str | None, *, readonly: bool = True) -> EventStore:
+    """Open the store whose orders fuses guard: that of a daemon's live orders, else the run's own."""
+    live = None if db is not None else find_folder(run, out).live_url()
+    return (
+        find_store(run, out, db, readonly=readonly)
+        if live is None
+        else open_store(live, create=False, readonly=readonly)
+    )
+
+
 def read_config(path: Path | str, registry: Registry, overrides: dict[str, Any]) -> Settings:
     """Load a configuration file, warning of plugins that were rejected."""
     settings = load_config(path, registry, overrides)

@@ -25,7 +25,7 @@ from treasury_arena.cli.common import (
     say,
     workers_option,
 )
-from treasury_arena.cli.folder import RunFolder, absolute
+from treasury_arena.cli.folder import LIVE_STORE, RunFolder, absolute
 from treasury_arena.clock import WallClock, iso
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.settings import Settings
@@ -81,6 +81,8 @@ def daemon(
             "seed": settings.seed,
             "workers": workers,
             "mode": settings.daemon.mode,
+            "live": settings.live.store or None,
+            "live_inside": None if settings.live.store else LIVE_STORE,
             "clock": pace(settings, wall.now()),
         }
         folder.begin(text, notes)
@@ -98,6 +100,7 @@ def daemon(
             registry,
             store,
             folder.path,
+            folder.live_url(),
             clock,
             data=given,
             workers=workers or notes["workers"],
@@ -107,6 +110,7 @@ def daemon(
             ),
         ) as ready,
     ):
+        folder.keep(text)
         tell(f"arena daemon in {folder.path}: {settings.daemon.mode}, the arena's time is {iso(clock.now())}")
         with ending.of(ready.scheduler, seconds):
             ready.run()

@@ -12,11 +12,12 @@ from typing import Any
 import attrs
 from sqlalchemy import URL, make_url
 
+from treasury_arena.config.daemon import PAPER
 from treasury_arena.config.keys import dereference, is_reference
 from treasury_arena.errors import ConfigError
 from treasury_arena.store.database import parse_url
 
-CONFIG, NOTES, STORE = "config.toml", "run.json", "arena.db"
+CONFIG, NOTES, STORE, LIVE_STORE = "config.toml", "run.json", "arena.db", "live.db"
 
 
 @attrs.frozen
@@ -45,6 +46,10 @@ class RunFolder:
             _write(self.path / NOTES, json.dumps(notes, indent=1, sort_keys=True) + "\n")
         except OSError as error:
             raise ConfigError(f"cannot write the run's folder {self.path}: {error.strerror}") from error
+
+    def keep(self, config_text: str) -> None:
+        """Keep the configuration that a daemon goes on with: what computes nothing may have changed in it."""
+        _write(self.config, config_text)
 
     @contextlib.contextmanager
     def beginning(self, config_text: str, notes: dict[str, Any]) -> Iterator[None]:
@@ -95,6 +100,14 @@ class RunFolder:
             )
         inside = notes.get("db_inside")
         return str(self.path / inside) if inside else dereference(str(notes.get("db") or self.store_file))
+
+    def live_url(self) -> str | None:
+        """Database of a daemon's orders on a chain; None for a run without any."""
+        notes = self.notes()
+        if notes.get("mode") in (None, PAPER):
+            return None
+        inside = notes.get("live_inside", LIVE_STORE)
+        return str(self.path / inside) if inside else dereference(str(notes["live"]))
 
     def where(self, url: str | None) -> dict[str, Any]:
         """What to note of the run's database: one inside the folder by its place there, so that the folder can be moved."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from treasury_arena.cli.common import emit, find_store, json_option, run_options
+from treasury_arena.cli.common import emit, find_guarded, json_option, run_options
 from treasury_arena.cli.stop import operator_name, operator_option, reason_option
 from treasury_arena.clock import WallClock, iso
 from treasury_arena.contracts.fuse_record import FuseRecord
@@ -35,7 +35,7 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
     Example:
       arena fuse status runs/second
     """
-    with find_store(run, out, db) as store:
+    with find_guarded(run, out, db) as store:
         held = fuses.records(store)
         with store.database.read() as connection:
             standings = fuses.fuse_state(connection, (), WallClock().now())
@@ -71,7 +71,7 @@ def reset(
     Example:
       arena fuse reset runs/second --operator ann --reason "checked the feeds, prices are right"
     """
-    with find_store(run, out, db, readonly=False) as store:
+    with find_guarded(run, out, db, readonly=False) as store:
         payload = fuses.reset(store, reason, operator_name(operator), WallClock(), name).payload
     if as_json:
         emit(

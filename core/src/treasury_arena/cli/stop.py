@@ -12,6 +12,7 @@ from treasury_arena.clock import WallClock
 from treasury_arena.config.keys import dereference
 from treasury_arena.domain.stops import HARD, OFF, SOFT
 from treasury_arena.errors import NoStoreError, StoreError
+from treasury_arena.store import EventStore, open_store
 from treasury_arena.store import stop as emergency
 
 
@@ -23,6 +24,15 @@ def _said(context: click.Context, parameter: click.Parameter, value: str | None)
 
 reason_option = click.option("--reason", required=True, callback=_said, help="Why; kept in the event log.")
 operator_option = click.option("--operator", default=None, callback=_said, help="Who; your user name unless given.")
+
+
+def _live_stores(run: Path | None, out: Path | None, db: str | None) -> list[EventStore]:
+    """The store of a daemon's orders on a chain, if it has one yet."""
+    url = None if db is not None else find_folder(run, out).live_url()
+    try:
+        return [] if url is None else [open_store(url, create=False)]
+    except NoStoreError:  # begun, and no order yet
+        return []
 
 
 def operator_name(name: str | None) -> str:
@@ -53,6 +63,9 @@ def stop(
         with find_store(run, out, db, readonly=False) as store:
             engaged = emergency.engage(store, level, reason, operator_name(operator), clock)
         note = engaged.note
+        for live in _live_stores(run, out, db):
+            with live as store:
+                emergency.engage(store, level, reason, operator_name(operator), clock)
     except NoStoreError as error:
         raise NoStoreError(f"nothing is stopped: {error}") from error
     except StoreError as error:
@@ -85,6 +98,10 @@ def release(
     """
     with find_store(run, out, db, readonly=False) as store:
         emergency.release(store, reason, operator_name(operator), WallClock())
+    for live in _live_stores(run, out, db):
+        with live as store:
+            if emergency.level(store) != OFF:
+                emergency.release(store, reason, operator_name(operator), WallClock())
     if as_json:
         emit({"level": OFF, "reason": reason})
     else:

@@ -14,8 +14,7 @@ import attrs
 from treasury_arena.arena.cycle import CycleReport
 from treasury_arena.audience import following, make_audience
 from treasury_arena.clock import Clock, PacedClock, WallClock, from_epoch, iso
-from treasury_arena.config.daemon import LIVE, PAPER
-from treasury_arena.config.keys import dereference
+from treasury_arena.config.daemon import LIVE
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.runtime import Scheduler, SchedulerContext
 from treasury_arena.daemon.brain import Brain
@@ -31,8 +30,6 @@ from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.store.lease import Lease, LeaseKeeper
 from treasury_arena.store.slot_book import StoreSlotBook
-
-LIVE_STORE = "live.db"
 
 
 def pace(settings: Settings, now: datetime) -> dict[str, Any]:
@@ -70,11 +67,6 @@ class Opened:
         self.scheduler.run([told(job, self.tell) for job in self.service.jobs()], self.slots)
 
 
-def live_place(settings: Settings, folder: Path) -> str:
-    """Where a daemon keeps its live orders: the configured database, else a file of their own in its folder."""
-    return dereference(settings.live.store) if settings.live.store else str(folder / LIVE_STORE)
-
-
 def stop_file(store: EventStore, folder: Path) -> Path:
     """The file whose presence stops everything: beside the arena's SQLite store, else in the daemon's folder."""
     return Path(f"{store.path}.stop") if store.path is not None else folder / "arena.stop"
@@ -86,6 +78,7 @@ def opened(
     registry: Registry,
     store: EventStore,
     folder: Path,
+    live_url: str | None,
     clock: Clock,
     *,
     data: Path | None,
@@ -94,6 +87,8 @@ def opened(
     progress: Callable[[CycleReport], None],
 ) -> Iterator[Opened]:
     """Take the lease, open the arena and everything that watches it, and look at the market once.
+
+    `live_url`: database of orders on a chain, None where nothing leaves the books.
 
     Raises LeaseLostError while another daemon holds the store; ConfigError, DataError and PluginError as `assemble` does; with
     orders on a chain ChainUnavailableError and SignerError when it cannot be reconciled with.
@@ -111,8 +106,8 @@ def opened(
 
     with contextlib.ExitStack() as stack:
         live = None
-        if daemon.mode != PAPER:
-            live = stack.enter_context(open_store(live_place(settings, folder)))
+        if live_url is not None:
+            live = stack.enter_context(open_store(live_url))
         audience = make_audience(settings, registry, store, folder.resolve().name, folder)
         if live is not None:
             audience.listen(live, live=True)

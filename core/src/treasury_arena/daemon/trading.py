@@ -18,9 +18,11 @@ from treasury_arena.contracts.chain import (
     ChainClient,
     ChainContext,
     PlannerContext,
+    Signed,
     SignerContext,
     StepPlanner,
     TransactionSigner,
+    Unsigned,
 )
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.daemon.brain import Brain, Mark
@@ -30,6 +32,7 @@ from treasury_arena.errors import (
     ConfigError,
     LeaseLostError,
     PluginError,
+    SignerError,
     TreasuryArenaError,
     nearest,
 )
@@ -116,6 +119,16 @@ def make_planners(settings: Settings, registry: Registry, client: ChainClient) -
     return planners
 
 
+class NoSigner(TransactionSigner):
+    """The address of the treasury for whoever only looks, or decides: it signs nothing."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def sign(self, transaction: Unsigned) -> Signed:
+        raise SignerError("this command signs nothing")
+
+
 class ChainTrading:
     """Follows a brain on a chain; each method is the work of a job.
 
@@ -126,6 +139,7 @@ class ChainTrading:
         wall: the machine's time.
         fuse_names: fuses that must be closed.
         tell: hears one sentence about whatever is worth a line.
+        signer: in place of the configured one, for who signs nothing.
     """
 
     def __init__(
@@ -138,12 +152,13 @@ class ChainTrading:
         stop_file: Path,
         fuse_names: tuple[str, ...],
         tell: Callable[[str], None],
+        signer: TransactionSigner | None = None,
     ) -> None:
         base = asset_table(settings)[settings.capital.base]
         live = settings.live
         self.store, self.wall, self.tell, self.mode = store, wall, tell, settings.daemon.mode
         self.client = make_client(settings, registry, wall)
-        self.signer = make_signer(settings, registry, self.client.chain_id, stop_file)
+        self.signer = signer or make_signer(settings, registry, self.client.chain_id, stop_file)
         self.specs: dict[str, MarketSpec] = dict(market_specs(settings, registry))
         limits = LiveLimits(
             **{

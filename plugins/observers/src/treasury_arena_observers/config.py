@@ -55,7 +55,7 @@ class NotifySection:
         60, "Most messages to one address within an hour; what is beyond waits for the next.", ge(1), le(3_600)
     )
     lines: int = key(20, "Most events that a message spells out; the rest is counted.", ge(1), le(1_000))
-    tries: int = key(8, "How often a message is tried before it is given up.", ge(1), le(1_000))
+    tries: int = key(10, "How often a message is tried before it is given up.", ge(1), le(1_000))
     retry_seconds: float = key(
         2.0, "Wait before the second try, in seconds; each further wait is twice as long.", gt(0.0)
     )

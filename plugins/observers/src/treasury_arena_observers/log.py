@@ -29,7 +29,10 @@ class PrivateFile(RotatingFileHandler):
     """A rotating file that only its owner may read; what it cannot write it raises."""
 
     def _open(self) -> TextIOWrapper:
-        return open(self.baseFilename, "a", encoding="utf-8", opener=_private)
+        file = open(self.baseFilename, "a", encoding="utf-8", opener=_private)  # noqa: SIM115  the handler closes it
+        if file.tell() > 0 and not _ends_well(self.baseFilename):
+            file.write("\n")  # a process that was killed left half a line
+        return file
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name is that of `logging`
         """Raise what writing raised."""
@@ -51,6 +54,13 @@ class Stream(logging.StreamHandler[TextIO]):
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _ends_well(path: str) -> bool:
+    """Whether a file that is not empty ends with a whole line."""
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 class LogObserver(Observer):

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 MASKED = "***"
 _PART_MIN = 4
 _VARIABLE_MIN = 8
+_NUMBER_MIN = 10  # shorter ones are ports, and would be found in amounts
+_BETWEEN = r"[/?&=:@#,;\s]+"
 _NAME = r"passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|authorization|mnemonic|credential"
 _SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
 _URL = re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*)://[^\s\"'<>\\]+")
@@ -32,12 +34,20 @@ class Mask:
         known = {
             value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _VARIABLE_MIN
         }
+        parts: set[str] = set()
         for secret in secrets:
             _, _, rest = secret.rpartition("://")
-            for text in (rest, unquote(rest)):
-                known |= {secret, text, *re.split(r"[/?&=:@#,;\s]+", text)}
+            known |= {secret, rest, unquote(rest)}
+            parts |= {*re.split(_BETWEEN, rest), *re.split(_BETWEEN, unquote(rest))}
+        parts = {part for part in parts if len(part) >= _PART_MIN and not (part.isdigit() and len(part) < _NUMBER_MIN)}
+        known |= {part for part in parts if len(part) >= _VARIABLE_MIN}
         longest = sorted((one for one in known if len(one) >= _PART_MIN), key=lambda one: (-len(one), one))
-        self._known = re.compile("|".join(map(re.escape, longest))) if longest else None
+        patterns = [
+            *map(re.escape, longest),
+            # A short part is one only where it stands alone: it may be in any word.
+            *(rf"(?<!\w){re.escape(part)}(?!\w)" for part in sorted(parts - known)),
+        ]
+        self._known = re.compile("|".join(patterns)) if patterns else None
 
     def __repr__(self) -> str:
         return "Mask()"

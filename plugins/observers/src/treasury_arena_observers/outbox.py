@@ -74,7 +74,7 @@ class Outbox:
             self._tell(f"{self.name}: {self._pace.queue} events wait already; further ones are lost until it answers")
 
     def end(self) -> None:
-        """Send what waits without further grouping, limits or waits; no letter is put afterwards."""
+        """Send what waits without further grouping, limits or waits, in two tries; no letter is put afterwards."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()
@@ -125,7 +125,7 @@ class Outbox:
             if number == 1:
                 self._tell(f"{self.name}: not delivered, it is tried again: {reason}")
             with self._changed:
-                last = self._ending
+                last = self._ending and number > 1
                 if not last and number < self._pace.tries:
                     self._changed.wait_for(lambda: self._ending, wait)
             wait = min(wait * 2.0, self._pace.retry_seconds_max)

@@ -49,32 +49,27 @@ class Signed:
     nonce: int
 
 
-class Asked(Protocol):
-    """What is asked about transactions: a session."""
+class Node(Protocol):
+    """What of a session is needed here."""
 
     chain: Chain
 
     @property
-    def height(self) -> int:
-        """Number of the latest block."""
+    def height(self) -> int: ...
 
-    def request(self, method: str, *params: Any) -> Any:
-        """Any JSON-RPC call."""
+    def request(self, method: str, *params: Any) -> Any: ...
 
-    def ask(self, method: str, *params: Any, read: Callable[[Any], Value]) -> Value:
-        """What `read` makes of a call's answer."""
+    def ask(self, method: str, *params: Any, read: Callable[[Any], Value]) -> Value: ...
 
-    def known(self, transaction: str) -> bool:
-        """Whether the node knows a transaction, mined or waiting."""
+    def known(self, transaction: str) -> bool: ...
 
-    def receipt(self, transaction: str) -> Receipt | None:
-        """Its receipt; None while it is not mined."""
+    def receipt(self, transaction: str) -> Receipt | None: ...
 
 
 class Outstanding:
     """The open transactions of one session, by hash, and who listens. One thread at a time."""
 
-    def __init__(self, session: Asked) -> None:
+    def __init__(self, session: Node) -> None:
         self._session = session
         self.open: dict[str, Signed] = {}
         self._owners: dict[str, Owner] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -71,6 +72,26 @@ class TestReading:
         told = chain.rpc("eth_getBlockByNumber", "finalized", False)
         assert client.finalized().number == int(told["number"], 16) < client.head().number
         assert client.counts(local_market.users[0].address).finalized >= 0
+
+    def test_one_block_for_all_reads_inside(self, local_market: LocalMarket) -> None:
+        user, chain, token = local_market.users[0], local_market.chain, local_market.token("USDC").address
+        client, ask = live_client(local_market, user), ERC20.function("balanceOf")
+        before, held = client.head(), client.call(token, ask, user.address)
+        others: list[int] = []
+        with client.pinned() as block:
+            local_market.fund("USDC", user.address, 7)
+            chain.mine(2)
+            with client.pinned() as inner:
+                assert inner == block == before.number
+                assert client.head() == before
+            assert client.call(token, ask, user.address) == held
+            assert client.simulate([(user.address, token, ask.encode(user.address))])[0].data == held.to_bytes(32)
+            other = threading.Thread(target=lambda: others.append(client.head().number))
+            other.start()
+            other.join()
+        assert others == [chain.height]
+        assert client.head().number == chain.height
+        assert client.call(token, ask, user.address) == held + 7
 
     def test_counts_at_the_latest_and_the_final_block(self, local_market: LocalMarket) -> None:
         alice, chain = local_market.users[0], local_market.chain

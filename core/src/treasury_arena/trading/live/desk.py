@@ -240,6 +240,13 @@ class LiveDesk:
         self._append(payload, None, tuple(transfers))
         return cash
 
+    def flatten(self, reason: str) -> list[str]:
+        """Halt every agent that has live capital, so that it is brought home; their ids."""
+        halted = [name for name, stand in self.stands().items() if stand.followed_raw and not stand.halted]
+        for agent_id in halted:
+            self._append(o.AgentHalted(reason), agent_id)
+        return halted
+
     def resume(self, agent_id: str, reason: str, operator: str) -> None:
         """Let a halted agent trade again; raises ValidationError when it is not halted."""
         stand = self.stands().get(agent_id)
