@@ -65,6 +65,9 @@ def bought_into_the_dark(street: Street, spot: Any, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UnknownOutcomeError, match="no answer"):
         spot.settle(*order)
     silence.end()
+    session = street.market.session
+    while any(session.receipt(digest) is None for digest in session.unresolved):
+        pass  # the node answers before it mines
     return order
 
 
