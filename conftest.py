@@ -17,6 +17,13 @@ import sqlalchemy as sa
 
 PASSWORD = "correct-horse"
 
+if importlib.util.find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    # A busy machine is no finding: no property fails for the time it takes.
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
+
 
 def _installed(name: str) -> str | None:
     """A program of an installed PostgreSQL, the newest first."""

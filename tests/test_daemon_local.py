@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import os
 import signal
@@ -307,3 +308,44 @@ def _persons(place: Place, house: Any) -> None:
     house.arena("release", place.out, "--reason", "looked").ok()
     bad = house.arena("quarantine", "resolve", "nobody", place.out, "--reason", "why")
     assert bad.code == 2 or "no open order" in bad.err
+
+
+def test_live_waits_for_a_person_who_types_what_is_armed(
+    place: Place, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (place.folder / "arena.toml").read_text()
+    for old, new in (('mode = "local"', 'mode = "live"'), ("speed = 86400.0", "speed = 1.0")):
+        assert old in text
+        text = text.replace(old, new)
+    text = text.replace('scheduler = "plain"', 'scheduler = "plain"\nfuses = ["survival"]\nheartbeat_seconds = 2', 1)
+    text += "\n[fuse.survival]\nconditions = []\n"
+    (place.folder / "arena.toml").write_text(text)
+    refused = place.daemon()
+    assert refused.wait(120) == 2
+    assert "live is not armed" in place.said()
+    address, chain = place.address, int(place.market.chain.rpc("eth_chainId"), 16)
+    wanted = f"chain {chain} address {address} limit 5000.000000 USDC"
+    for typed in ("yes", wanted.replace("5000", "50000"), ""):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed + "\n"))
+        wrong = house.arena("arm", place.out, "--limit", "5000", "--operator", "ann")
+        assert wrong.code != 0
+    with place.live() as store:
+        assert not list(store.read(event_type="LiveArmed"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(wanted + "\n"))
+    done = house.arena("arm", place.out, "--limit", "5000", "--operator", "ann", "--json").ok()
+    assert done.json["armed"] == wanted
+    daemon = place.daemon()
+    place.ready(daemon, 1)
+    with place.live() as store:
+        armed = next(iter(store.read(event_type="LiveArmed"))).payload
+        assert (armed.chain_id, armed.address, armed.limit_raw, armed.operator) == (
+            chain,
+            address.lower(),
+            5_000_000_000,
+            "ann",
+        )
+        assert store.balance("pool:live", "USDC") == place.on_chain()[0]
+    place.until(lambda store: bool(list(store.read(event_type="FuseArmed"))), daemon)
+    status = house.arena("fuse", "status", place.out, "--json").ok().json
+    assert status["fuses"][0]["fuse"] == "survival"
+    assert place.end(daemon) == 0, place.said()

@@ -6,12 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from treasury_arena.contracts.records import RecordBatch
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 MakeBatch = Callable[..., RecordBatch]
 

@@ -67,7 +67,9 @@ def test_one_changed_byte_in_any_row_and_column_names_the_first_bad_event(log: P
     direct.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_any_bit_of_any_event_column_even_when_it_is_no_utf8_any_more(log: Path, data: st.DataObject) -> None:
     direct = sqlite3.connect(log, isolation_level=None)

@@ -24,7 +24,9 @@ NAMES = [function.name for function in arena_fitness()]
 EXCESS = [name for name in NAMES if name not in ("owner", "sharpe_zero")]
 
 every = pytest.mark.parametrize("function", arena_fitness(), ids=NAMES)
-together = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+together = settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+)
 
 
 def lively(agents: int = 5, days: int = 90, seed: int = 1) -> np.ndarray:

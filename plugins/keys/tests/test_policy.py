@@ -16,7 +16,9 @@ from treasury_arena_keys.settings import read_settings
 
 STRANGER = "0x" + "9" * 40
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture

@@ -223,7 +223,9 @@ def test_a_lying_asker_is_not_believed(served: Any) -> None:
     assert ask(served, do=["sign"])["code"] == "request"
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(
     st.one_of(
         st.binary(max_size=300),

@@ -109,7 +109,9 @@ def test_loops_up_and_down_and_out(make_desk: Callable[..., Desk], local_market:
     assert made.gas["swap"] < 200_000
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(
     orders=st.lists(
         st.tuples(

@@ -101,7 +101,9 @@ def test_holders_share_one_address_and_the_last_takes_everything(
     assert a_tokens(made, local_market) == 0
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(
     orders=st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(0, 40_000 * USD), st.sampled_from([0, 1, 30])), max_size=5

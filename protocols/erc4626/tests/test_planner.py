@@ -95,7 +95,9 @@ def test_holders_share_one_address_and_the_last_takes_every_share(
     ]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(
     orders=st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(0, 40_000 * USD), st.sampled_from([0, 100, 10_000])), max_size=6

@@ -78,7 +78,9 @@ def test_every_swap_is_mined_and_the_books_equal_the_chain(
     assert made.gas["approve"] < 60_000
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(
     orders=st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(0, 45_000 * USD), st.sampled_from([0.0, 0.02, -0.02])), max_size=5

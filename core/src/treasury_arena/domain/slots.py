@@ -28,7 +28,7 @@ ABSENCES = (MissReason.ABSENT, MissReason.LATE, MissReason.JUMPED, MissReason.ST
 
 def newest_slot(now: float, every: int) -> int:
     """The newest slot at `now`, both in seconds since 1970."""
-    return math.floor(now / every) * every
+    return math.floor(now) // every * every
 
 
 def next_slot(after: float, every: int) -> int:

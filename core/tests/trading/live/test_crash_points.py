@@ -116,7 +116,9 @@ def test_every_named_point_is_passed_in_the_code_and_every_passed_one_is_named()
     assert set(passed) == {point.name for point in CrashPoint}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_any_sequence_of_kills_blocks_and_reorganisations_ends_with_books_equal_to_the_chain(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -22,7 +22,7 @@ CASES = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 NO_NUMBERS = (math.nan, math.inf, -math.inf)
 MONSTERS = (1.7e308, 1e300, 1e31, 5e-324, -1e300)
