@@ -374,3 +374,28 @@ def test_a_debt_account_never_turns_positive() -> None:
         book.apply(pay(11))
     book.apply(pay(10))
     assert book.balance(debt, "USDC") == 0
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_order_is_of_unknown_outcome_and_found_out_before_the_next(
+    monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    bench, settle = Bench(), Loan.settle
+
+    def interrupted(self: Loan, *arguments: Any) -> Fill:
+        settle(self, *arguments)
+        raise stop
+
+    first = bench.submit(3_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(Loan, "settle", interrupted)
+        with pytest.raises(stop):
+            bench.engine.execute_trade(first)
+    (told,) = bench.journal.payloads(OrderQuarantined)
+    assert (told.intent_id, told.reason) == (first, stop.__name__)
+    assert bench.account.reserved_raw == 3_000 * USD
+    intent = Intent("a-1", "loan", "loan", 4_000 * USD, 1)
+    assert bench.engine.trade(bench.account, intent, bench.equity(0)) is not None
+    assert bench.market.asked == [first, first, intent.intent_id("arena")]
+    assert [event.intent_id for event in bench.journal.payloads(OrderSettled)] == [first, intent.intent_id("arena")]
+    bench.books_agree()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -604,6 +605,23 @@ def test_the_health_floor_and_the_most_that_aave_lends(make_bench: Callable[...,
     bench.loan._ltv_max = 4 * 10**17
     assert bench.trade("account", bench.value("account"), 0.9) is not None
     assert bench.views()["ltv"] == pytest.approx(0.4, abs=0.0015)  # cut, as the model does
+
+
+@pytest.mark.parametrize(("ltv", "said"), [(1.5, "1.5000"), (1e9, "1e+09"), (1e300, "1e+300"), (1.7e308, "1.7e+308")])
+def test_a_loan_to_value_beyond_measure_is_told_in_few_digits(bench: Bench, ltv: float, said: str) -> None:
+    told = refused(bench, "account", 5_000, ltv)
+    assert f"a loan-to-value of {said} is more than" in told
+    assert len(told) < 300
+
+
+def test_prices_from_the_future(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(price_age_seconds_max=DAY)
+    bench.local.set_price("USDC", 10**8, answered=bench.chain.now)
+    bench.local.set_price("WETH", 2_000 * 10**8, answered=bench.chain.now + 11 * DAY)
+    said = r"the price of WETH is dated 950\d\d\d s in the future; its source cannot be believed"
+    assert re.search(said, refused(bench, "account", 5_000, 0.5))
+    bench.local.set_price("WETH", 2_000 * 10**8, answered=bench.chain.now + 30)  # clocks differ
+    assert bench.trade("account", 5_000, 0.5) is not None
 
 
 def test_old_prices(make_bench: Callable[..., Bench]) -> None:

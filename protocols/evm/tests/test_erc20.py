@@ -137,6 +137,29 @@ class TestRefused:
     def test_false_instead_of_a_refusal(self, bench):
         refused(bench, bench.token("FalseToken"), "refuses the transfer: it returns false")
 
+    @pytest.mark.parametrize(
+        ("how", "said"),
+        [
+            (0, "takes a fee when it is taken by whom it allows to: of 1000 base units .* pays 1000 and .* gets 990"),
+            (1, "refuses the transfer by whom it allows to take it: it returns false"),
+            (2, "refuses the transfer by whom it allows to take it: pulling is off"),
+            (3, "takes a fee when it is taken by whom it allows to: of 1000 base units .* pays 1010 and .* gets 1000"),
+        ],
+        ids=["fee", "false", "refused", "one percent on top"],
+    )
+    def test_a_token_that_is_sound_only_when_its_holder_sends_it(self, bench, how, said):
+        """Routers, pools and vaults take what they are allowed to."""
+        refused(bench, bench.token("PullToken", 18, how), said)
+
+    def test_one_percent_on_top_of_all_there_is(self, bench):
+        token = bench.token("PullToken", 18, 3)
+        refused(bench, token, "refuses the transfer by whom it allows to take it: too little", 10**24)
+
+    def test_an_allowance_that_stands_is_no_reason(self, bench):
+        token = bench.token("SilentToken", 6)
+        token.approve(bench.alice.signer, bench.bob.address, 700)
+        token.check(bench.alice.address, bench.bob.address, 1_000)
+
     @pytest.mark.parametrize("amount", [0, -1])
     def test_nothing_to_transfer(self, bench, amount):
         refused(bench, bench.token(), f"a transfer of {amount} base units of ODD is none", amount)

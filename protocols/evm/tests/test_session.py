@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from treasury_arena.errors import ConfigError, UnknownOutcomeError
+from treasury_arena.errors import ChainUnavailableError, ConfigError, UnknownOutcomeError
 from treasury_arena_evm.chains import ARBITRUM, ETHEREUM, Chain, ephemeral_chain
 from treasury_arena_evm.errors import ChainError, FeeError, RevertError
 from treasury_arena_evm.fees import GWEI, FeePolicy
@@ -110,6 +110,21 @@ class TestConnecting:
         with proxy(local_chain.url, lambda *_: answer) as url, pytest.raises(ChainError, match=said):
             connect(url, ETHEREUM, timeout_seconds=2)
 
+    @pytest.mark.parametrize(
+        "told", ["null", "1", '"0x"', '"abc"', '"0x-1"', "{}", "[]", "true", '"0x' + "f" * 65 + '"']
+    )
+    def test_a_chain_id_that_is_none(self, local_chain, told):
+        answer = 200, f'{{"jsonrpc":"2.0","id":0,"result":{told}}}'.encode()
+        said = r"eth_chainId: the node at http://127\.0\.0\.1:\d+ answered with something that cannot be read"
+        with proxy(local_chain.url, lambda *_: answer) as url, pytest.raises(ChainUnavailableError, match=said):
+            connect(url, LOCAL)
+
+    @pytest.mark.parametrize("told", ["null", '"x"', "[]", '{"code":"x","message":1}', '{"code":null}', "{}"])
+    def test_an_error_that_is_hardly_one(self, local_chain, told):
+        answer = 200, f'{{"jsonrpc":"2.0","id":0,"error":{told}}}'.encode()
+        with proxy(local_chain.url, lambda *_: answer) as url, pytest.raises(NodeError, match="the node refused"):
+            connect(url, LOCAL)
+
     @pytest.mark.parametrize("key", ["", "0x12", "0x" + "00" * 32, "0x" + "ff" * 32, "zz" * 32])
     def test_a_bad_key_is_refused_without_being_shown(self, key):
         with pytest.raises(ConfigError, match="the private key must be 32 bytes in hex") as caught:
@@ -117,7 +132,45 @@ class TestConnecting:
         assert not key or key not in str(caught.value)
 
 
+READS = {
+    "eth_getBlockByNumber": lambda session, _: session.head(),
+    "eth_blockNumber": lambda session, _: session.height,
+    "eth_getBalance": lambda session, _: session.native_balance(NOWHERE),
+    "eth_getCode": lambda session, _: session.has_code(NOWHERE),
+    "eth_feeHistory": lambda session, _: session.fees(),
+    "eth_call": lambda session, token: session.call(token, ERC20.function("totalSupply")),
+    "eth_simulateV1": lambda session, token: session.simulate([(NOWHERE, token, ERC20.function("decimals").encode())]),
+    "eth_getTransactionReceipt": lambda session, _: session.receipt("0x" + "00" * 32),
+    "eth_getTransactionByHash": lambda session, _: session.known("0x" + "00" * 32),
+}
+NONSENSE = [
+    "zz",
+    1,
+    True,
+    {},
+    [],
+    [None],
+    {"hash": 1},
+    [{"calls": []}],
+    [{"calls": [{"status": "0x2"}, {}]}],
+    "0xf",
+    1.5,
+]
+
+
 class TestReading:
+    @pytest.mark.parametrize("method", sorted(READS))
+    @pytest.mark.parametrize("told", NONSENSE, ids=str)
+    def test_nonsense_is_told_of_in_the_houses_one_sentence(self, local_market, monkeypatch, method, told):
+        session, token = local_market.session, local_market.token("USDC").address
+        if told == "0xf" and method in ("eth_blockNumber", "eth_getBalance"):
+            told = "0x"  # 15 is a number
+        monkeypatch.setattr(session._transport, "request", lambda *_: told)
+        with pytest.raises(
+            ChainError, match=rf"^({method}: the node at .* answered with something|the node's receipt)"
+        ):
+            READS[method](session, token)
+
     def test_reads_at_the_latest_or_an_earlier_block(self, local_market):
         session, alice = local_market.session, local_market.users[0].address
         usdc = local_market.token("USDC").address

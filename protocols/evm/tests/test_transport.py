@@ -9,9 +9,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from treasury_arena_evm.errors import ChainError
-from treasury_arena_evm.transport import NodeError, Transport, secrets_of, without
+from treasury_arena_evm.transport import (
+    DEPTH_MAX,
+    DepthError,
+    LostError,
+    NodeError,
+    Transport,
+    check_depth,
+    secrets_of,
+    without,
+)
 
 KEY = "k3y-of-the-node"
 
@@ -26,6 +37,8 @@ class _Echo(BaseHTTPRequestHandler):
         if asked["method"] == "refuse":
             answer = {"jsonrpc": "2.0", "id": number, "error": {"code": "odd", "message": f"no {self.path}"}}
         body = json.dumps(answer).encode()
+        if asked["method"] == "deep":
+            body = body.replace(b"[]", b"[" * 200_000 + b"]" * 200_000)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -87,3 +100,40 @@ def test_what_may_be_a_key_in_an_address():
     assert {"someone", "pass/word", "abcdef0123", "t0ken-of-it"} <= set(secrets_of(url))
     assert without("no abcdef0123 for t0ken-of-it", secrets_of(url)) == "no *** for ***"
     assert secrets_of("http://127.0.0.1:8545") == ()
+
+
+def test_an_answer_that_is_nested_too_deeply_is_none(echo):
+    """With the recursion limit that eth_account leaves behind it would end the process."""
+    with pytest.raises(
+        LostError, match=f"deep: the node at .* answered with JSON that is nested more than {DEPTH_MAX} deep"
+    ):
+        Transport(echo, 5).request("deep")
+
+
+@st.composite
+def _json(draw):
+    text = st.text(alphabet='[]{}"\\\\a', max_size=8)
+    leaf = st.one_of(st.none(), st.integers(), text)
+    found = draw(
+        st.recursive(leaf, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=3))
+    )
+    for _ in range(draw(st.integers(0, 2 * DEPTH_MAX))):
+        found = draw(st.sampled_from([[found], {"]": found}, ["]}", found, '"[['], {'"': found, "x": "{" * 9}]))
+    return found
+
+
+def _depth(value: Any) -> int:
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(value=_json())
+def test_depth_is_that_of_what_json_reads(value):
+    """Brackets in strings count for nothing, escaped quotes end no string."""
+    text = json.dumps(value).encode()
+    if _depth(value) > DEPTH_MAX:
+        with pytest.raises(DepthError):
+            check_depth(text)
+    else:
+        check_depth(text)

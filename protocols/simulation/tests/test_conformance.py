@@ -60,7 +60,8 @@ def held(request: pytest.FixtureRequest) -> Holder:
     if fidelity == "model":
         model = next(model for model in protocol.models if model.name == spec.model)
         return ModelHolder(model, spec, FRAME)
-    return MarketHolder(protocol.exact(spec, FRAME, ASSETS, ASSETS["USDC"]))
+    # One satoshi is worth 0.0004 USD.
+    return MarketHolder(protocol.exact(spec, FRAME, ASSETS, ASSETS["USDC"]), grain=0.001)
 
 
 class TestFidelities(FidelityConformance):

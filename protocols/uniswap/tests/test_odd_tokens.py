@@ -182,6 +182,17 @@ def test_a_token_that_pools_cannot_handle_is_refused(
 
 
 @pytest.mark.parametrize("as_base", [False, True], ids=["coin", "base"])
+@pytest.mark.parametrize("how", range(4), ids=["fee", "false", "refused", "one percent on top"])
+def test_a_token_that_only_its_holder_can_send_is_refused(local_market: LocalMarket, how: int, as_base: bool) -> None:
+    """The router takes it from the account: an honest `transfer` says nothing of that."""
+    it = holding(OddStreet(local_market, as_base=as_base))
+    it.street.market.turn("ODD", "PullToken", how)
+    refused(it, r"^ODD at 0x\w+ (takes a fee when it is taken|refuses the transfer) by whom it allows to")
+    it.street.market.turn("ODD", "PlainToken")
+    left(it)
+
+
+@pytest.mark.parametrize("as_base", [False, True], ids=["coin", "base"])
 @pytest.mark.parametrize(
     ("whom", "tells"),
     [("", True), ("", False), ("user", True), ("pool", True), ("user", False)],

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from uniswap_street import USD, Books, Street
 
-from treasury_arena.events.catalog import OrderFailed
+from treasury_arena.errors import ExecutionError
+from treasury_arena.events.catalog import OrderFailed, OrderQuarantined, OrderRejected
+from treasury_arena_evm import session as sessions
 from treasury_arena_evm.errors import ChainError, FeeError
 from treasury_arena_evm.local.market import LocalMarket
+from treasury_arena_evm.transport import LostError
 
 
 @pytest.fixture(params=[True, False], ids=["USDC is token0", "USDC is token1"])
@@ -202,3 +206,151 @@ def test_a_partial_sale_is_booked_by_its_receipts_when_the_node_is_gone(
     assert held.liquidity == market.uniswap.position(held.token_id).liquidity > 0
     assert market._worth(market.pool(), held._replace(idle_coin=0, idle_base=0)) == pytest.approx(5_000 * USD, rel=0.01)
     books.equal_the_chain()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("eth_getBlockByNumber", "eth_call", "eth_simulateV1", "eth_getCode", "eth_feeHistory"),
+        *("eth_estimateGas", "eth_getBalance", "eth_getTransactionCount"),
+    ],
+)
+@pytest.mark.parametrize("told", [None, "zz", {}, []], ids=str)
+def test_nonsense_from_the_node_is_refused_in_one_sentence_before_signing(
+    local_market: LocalMarket, monkeypatch: pytest.MonkeyPatch, method: str, told: object
+) -> None:
+    street = Street(local_market)
+    books, sent = Books(street, {"coin": street.open("spot")}), street.sent()
+    transport = local_market.session._transport
+    request = transport.request
+    with monkeypatch.context() as patched:
+        patched.setattr(transport, "request", lambda name, *more: told if name == method else request(name, *more))
+        assert books.trade("coin", 1_000, 0) is None
+    (event,) = [*books.journal.payloads(OrderRejected), *books.journal.payloads(OrderFailed)]
+    assert f"{method}: the node at" in event.reason
+    assert "answered with something that cannot be read" in event.reason
+    assert "\n" not in event.reason
+    assert street.sent() == sent
+    books.equal_the_chain(1)
+    assert books.trade("coin", 1_000, 2) is not None
+    books.equal_the_chain(3)
+
+
+@pytest.mark.parametrize(
+    ("function", "where"),
+    [
+        *((name, moment) for name in ("approve", "multicall") for moment in ("submitted", "mined", "told")),
+        ("multicall", "cleaned"),
+    ],
+)
+def test_ctrl_c_at_any_moment_of_an_order_buys_once(
+    local_market: LocalMarket, monkeypatch: pytest.MonkeyPatch, function: str, where: str
+) -> None:
+    """Before the node has the transaction, before its receipt, after it, and while the allowance is taken back."""
+    street = Street(local_market)
+    market = street.open("spot")
+    books, session, now = Books(street, {"coin": market}), local_market.session, [""]
+    send, submit, receipt = session.send, session.submit, session.receipt
+
+    def sending(who: Any, to: str, called: Any, *arguments: Any, **more: Any) -> Any:
+        now[0] = "cleaned" if called.name == "approve" and not arguments[1] else called.name
+        if now[0] == function and where == "cleaned":
+            raise FeeError("gas costs too much now")
+        done = send(who, to, called, *arguments, **more)
+        if now[0] == function and where == "told":
+            raise KeyboardInterrupt
+        return done
+
+    def submitting(signed: Any) -> None:
+        if (now[0] == function and where == "submitted") or now[0] == where:
+            raise KeyboardInterrupt
+        submit(signed)
+
+    def receiving(digest: str) -> Any:
+        if now[0] == function and where == "mined":
+            raise KeyboardInterrupt
+        return receipt(digest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "send", sending)
+        patched.setattr(session, "submit", submitting)
+        patched.setattr(session, "receipt", receiving)
+        with pytest.raises(KeyboardInterrupt):
+            books.trade("coin", 10_000, 0)
+    (order,) = books.journal.payloads(OrderQuarantined)
+    with suppress(ExecutionError):
+        books.engine.execute_trade(order.intent_id)
+    assert books.account.positions["coin"][0] == street.balance("WETH") - books.outside["WETH"]
+    books.equal_the_chain(1)
+    assert books.trade("coin", 10_000, 2) is not None or books.account.positions["coin"][0]
+    assert street.balance("WETH") - books.outside["WETH"] == pytest.approx(5 * 10**18, rel=0.01)
+    books.equal_the_chain(3)
+    assert allowances(street, market.uniswap) == {0}
+
+
+def test_an_allowance_whose_swap_was_refused_unheard_is_taken_back_once_that_is_known(
+    local_market: LocalMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    street = Street(local_market)
+    market = street.open("spot")
+    books, session = Books(street, {"coin": market}), local_market.session
+    request, silent, sent = session._transport.request, [False], [0]
+
+    def answered(method: str, *params: Any) -> Any:
+        if silent[0]:
+            raise LostError(f"{method}: no answer")
+        if method == "eth_sendRawTransaction":
+            sent[0] += 1
+            if sent[0] == 2:  # behind the approval
+                street.move_by(0.02)  # others were faster, the swap will be refused
+                request(method, *params)
+                silent[0] = True
+                raise LostError(f"{method}: no answer")
+        return request(method, *params)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session._transport, "request", answered)
+        assert books.trade("coin", 10_000, 0) is None
+        assert books.journal.payloads(OrderQuarantined)
+    assert allowances(street, market.uniswap) == {0, 10_000 * USD}
+    books.engine.ask_again()
+    assert books.journal.payloads(OrderFailed)
+    assert allowances(street, market.uniswap) == {0}
+    books.equal_the_chain(1)
+
+
+@pytest.mark.parametrize("arrived", [True, False], ids=["the node had it", "the node had it not"])
+def test_whichever_request_is_lost_no_allowance_is_left_after_the_next_order(
+    local_market: LocalMarket, monkeypatch: pytest.MonkeyPatch, arrived: bool
+) -> None:
+    """Each request of an order in turn gets no answer, and the six behind it: the books equal the chain all the same."""
+    monkeypatch.setattr(sessions, "RESOLVE_SECONDS", 0.2)
+    session = local_market.session
+    request, number = session._transport.request, 20
+    while True:
+        number += 7
+        with local_market.chain.isolated():
+            street = Street(local_market)
+            market = street.open("spot")
+            books, count = Books(street, {"coin": market}), [0]
+
+            def lossy(method: str, *params: Any, number: int = number, count: list[int] = count) -> Any:
+                count[0] += 1
+                lost = number <= count[0] < number + 7
+                answer = request(method, *params) if arrived or not lost else None
+                if lost:
+                    raise LostError(f"{method}: no answer")
+                return answer
+
+            with monkeypatch.context() as patched:
+                patched.setattr(session._transport, "request", lossy)
+                books.trade("coin", 10_000, 0)
+            books.engine.ask_again()
+            books.equal_the_chain(1)
+            books.trade("coin", 5_000, 2)
+            books.equal_the_chain(3)
+            assert street.balance("WETH") - books.outside["WETH"] == pytest.approx(25 * 10**17, rel=0.01)
+            assert allowances(street, market.uniswap) == {0}, number
+        if count[0] < number:
+            break
+    assert number > 60

@@ -242,7 +242,7 @@ class TradingEngine:
         An order whose outcome was unknown is asked about again. Raises ValidationError for an unknown intent,
         EmergencyStopError when a HARD stop came in between (the order stays reserved), ExecutionError when the market did not
         execute it (OrderFailed, the reservation is free again), UnknownOutcomeError while nobody can tell (OrderQuarantined,
-        the order stays open and reserved).
+        the order stays open and reserved). Ctrl-C, too, leaves an order of unknown outcome, and is raised again.
         """
         with self._lock:
             order = self._open.get(intent_id)
@@ -262,9 +262,12 @@ class TradingEngine:
                 self._fail(order, executing, market, error)
                 raise
             except (
-                Exception
-            ) as error:  # what it left behind is not known or not booked, so neither retried nor forgotten
-                raise self._quarantine(order, error) from error
+                BaseException
+            ) as error:  # what it left behind is not known or not booked: neither retried nor forgotten
+                unknown = self._quarantine(order, error)
+                if not isinstance(error, Exception):
+                    raise
+                raise unknown from error
             account.reserved_raw -= order.reserved_raw
             account.cash_raw += fill.cash_raw
             account.positions[intent.role] = fill.state
@@ -301,7 +304,7 @@ class TradingEngine:
         self._counts["failed"] += 1
         market.booked(order.intent_id)
 
-    def _quarantine(self, order: Order, error: Exception) -> TreasuryArenaError:
+    def _quarantine(self, order: Order, error: BaseException) -> TreasuryArenaError:
         """Keep the order for later; what to raise: that its outcome is unknown, or that the journal itself is broken."""
         reason = describe(error)
         if not order.unknown:

@@ -149,6 +149,11 @@ def terms_of(aave: AaveReader, pool: Pool, coin: str, dust: int) -> Terms:
     return Terms(inside.ltv, inside.threshold, aave.health_min, max(1, dust))
 
 
+def _share(ltv: int) -> str:
+    """A share of `ONE` for a sentence: four places, or few digits where it is nobody's."""
+    return f"{ltv / ONE:.4f}" if ltv < 1_000 * ONE else f"{ltv / ONE:.3g}"
+
+
 def aimed(terms: Terms, kept: int, control: tuple[float, ...], ltv_max: int | None, market: str, coin: str) -> int:
     """The loan-to-value to go to, of `ONE`: the control's, cut to `ltv_max`, or `kept` without one.
 
@@ -162,7 +167,7 @@ def aimed(terms: Terms, kept: int, control: tuple[float, ...], ltv_max: int | No
         ltv = min(ltv, ltv_max)
     if ltv > terms.ltv_most:
         raise ValidationError(
-            f"market {market!r}: a loan-to-value of {ltv / ONE:.4f} is more than {terms.ltv_most / ONE:.4f}, the most that "
+            f"market {market!r}: a loan-to-value of {_share(ltv)} is more than {terms.ltv_most / ONE:.4f}, the most that "
             f"Aave lends against {coin} above the health floor of {terms.floor:g}"
         )
     return ltv

@@ -17,7 +17,13 @@ from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
 from treasury_arena_aave.mirror import PoolAt, ReserveAt, read_pool
 from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.errors import AbiError, ChainError, RevertError
-from treasury_arena_evm.interfaces.aave import ORACLE, POOL, PRICE_SOURCE, PROVIDER
+from treasury_arena_evm.interfaces.aave import (
+    ORACLE,
+    POOL,
+    PRICE_AHEAD_SECONDS_MAX,
+    PRICE_SOURCE,
+    PROVIDER,
+)
 from treasury_arena_evm.reading import ChainReader
 
 VARIABLE = 2
@@ -241,9 +247,14 @@ class AaveReader:
                 raise ValidationError(
                     f"the price source of {asset} does not tell when it answered; price_age_seconds_max = None takes it as it is"
                 ) from error
-            if pool.now - updated > self.price_age_seconds_max:
+            age = pool.now - updated
+            if age > self.price_age_seconds_max:
                 raise ValidationError(
-                    f"the price of {asset} is {pool.now - updated} s old; at most {self.price_age_seconds_max} s are accepted"
+                    f"the price of {asset} is {age} s old; at most {self.price_age_seconds_max} s are accepted"
+                )
+            if age < -PRICE_AHEAD_SECONDS_MAX:
+                raise ValidationError(
+                    f"the price of {asset} is dated {-age} s in the future; its source cannot be believed"
                 )
 
 

@@ -1,8 +1,9 @@
 """ERC-20 tokens as the treasury handles them: exact approvals, and refusals before anything is signed.
 
 What a token does is not believed but tried, in one simulated block of the node: decimals against the pin, whether it is paused,
-whether the issuer blocks a party, whether a transfer takes exactly what it says from one and gives it to the other, and whether
-balances change by themselves within a year. A token that returns nothing from `transfer` is fine; balances decide.
+whether the issuer blocks a party, whether a transfer takes exactly what it says from one and gives it to the other, also when the
+recipient is allowed to take it (as routers, pools and vaults do), and whether balances change by themselves within a year. A
+token that returns nothing from `transfer` is fine; balances decide.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from treasury_arena.errors import TreasuryArenaError
 from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.amounts import check_whole
+from treasury_arena_evm.answers import Outcome
 from treasury_arena_evm.errors import AbiError, RevertError, TokenError
 from treasury_arena_evm.interfaces.tokens import ERC20, ISSUER
 from treasury_arena_evm.reading import ChainReader
 from treasury_arena_evm.receipts import Receipt
-from treasury_arena_evm.session import Outcome, Session
+from treasury_arena_evm.session import Session
 from treasury_arena_evm.tokens import Token
 
 if TYPE_CHECKING:
@@ -90,10 +93,17 @@ class TokenReader:
             ask(ISSUER.function(_REBASERS[2]))
         ]
         calls = [*questions, *balances, ask(ERC20.function("transfer"), recipient, amount_raw), *balances, *balances]
+        same = sender.lower() == recipient.lower()
         outcomes = self.reader.simulate(calls, [(len(calls) - 2, _YEAR)])
         answers, rest = outcomes[: len(questions)], outcomes[len(questions) :]
         self._refuse_issuer(answers, parties)
-        self._refuse_transfer(rest, amount_raw, same=sender.lower() == recipient.lower())
+        self._refuse_transfer(rest, amount_raw, same=same)
+        if same:
+            return
+        approve, take = ERC20.function("approve"), ERC20.function("transferFrom")
+        allow = [ask(approve, recipient, 0), ask(approve, recipient, amount_raw)]  # some want a zero before
+        taken = (recipient, address, take.encode(sender, recipient, amount_raw))
+        self._refuse_pull(self.reader.simulate([*allow, *balances, taken, *balances])[1:], amount_raw)
 
     # --- refusals
 
@@ -126,16 +136,31 @@ class TokenReader:
         had, got, has, owns, has_later, owns_later = (number or 0 for number in numbers)
         if held < amount:
             raise TokenError(f"the sender holds {held} base units of {self.token.symbol}, fewer than {amount}")
-        if not transfer.success:
-            raise TokenError(f"{self._name} refuses the transfer: {transfer.reason or 'without a reason'}")
-        if len(transfer.data) >= 32 and not _truth(transfer):
-            raise TokenError(f"{self._name} refuses the transfer: it returns false")
+        self._refuse_outcome("the transfer", transfer)
         if (has, owns) != (has_later, owns_later):  # first of all: amounts that grow do not move exactly either
             raise TokenError(f"{self._name} is rebasing: balances change by themselves within a year")
-        if not same and (had - has, owns - got) != (amount, amount):
+        if not same:
+            self._refuse_fee("on transfer", amount, had - has, owns - got)
+
+    def _refuse_pull(self, outcomes: list[Outcome], amount: int) -> None:
+        self._refuse_outcome("an allowance", outcomes[0])
+        self._refuse_outcome("the transfer by whom it allows to take it", outcomes[3])
+        numbers = [_number(outcome) for outcome in (*outcomes[1:3], *outcomes[4:6])]
+        if any(number is None for number in numbers):
+            raise TokenError(f"{self._name} does not say balances")
+        had, got, has, owns = (number or 0 for number in numbers)
+        self._refuse_fee("when it is taken by whom it allows to", amount, had - has, owns - got)
+
+    def _refuse_outcome(self, what: str, outcome: Outcome) -> None:
+        if not outcome.success:
+            raise TokenError(f"{self._name} refuses {what}: {outcome.reason or 'without a reason'}")
+        if len(outcome.data) >= 32 and not _truth(outcome):
+            raise TokenError(f"{self._name} refuses {what}: it returns false")
+
+    def _refuse_fee(self, when: str, amount: int, paid: int, came: int) -> None:
+        if (paid, came) != (amount, amount):
             raise TokenError(
-                f"{self._name} takes a fee on transfer: of {amount} base units the sender pays {had - has} and the recipient "
-                f"gets {owns - got}"
+                f"{self._name} takes a fee {when}: of {amount} base units the sender pays {paid} and the recipient gets {came}"
             )
 
     def needs_zero(self, owner: str, spender: str, amount: int) -> bool:
@@ -179,14 +204,24 @@ class Erc20(TokenReader):
     def allowed(self, who: LocalAccount, spender: str, amount_raw: int) -> Iterator[None]:
         """Let a spender take exactly so much inside the block; what is left is taken back afterwards, also after an error.
 
-        So it is when the approval itself was mined and could not be looked at.
+        So it is when the approval itself was mined and could not be looked at. Ctrl-C goes through whether or not that works.
         """
         try:
             self.approve(who, spender, amount_raw)
             yield
-        finally:
-            if self.allowance(who.address, spender):
-                self.approve(who, spender, 0)
+        except BaseException as error:
+            try:
+                self.take_back(who, spender)
+            except TreasuryArenaError:
+                if isinstance(error, Exception):
+                    raise
+            raise
+        self.take_back(who, spender)
+
+    def take_back(self, who: LocalAccount, spender: str) -> None:
+        """Leave a spender no allowance; nothing is sent where there is none."""
+        if self.allowance(who.address, spender):
+            self.approve(who, spender, 0)
 
     def transfer(self, who: LocalAccount, recipient: str, amount_raw: int) -> Receipt:
         """Pay, after `check`; TokenError when other amounts moved than were asked for."""

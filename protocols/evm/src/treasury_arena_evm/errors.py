@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from treasury_arena.errors import PluginCodeError, PluginError, TreasuryArenaError, ValidationError
 
+NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading an answer raises that is not what was asked for."""
+
 
 class ToolError(PluginError):
     """A program of the local chain (npm, node, anvil, the Solidity compiler) that is missing or failed."""

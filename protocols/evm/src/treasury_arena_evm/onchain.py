@@ -26,6 +26,7 @@ from treasury_arena.errors import (
 )
 from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import Erc20
+from treasury_arena_evm.errors import NONSENSE
 from treasury_arena_evm.outstanding import Owner
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.tokens import check_pins
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from treasury_arena_evm.session import Session
 
 WEI = 10**18
-NONSENSE = (ArithmeticError, LookupError, TypeError, ValueError)
-"""What reading an answer raises that is not what was asked for."""
 Entry = tuple[str, str, int]
 
 
@@ -74,6 +73,7 @@ class OnChainMarket(ExactMarket):
         self.unfinished = self._begun = ""
         self._outcomes: dict[str, Fill | ExecutionError] = {}
         self._spent: list[Receipt] = []
+        self._given: set[tuple[str, str]] = set()
         check_pins(spec.name, session.chain, session.tokens, {asset, base})
 
     def token(self, asset: Asset) -> Erc20:
@@ -136,10 +136,7 @@ class OnChainMarket(ExactMarket):
         nothing is executed a second time, only found out. What came of it is told again until it is said to be `booked`.
         """
         if intent_id not in self._outcomes:
-            try:
-                self._outcomes[intent_id] = self._settled(intent_id, state, fill)
-            except ExecutionError as error:
-                self._outcomes[intent_id] = error
+            self._settle(intent_id, state, fill)
         outcome = self._outcomes[intent_id]
         if isinstance(outcome, ExecutionError):
             raise outcome
@@ -148,35 +145,63 @@ class OnChainMarket(ExactMarket):
     def booked(self, intent_id: str) -> None:
         self._outcomes.pop(intent_id, None)
 
-    def _settled(self, intent_id: str, state: ExactState, fill: Fill) -> Fill:
+    def _settle(self, intent_id: str, state: ExactState, fill: Fill) -> None:
         if self._begun not in ("", intent_id):  # its receipts are still needed; nothing of this order has been sent
-            raise ExecutionError(f"market {self.spec.name!r}: another order's outcome is not known yet")
+            self._outcomes[intent_id] = ExecutionError(
+                f"market {self.spec.name!r}: another order's outcome is not known yet"
+            )
+            return
         owner = (self.who.address, self.spec.name, intent_id)
         with self.session.listening(self._heard, owner):
-            if self._begun:
-                return self._found_out(owner, state, fill, self.unfinished or "it was interrupted")
-            self._spent, self.unfinished, self._begun = [], "", intent_id
-            try:
-                done = self.execute(state, fill)
-            except Exception as error:  # whatever it was, what is mined is mined
-                text = str(error) if isinstance(error, TreasuryArenaError) else f"{type(error).__name__}: {error}"
-                return self._found_out(owner, state, fill, text)
-            self._begun = ""
-            return done
+            outcome = self._outcome(owner, state, fill)
+        self._outcomes[intent_id] = outcome
+        self._begun = ""  # not before: who is interrupted here must not begin anew
 
-    def _found_out(self, owner: Owner, state: ExactState, fill: Fill, text: str) -> Fill:
-        """What became of an order that did not go through: its fill as far as it came, or ExecutionError."""
+    def _outcome(self, owner: Owner, state: ExactState, fill: Fill) -> Fill | ExecutionError:
+        if self._begun:  # by whatever it was interrupted, Ctrl-C included: nothing is sent a second time
+            return self._found_out(owner, state, fill, self.unfinished or "it was interrupted")
+        self._spent, self.unfinished, self._begun = [], "", owner[-1]
+        try:
+            self._take_back(owner)
+            return self.execute(state, fill)
+        except Exception as error:  # whatever it was, what is mined is mined
+            text = str(error) if isinstance(error, TreasuryArenaError) else f"{type(error).__name__}: {error}"
+            return self._found_out(owner, state, fill, text)
+
+    def _found_out(self, owner: Owner, state: ExactState, fill: Fill, text: str) -> Fill | ExecutionError:
+        """What became of an order that did not go through: its fill as far as it came, or why nothing of it happened."""
         self.unfinished = text
         self.session.resolve(owner)
+        unheard = self._take_back(owner)
         if not self._tokens_moved():
-            self._begun = ""
-            raise ExecutionError(f"market {self.spec.name!r}: {text}", legs(*self._gas()), self._worth_of_gas())
+            if unheard:
+                raise UnknownOutcomeError(f"market {self.spec.name!r}: {text}; then {unheard}")
+            return ExecutionError(f"market {self.spec.name!r}: {text}", legs(*self._gas()), self._worth_of_gas())
         try:
-            done = self.recovered(state, fill)
+            return self.recovered(state, fill)
         except Exception as error:  # the node is away again: the tokens have moved, so the order must not be forgotten
             raise UnknownOutcomeError(f"market {self.spec.name!r}: {text}; then {error}") from error
-        self._begun = ""
-        return done
+
+    def _take_back(self, owner: Owner) -> str:
+        """Take back what is left of allowances that this order or an earlier one gave, by the receipts.
+
+        What cannot be taken back now is tried again before the next order; why the node did not let it, empty where it did or
+        something else refuses (gas that is too dear). UnknownOutcomeError when a transaction for it may have been sent.
+        """
+        unheard = ""
+        for receipt in self._spent:
+            self._given |= receipt.approvals(self.who.address)
+        for address, spender in sorted(self._given):
+            try:
+                Erc20(self.session, self.session.tokens.address(address)).take_back(self.who, spender)
+            except TreasuryArenaError as error:
+                if self.session.waits(owner):
+                    raise UnknownOutcomeError(f"market {self.spec.name!r}: {error}") from error
+                if isinstance(error, LostError | NodeError | UnknownOutcomeError):
+                    unheard = str(error)
+            else:
+                self._given.discard((address, spender))
+        return unheard
 
     def _tokens_moved(self) -> bool:
         """Whether a mined transaction of this fill changed what the account holds of any token, or of positions as tokens."""

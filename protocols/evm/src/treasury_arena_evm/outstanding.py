@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import attrs
 
 from treasury_arena.errors import UnknownOutcomeError
+from treasury_arena_evm.answers import Value, number_of
 from treasury_arena_evm.chains import Chain
 from treasury_arena_evm.errors import ChainError
 from treasury_arena_evm.receipts import Receipt
@@ -58,6 +59,8 @@ class Node(Protocol):
 
     def request(self, method: str, *params: Any) -> Any: ...
 
+    def ask(self, method: str, *params: Any, read: Callable[[Any], Value]) -> Value: ...
+
     def known(self, transaction: str) -> bool: ...
 
     def receipt(self, transaction: str) -> Receipt | None: ...
@@ -92,19 +95,25 @@ class Outstanding:
 
     def found(self, receipt: Receipt) -> None:
         """Tell the owner, and those who listen to everything, that a transaction was mined."""
-        self.open.pop(receipt.hash, None)
-        owner = self._owners.pop(receipt.hash, NOBODY)
+        owner = self._owners.get(receipt.hash, NOBODY)
         hearers = [hear for whose, hear in self._listeners if whose in (NOBODY, owner)]
         if owner and owner not in [whose for whose, _ in self._listeners]:
             self._kept.setdefault(owner, []).append(receipt)
         for hear in hearers:
             hear(receipt)
+        # Last of all: who is interrupted before finds it once more, and a receipt that is heard twice counts once.
+        self.open.pop(receipt.hash, None)
+        self._owners.pop(receipt.hash, None)
+
+    def waits(self, owner: Owner) -> bool:
+        """See `Session.waits`."""
+        return any(self._owners[digest] == owner for digest in self.open)
 
     def submit(self, signed: Signed) -> None:
         """See `Session.submit`."""
         first = signed.hash not in self.open
-        self.open[signed.hash] = signed
         self._owners.setdefault(signed.hash, self._owner)
+        self.open[signed.hash] = signed
         try:
             self._session.request("eth_sendRawTransaction", signed.raw)
         except NodeError as error:
@@ -164,7 +173,7 @@ class Outstanding:
         return any(part in text for part in REFUSALS) or self._superseded(signed)
 
     def _used(self, signed: Signed, block: str) -> bool:
-        return int(self._session.request("eth_getTransactionCount", signed.sender, block), 16) > signed.nonce
+        return self._session.ask("eth_getTransactionCount", signed.sender, block, read=number_of) > signed.nonce
 
     def _superseded(self, signed: Signed) -> bool:
         """Whether a block has another transaction of the sender with this nonce.
@@ -183,8 +192,15 @@ class Outstanding:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self._used(signed, hex(middle)) else (middle, high)
-        block = self._session.request("eth_getBlockByNumber", hex(high), True)
-        for one in block["transactions"] if block else ():
-            if one["from"].lower() == signed.sender.lower() and int(one["nonce"], 16) == signed.nonce:
-                return bool(one["hash"].lower() != signed.hash.lower())
-        return False
+        found = self._session.ask(
+            "eth_getBlockByNumber", hex(high), True, read=lambda block: _held_by(block, signed.sender, signed.nonce)
+        )
+        return found not in ("", signed.hash.lower())
+
+
+def _held_by(block: Any, sender: str, nonce: int) -> str:
+    """Hash of a sender's transaction of a nonce in a block, lower case; empty where there is none."""
+    for one in block["transactions"] if block else ():
+        if one["from"].lower() == sender.lower() and number_of(one["nonce"]) == nonce:
+            return str(one["hash"].lower())
+    return ""

@@ -11,8 +11,8 @@ from treasury_arena.errors import ConfigError
 
 if TYPE_CHECKING:
     from treasury_arena_evm.abi import Entry
+    from treasury_arena_evm.answers import Outcome
     from treasury_arena_evm.chains import Chain
-    from treasury_arena_evm.session import Outcome
     from treasury_arena_evm.tokens import TokenTable
 
 

@@ -9,10 +9,10 @@ import attrs
 
 from treasury_arena_evm.abi import Entry
 from treasury_arena_evm.addresses import checksummed
-from treasury_arena_evm.errors import ChainError
+from treasury_arena_evm.errors import NONSENSE, ChainError
 from treasury_arena_evm.interfaces.tokens import ERC20, WRAPPED_NATIVE
 
-_TRANSFER = ERC20.event("Transfer")
+_TRANSFER, _APPROVAL = ERC20.event("Transfer"), ERC20.event("Approval")
 _WRAPPED = WRAPPED_NATIVE.event("Deposit")
 _UNWRAPPED = WRAPPED_NATIVE.event("Withdrawal")
 
@@ -71,7 +71,7 @@ class Receipt:
                 logs=logs,
                 contract=checksummed(answer["contractAddress"]) if answer.get("contractAddress") else None,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except NONSENSE as error:
             raise ChainError(f"the node's receipt cannot be read: {error!r}") from error
 
     def events(self, event: Entry, address: str | None = None) -> list[dict[str, Any]]:
@@ -92,6 +92,16 @@ class Receipt:
     def touched(self, account: str) -> bool:
         """Whether a token, fungible or not, came to or left an account (an approval moves none)."""
         return any(account.lower() in _parties(log) for log in self.logs)
+
+    def approvals(self, account: str) -> set[tuple[str, str]]:
+        """Whom an account's tokens were allowed to or taken back from: pairs of token and spender."""
+        return {
+            (log.address, checksummed(f"0x{log.topics[2][-20:].hex()}"))
+            for log in self.logs
+            if len(log.topics) == 3
+            and log.topics[0] == _APPROVAL.topic
+            and f"0x{log.topics[1][-20:].hex()}" == account.lower()
+        }
 
     def deltas(self, account: str, wrapped: str | None = None) -> dict[str, int]:
         """Base units that an account gained or lost, by token address, from Transfer events; zeros are left out.

@@ -13,11 +13,20 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from treasury_arena.contracts.chain import BlockRef
 from treasury_arena.errors import ConfigError, UnknownOutcomeError
 from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.answers import (
+    Outcome,
+    Value,
+    block_of,
+    bytes_of,
+    number_of,
+    outcomes_of,
+    reason_of,
+    reverted,
+    understood,
+)
 from treasury_arena_evm.chains import Chain, ChainTable
 from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.fees import BLOCKS, FeePolicy, Fees, suggest
@@ -30,9 +39,8 @@ from treasury_arena_evm.outstanding import (
     Signed,
 )
 from treasury_arena_evm.receipts import Receipt
-from treasury_arena_evm.reverts import revert_data, revert_reason
 from treasury_arena_evm.tokens import KNOWN_TOKENS, Token, TokenTable
-from treasury_arena_evm.transport import NodeError, Requester, Transport
+from treasury_arena_evm.transport import LostError, NodeError, Requester, Transport
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -46,15 +54,6 @@ WAIT_BLOCKS = 20
 WAIT_SECONDS_MIN = 60.0
 #: How long `resolve` asks for one transaction before it says that nobody knows.
 RESOLVE_SECONDS = 5.0
-
-
-@attrs.frozen
-class Outcome:
-    """What one simulated call would do."""
-
-    success: bool
-    data: bytes
-    reason: str = ""
 
 
 def signer(key: str) -> LocalAccount:
@@ -75,9 +74,9 @@ def connect(
     policy: FeePolicy | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Session:
-    """A session with the node at `url`; ChainError when it serves another chain, before anything else is asked of it."""
+    """A session with the node at `url`; ChainError when it serves another chain or does not say, before all else."""
     transport = Transport(url, timeout_seconds)
-    found = int(transport.request("eth_chainId"), 16)
+    found = understood(transport.name, "eth_chainId", transport.request("eth_chainId"), number_of)
     if found != chain.id:
         raise ChainError(
             f"the node at {transport.name} serves {ChainTable().name_of(found)} (id {found}), but {chain.name} (id {chain.id}) "
@@ -110,6 +109,10 @@ class Session:
     def request(self, method: str, *params: Any) -> Any:
         """Any JSON-RPC call: NodeError when the node refuses it, LostError when no answer comes."""
         return self._transport.request(method, *params)
+
+    def ask(self, method: str, *params: Any, read: Callable[[Any], Value]) -> Value:
+        """What `read` makes of a call's answer; LostError also when it cannot (see `understood`)."""
+        return understood(self._transport.name, method, self.request(method, *params), read)
 
     # --- reading
 
@@ -149,10 +152,11 @@ class Session:
         if sender is not None:
             request["from"] = sender
         try:
-            data = self.request("eth_call", request, hex(block) if isinstance(block, int) else block or self._at)
+            where = hex(block) if isinstance(block, int) else block or self._at
+            data = self.ask("eth_call", request, where, read=bytes_of)
         except NodeError as error:
-            raise _reverted(function.signature, error) from error
-        outputs = function.decode(bytes.fromhex(data[2:]))
+            raise reverted(function.signature, error) from error
+        outputs = function.decode(data)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def simulate(
@@ -177,7 +181,8 @@ class Session:
                 block["blockOverrides"] = {"time": hex(now + seconds)}
             blocks.append(block)
         try:
-            answer = self.request("eth_simulateV1", {"blockStateCalls": blocks, "validation": False}, self._at)
+            wanted = {"blockStateCalls": blocks, "validation": False}
+            return self.ask("eth_simulateV1", wanted, self._at, read=lambda answer: outcomes_of(answer, len(calls)))
         except NodeError as error:
             if error.code in (-32601, -32600) or "not found" in error.text or "not supported" in error.text:
                 raise ChainError(
@@ -185,12 +190,10 @@ class Session:
                     f"before signing; use another node"
                 ) from error
             raise
-        return [_outcome(item) for block in answer for item in block["calls"]]
 
     def head(self) -> BlockRef:
         """The latest (or pinned) block."""
-        block = self.request("eth_getBlockByNumber", self._at, False)
-        return BlockRef(int(block["number"], 16), block["hash"], int(block["timestamp"], 16))
+        return self.ask("eth_getBlockByNumber", self._at, False, read=block_of)
 
     @property
     def now(self) -> int:
@@ -200,20 +203,20 @@ class Session:
     @property
     def height(self) -> int:
         """Number of the latest (or pinned) block."""
-        return int(self.request("eth_blockNumber"), 16) if (pinned := self.pinned_at) is None else pinned
+        return self.ask("eth_blockNumber", read=number_of) if (pinned := self.pinned_at) is None else pinned
 
     def native_balance(self, address: str) -> int:
         """Wei of the native coin that an address holds."""
-        return int(self.request("eth_getBalance", address, self._at), 16)
+        return self.ask("eth_getBalance", address, self._at, read=number_of)
 
     def has_code(self, address: str) -> bool:
         """Whether a contract stands at an address."""
-        return len(self.request("eth_getCode", address, self._at)) > 2
+        return bool(self.ask("eth_getCode", address, self._at, read=bytes_of))
 
     def fees(self) -> Fees:
         """Fees for the next block under the session's policy; FeeError above its cap."""
-        history = self.request("eth_feeHistory", hex(BLOCKS), "latest", [self.policy.tip_percentile])
-        return suggest(history, self.policy)
+        asked = (hex(BLOCKS), "latest", [self.policy.tip_percentile])
+        return self.ask("eth_feeHistory", *asked, read=lambda history: suggest(history, self.policy))
 
     # --- writing
 
@@ -272,7 +275,7 @@ class Session:
                 f"{self.chain.native} with its gas"
             )
         if nonce is None:
-            nonce = int(self.request("eth_getTransactionCount", who.address, "pending"), 16)
+            nonce = self.ask("eth_getTransactionCount", who.address, "pending", read=number_of)
         fields: dict[str, Any] = {"type": 2, "chainId": self.chain.id, "nonce": nonce, "gas": gas, "value": value}
         fields |= {"data": "0x" + data.hex(), **fees.fields, **({} if to is None else {"to": to})}
         signed = who.sign_transaction(fields)
@@ -290,7 +293,11 @@ class Session:
 
     def known(self, transaction: str) -> bool:
         """Whether the node knows a transaction, mined or waiting."""
-        return self.request("eth_getTransactionByHash", transaction) is not None
+        return self.ask(
+            "eth_getTransactionByHash",
+            transaction,
+            read=lambda answer: answer is not None and bool(bytes_of(answer["hash"])),
+        )
 
     def receipt(self, transaction: str) -> Receipt | None:
         """Receipt of a mined transaction, None while it waits (or was dropped, or its block replaced)."""
@@ -333,55 +340,46 @@ class Session:
         with self._outstanding.listening(hear, owner):
             yield
 
+    def waits(self, owner: Owner) -> bool:
+        """Whether a transaction of an order was sent and not seen mined."""
+        return self._outstanding.waits(owner)
+
     def final(self, receipt: Receipt) -> bool:
         """Whether a receipt can be relied on: it is still the chain's, and deep enough by the chain's rule of finality."""
         current = self.receipt(receipt.hash)
         if current is None or current.block_hash != receipt.block_hash:
             return False
         if self.chain.finality == "finalized":
-            block = self.request("eth_getBlockByNumber", "finalized", False)
-            return block is not None and int(block["number"], 16) >= receipt.block_number
+            number = self.ask("eth_getBlockByNumber", "finalized", False, read=_height_of)
+            return number >= receipt.block_number
         return self.height - receipt.block_number >= self.chain.finality
 
     def _estimate(self, call: dict[str, Any], what: str) -> int:
         try:
-            estimate = int(self.request("eth_estimateGas", call), 16)
+            estimate = self.ask("eth_estimateGas", call, read=number_of)
         except NodeError as error:
-            raise _reverted(what, error) from error
+            raise reverted(what, error) from error
         above, below = GAS_MARGIN
         return estimate * above // below
 
     def _reason(self, transaction: str, receipt: Receipt) -> str:
         """Why it was refused, by the same call on the block before; the reason of that moment, which may differ."""
-        sent = self.request("eth_getTransactionByHash", transaction)
-        call = {"from": sent["from"], "data": sent["input"], "value": sent["value"]} | (
-            {"to": sent["to"]} if sent.get("to") else {}
-        )
         try:
+            call = self.ask("eth_getTransactionByHash", transaction, read=_call_of)
             self.request("eth_call", call, hex(receipt.block_number - 1))
         except NodeError as error:
-            return _reason_of(error)
+            return reason_of(error)
+        except LostError:
+            return "the node does not tell why"
         return "out of gas, or a state that has changed since"
 
 
-def _reason_of(error: NodeError) -> str:
-    reason = revert_reason(revert_data(error.data))
-    return reason or error.text.removeprefix("execution reverted").lstrip(": ")
+def _height_of(block: Any) -> int:
+    """A block's number, -1 where there is none."""
+    return -1 if block is None else number_of(block["number"])
 
 
-def _reverted(what: str, error: NodeError) -> ChainError:
-    if error.code != 3 and "revert" not in error.text:
-        return error
-    reason = _reason_of(error)
-    return RevertError(f"{what} was refused: {reason or 'without a reason'}", reason)
-
-
-def _outcome(item: dict[str, Any]) -> Outcome:
-    data = bytes.fromhex(item.get("returnData", "0x")[2:])
-    if int(item["status"], 16) == 1:
-        return Outcome(True, data)
-    failure = item.get("error") or {}
-    raw = data or revert_data(failure)
-    return Outcome(
-        False, raw, revert_reason(raw) or str(failure.get("message", "")).removeprefix("execution reverted: ")
-    )
+def _call_of(sent: Any) -> dict[str, Any]:
+    """A transaction as the call it was."""
+    call = {"from": sent["from"], "data": sent["input"], "value": sent["value"]}
+    return call | ({"to": sent["to"]} if sent.get("to") else {})

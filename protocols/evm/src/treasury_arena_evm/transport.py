@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -88,6 +89,30 @@ for _name in _LOGGERS:
     logging.getLogger(_name).addFilter(_HUSH)
 
 
+#: No answer of a node that we ask for is nested as deeply.
+DEPTH_MAX = 64
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+class DepthError(ValueError):
+    """JSON that is nested more deeply than `DEPTH_MAX`."""
+
+
+def check_depth(text: bytes) -> None:
+    """Raise DepthError for JSON nested too deeply, before it is read.
+
+    Python's reader goes down as far as the recursion limit lets it, and py_ecc, which eth_account imports, lifts that beyond
+    what the stack holds.
+    """
+    if text.count(b"[") + text.count(b"{") <= DEPTH_MAX:
+        return
+    plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")  # what is escaped ends no string
+    brackets = b"".join(plain.split(b'"')[::2]).translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEPTH_MAX:
+        raise DepthError(f"nested more than {DEPTH_MAX} deep")
+
+
 @cache
 def _provider_class() -> type[Any]:
     """web3.py's provider with an answer's id held against its request's, and no address in its text. Imported when needed."""
@@ -103,6 +128,11 @@ def _provider_class() -> type[Any]:
             encoded = super().encode_rpc_request(method, params)
             self._asked.id = json.loads(encoded)["id"]
             return encoded
+
+        @staticmethod
+        def decode_rpc_response(raw_response: bytes) -> Any:
+            check_depth(raw_response)
+            return HTTPProvider.decode_rpc_response(raw_response)
 
         @property
         def asked(self) -> Any:
@@ -174,6 +204,8 @@ class Transport:
             raise LostError(
                 f"{method}: the node at {self.name} answered with HTTP status {status}{hint}", status == 429
             ) from None
+        except DepthError as error:
+            raise LostError(f"{method}: the node at {self.name} answered with JSON that is {error}") from None
         except (RequestException, Web3Exception, OSError, ValueError) as error:
             # The cause is left out on purpose: its text holds the whole address.
             raise LostError(f"{method}: the node at {self.name} does not answer ({type(error).__name__})") from None

@@ -247,6 +247,8 @@ class TestWhatOnlyATryShows:
             ({"WETH": -1}, 0, {}, 495, "oracle"),
             ({"WETH": 2_000 * 10**8}, 3_600, {}, 495, ""),
             ({"WETH": 2_000 * 10**8}, 3_601, {}, 495, "oracle"),
+            ({"WETH": 2_000 * 10**8}, -60, {}, 495, ""),
+            ({"WETH": 2_000 * 10**8}, -61, {}, 495, "oracle"),
         ],
     )
     def test_a_swap_beside_the_price_sources(

@@ -8,6 +8,7 @@
 The hypothesis searches are derandomised: they give the same cases on every machine.
 """
 
+from treasury_arena.testing.conformance.cases import ProtocolCase
 from treasury_arena.testing.conformance.fidelities import FidelityConformance, Holder, MarketHolder, ModelHolder
 from treasury_arena.testing.conformance.fitness import FitnessConformance, sample_records
 from treasury_arena.testing.conformance.operators import (
@@ -16,7 +17,7 @@ from treasury_arena.testing.conformance.operators import (
     SelectionConformance,
     mixed_space,
 )
-from treasury_arena.testing.conformance.protocols import ProtocolCase, ProtocolConformance
+from treasury_arena.testing.conformance.protocols import ProtocolConformance
 from treasury_arena.testing.conformance.reporters import ReporterConformance, sample_result
 from treasury_arena.testing.conformance.scheduling import SchedulerConformance
 from treasury_arena.testing.conformance.sources import SourceConformance

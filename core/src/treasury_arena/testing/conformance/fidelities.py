@@ -55,6 +55,10 @@ class Holder(ABC):
     def again(self) -> float:
         """Ask for the last move once more, under the id it had; the change of cash that is told."""
 
+    def cost(self) -> float | None:
+        """What the last move is said to have cost; None where nothing says so (a model)."""
+        return None
+
     @abstractmethod
     def wait(self) -> None:
         """Let one step of time pass."""
@@ -126,6 +130,7 @@ class MarketHolder(Holder):
         self, market: ExactMarket, name: str = "exact", wait: Callable[[], None] | None = None, **settings: Any
     ) -> None:
         self.name, self._market, self._wait, self._row, self._moves = name, market, wait, 0, 0
+        self._cost: float | None = None
         self._state = market.open()
         self._order: tuple[str, ExactState, Fill, int] | None = None
         _settings(self, settings)
@@ -151,8 +156,11 @@ class MarketHolder(Holder):
     def again(self) -> float:
         assert self._order is not None, "nothing was moved yet"
         settled = self._market.settle(*self._order)
-        self._state = settled.state
+        self._state, self._cost = settled.state, settled.cost_raw / self._market.base.unit
         return settled.cash_raw / self._market.base.unit
+
+    def cost(self) -> float | None:
+        return self._cost
 
     def wait(self) -> None:
         if self._wait is not None:
@@ -191,6 +199,16 @@ class FidelityConformance:
         assert cash == pytest.approx(-holder.stake, abs=holder.grain)
         assert holder.stake * (1.0 - holder.cost_share_max) <= holder.value() <= holder.stake + holder.grain
         assert holder.tokens()
+
+    def test_what_a_move_loses_is_told_as_its_cost(self, holder: Holder) -> None:
+        """Cash and position lose no more than the cost told; a model tells none, and is compared with the exact market."""
+        before = holder.value()
+        for share in (1.0, 1.5, 0.5, 0.0):
+            cash = holder.move(holder.stake * share)
+            assert cash is not None
+            after, cost = holder.value(), holder.cost()
+            assert cost is None or before - after - cash <= cost + holder.grain
+            before = after
 
     def test_what_is_there_already_is_not_bought_again(self, holder: Holder) -> None:
         holder.move(holder.stake)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from fractions import Fraction
 
-import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.contracts.decision import build_params
-from treasury_arena.contracts.position import MarketSpec, PositionModel
-from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill, Leg, Protocol
-from treasury_arena.domain.assets import Asset, AssetTable
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import TreasuryArenaError, ValidationError
+from treasury_arena.testing.conformance.cases import (
+    ProtocolCase,
+    book_legs,
+    check_balanced,
+    check_views,
+    is_reached,
+    price_of,
+    state_worth,
+    sums_of,
+    threshold_of,
+    worth_of_one,
+)
 
 CASES = settings(
     max_examples=60,
@@ -26,37 +36,6 @@ CASES = settings(
 )
 NO_NUMBERS = (math.nan, math.inf, -math.inf)
 MONSTERS = (1.7e308, 1e300, 1e31, 5e-324, -1e300)
-TRADERS = ("cash", "position", "debt", "fee", "gas", "world")
-
-
-@attrs.frozen(eq=False)
-class ProtocolCase:
-    """What the protocol suite needs.
-
-    Attributes:
-        frame: market data all `specs` are bound to, at least 10 rows.
-        specs: one market or more per model.
-        largest_usd: largest position tried, in units of the base asset; keep it inside every market's depth.
-        bound: tolerated difference of model and exact, as a share of what moves.
-        control: controls given to every trade, in the order of the model's Control.
-    """
-
-    protocol: Protocol
-    frame: MarketFrame
-    specs: tuple[MarketSpec, ...]
-    assets: AssetTable
-    base: Asset
-    largest_usd: int = 100_000
-    bound: float = 1e-6
-    control: tuple[float, ...] = ()
-
-    def model(self, spec: MarketSpec) -> PositionModel:
-        """The model that prices a market."""
-        return {model.name: model for model in self.protocol.models}[spec.model]
-
-    def market(self, spec: MarketSpec) -> ExactMarket:
-        """A fresh exact market."""
-        return self.protocol.exact(spec, self.frame, self.assets, self.base)
 
 
 class ProtocolConformance:
@@ -101,7 +80,7 @@ class ProtocolConformance:
         market, _, row, target = self._draw(data, case)
         fill = market.trade(self._held(data, case, market, row), target, row, case.control)
         if fill is not None:
-            _balanced(fill.legs)
+            check_balanced(fill.legs)
             assert {leg.asset for leg in fill.legs if leg.account in ("cash", "fee", "gas")} <= {case.base.symbol}
 
     @CASES
@@ -141,8 +120,27 @@ class ProtocolConformance:
         fill = market.trade(held, target, row, case.control)
         if fill is not None:
             lost = market.value(held, row) - market.value(fill.state, row) - fill.cash_raw
-            token = _worth_of_one(case, spec, market, row)
-            assert fill.cost_raw <= lost <= fill.cost_raw + token + 2
+            token = worth_of_one(case, spec, row)
+            assert fill.cost_raw <= lost <= fill.cost_raw + token + 2, (
+                f"{lost} base units are lost, {fill.cost_raw} told"
+            )
+
+    @CASES
+    @given(data=st.data())
+    def test_a_position_is_worth_the_tokens_it_amounts_to(self, case: ProtocolCase, data: st.DataObject) -> None:
+        """The ledger keeps the holdings, the arena counts the value: at the market's price they are the same."""
+        market, spec, row, _ = self._draw(data, case)
+        held = self._held(data, case, market, row)
+        holdings = dict(market.holdings(held))
+        coins = 0 if spec.asset == case.base.symbol else holdings.pop(spec.asset, 0)
+        money = holdings.pop(case.base.symbol, 0)
+        if holdings or (coins and "price" not in spec.columns):
+            return  # tokens that no column prices
+        if spec.asset == case.base.symbol:
+            coins, money = money, 0
+        each = Fraction(price_of(case, spec, row)) * case.base.unit / case.assets[spec.asset].unit
+        allowed = Fraction(case.bound) * abs(coins) * each + worth_of_one(case, spec, row) + 2
+        assert abs(market.value(held, row) - (coins * each + money)) <= allowed, "the holdings have another worth"
 
     @CASES
     @given(data=st.data())
@@ -220,7 +218,7 @@ class ProtocolConformance:
         part, first = market.accrue(held, low, middle)
         rest, second = market.accrue(part, middle, high)
         assert rest == whole
-        assert _sums((*first, *second)) == _sums(legs)
+        assert sums_of((*first, *second)) == sums_of(legs)
         assert market.accrue(held, low, low) == (held, ())
 
     @CASES
@@ -234,11 +232,11 @@ class ProtocolConformance:
             fill = market.trade(state, goal, row, case.control)
             if fill is not None:
                 state = fill.state
-                _book(booked, fill.legs)
+                book_legs(booked, fill.legs)
             later = min(case.frame.rows - 1, row + 3)
             state, legs = market.accrue(state, row, later)
-            _balanced(legs)
-            _book(booked, legs)
+            check_balanced(legs)
+            book_legs(booked, legs)
             row = later
             assert booked == {asset: amount for asset, amount in market.holdings(state).items() if amount}
 
@@ -275,23 +273,25 @@ class ProtocolConformance:
         params = build_params(model, spec)
         control = None if model.control is None else model.control(*case.control)
         start = market.value(held, row) / unit
-        if not _reached(model, start, line, params, control, case.bound):
+        if not is_reached(model, start, line, params, control, case.bound):
             return
         if start:
             # The float state whose value is the exact one's: bought without dust, then corrected for its cost.
-            state = _state_worth(model, start, line, params, control)
+            state = state_worth(model, start, line, params, control)
             assert model.value(state, line, params) == pytest.approx(start, rel=case.bound)
+            check_views(case, spec, market, (held, row), (state, line, params))
         after, cash = model.trade(state, target / unit, line, params, control)
         size = max(abs(target / unit - start), start, 1.0)
         if fill is None:
-            assert abs(cash) <= 2.0 * _threshold(spec, params, line)
+            assert abs(cash) <= 2.0 * threshold_of(spec, params, line)
         elif cash == 0.0:
-            assert fill.notional_raw / unit <= 2.0 * _threshold(spec, params, line)
+            assert fill.notional_raw / unit <= 2.0 * threshold_of(spec, params, line)
         else:
             # A venue that swaps whole base units of the asset rounds what it sells, and the fee on it.
-            allowed = case.bound * size + (3.0 + 2.0 * _worth_of_one(case, spec, market, row)) / unit
+            allowed = case.bound * size + (3.0 + 2.0 * worth_of_one(case, spec, row)) / unit
             assert cash == pytest.approx(fill.cash_raw / unit, abs=allowed)
             assert model.value(after, line, params) == pytest.approx(market.value(fill.state, row) / unit, abs=allowed)
+            check_views(case, spec, market, (fill.state, row), (after, line, params))
         if fill is not None and cash != 0.0 and row + 1 < case.frame.rows and model.accrue is not None:
             later = min(case.frame.rows - 1, row + 5)
             grown, _ = market.accrue(fill.state, row, later)
@@ -302,66 +302,6 @@ class ProtocolConformance:
             assert model.value(after, line, params) == pytest.approx(
                 market.value(grown, later) / unit,
                 # What is held and what was earned are each rounded to whole units once more.
-                abs=case.bound * size + (3.0 + 4.0 * _worth_of_one(case, spec, market, later)) / unit,
+                abs=case.bound * size + (3.0 + 4.0 * worth_of_one(case, spec, later)) / unit,
             )
-
-
-def _sums(legs: tuple[Leg, ...]) -> dict[tuple[str, str], int]:
-    sums: dict[tuple[str, str], int] = {}
-    for leg in legs:
-        sums[leg.account, leg.asset] = sums.get((leg.account, leg.asset), 0) + leg.amount
-    return {key: amount for key, amount in sums.items() if amount}
-
-
-def _balanced(legs: tuple[Leg, ...]) -> None:
-    assets: dict[str, int] = {}
-    for leg in legs:
-        assert leg.account in TRADERS
-        assert type(leg.amount) is int
-        assets[leg.asset] = assets.get(leg.asset, 0) + leg.amount
-    assert not any(assets.values()), f"legs do not sum to zero: {assets}"
-
-
-def _book(booked: dict[str, int], legs: tuple[Leg, ...]) -> None:
-    for leg in legs:
-        if leg.account in ("position", "debt"):
-            booked[leg.asset] = booked.get(leg.asset, 0) + leg.amount
-            if not booked[leg.asset]:
-                del booked[leg.asset]
-
-
-def _worth_of_one(case: ProtocolCase, spec: MarketSpec, market: ExactMarket, row: int) -> int:
-    """Base units that one base unit of the asset is worth, rounded up: what rounding to whole tokens may cost.
-
-    From the price where the market reads one (a position of several tokens has no worth per token), and from a purchase.
-    """
-    worth = 0
-    if "price" in spec.columns:
-        price = float(case.frame[spec.columns["price"]][row])
-        worth = math.ceil(price * case.base.unit / case.assets[spec.asset].unit)
-    probe = market.trade(market.open(), 1_000 * market.base.unit, row, case.control)
-    if probe is None:
-        return worth
-    tokens = max(1, sum(market.holdings(probe.state).values()))
-    return max(worth, -(-market.value(probe.state, row) // tokens))
-
-
-def _threshold(spec: MarketSpec, params: Any, line: Any) -> float:
-    """USD up to which one side may call a move dust that the other makes."""
-    known = {**params._asdict(), **line._asdict()}
-    return float(max(known.get("dust", 0.0), known.get("gas", 0.0) * max(1.0, known.get("actions", 1.0)))) * 1.1 + 1e-6
-
-
-def _state_worth(model: PositionModel, value: float, line: Any, params: Any, control: Any) -> Any:
-    state, aim = model.state(), value
-    for _ in range(60):
-        state, _ = model.trade(model.state(), aim, line, params, control)
-        aim += value - model.value(state, line, params)
-    return state
-
-
-def _reached(model: PositionModel, value: float, line: Any, params: Any, control: Any, bound: float) -> bool:
-    if not value:
-        return True
-    state = _state_worth(model, value, line, params, control)
-    return abs(float(model.value(state, line, params)) / value - 1.0) <= bound
+            check_views(case, spec, market, (grown, later), (after, line, params))

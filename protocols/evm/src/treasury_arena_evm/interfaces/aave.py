@@ -145,6 +145,9 @@ PRICE_SOURCE = Interface("""
         uint80 answeredInRound)
 """)
 
+PRICE_AHEAD_SECONDS_MAX = 60
+"""How far ahead of the block a price may be dated; one from further in the future is none."""
+
 ACL_MANAGER = Interface("""
     constructor(address provider)
     function addPoolAdmin(address admin)

@@ -26,6 +26,7 @@ from treasury_arena.contracts.chain import (
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ChainUnavailableError, FeeCapError, ValidationError
 from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.answers import Outcome
 from treasury_arena_evm.chains import Chain
 from treasury_arena_evm.errors import FeeError
 from treasury_arena_evm.fees import BLOCKS, FeePolicy, suggest
@@ -38,7 +39,7 @@ from treasury_arena_evm.live.prices import Prices
 from treasury_arena_evm.live.receipts import Receipts
 from treasury_arena_evm.live.transactions import read_signed
 from treasury_arena_evm.reverts import revert_data, revert_reason
-from treasury_arena_evm.session import GAS_MARGIN, Outcome, Session
+from treasury_arena_evm.session import GAS_MARGIN, Session
 from treasury_arena_evm.tokens import TokenTable
 from treasury_arena_evm.transport import LostError, NodeError
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import attrs
 
 from treasury_arena.contracts.chain import Refusal
+from treasury_arena_evm.interfaces.aave import PRICE_AHEAD_SECONDS_MAX
 from treasury_arena_evm.live.trial import Asked
 from treasury_arena_evm.tokens import Token
 
@@ -65,6 +66,8 @@ class Prices:
             age, most = now - answered, self.feeds[token.symbol].heartbeat_seconds
             if age > most:
                 return Refusal("oracle", f"the price of {token.symbol} is {age} s old, at most {most} s are allowed")
+            if age < -PRICE_AHEAD_SECONDS_MAX:
+                return Refusal("oracle", f"the price of {token.symbol} is dated {-age} s in the future")
             values.append((answer, 10 ** (token.decimals + answers[f"decimals of the price of {token.symbol}"])))
         (price_in, unit_in), (price_out, unit_out) = values
         fair = amount * price_in * unit_out // (unit_in * price_out)

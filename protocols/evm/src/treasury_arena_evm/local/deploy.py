@@ -42,6 +42,11 @@ QUIRKY = Interface(
     """,
     ERC20,
 )
+#: What an odd token wants beside its decimals: type, parameter, and what it means.
+_MORE: dict[str, tuple[type, str, str]] = {
+    "GuardedToken": (bool, "bool tells", "True or False: whether it tells that it is paused and whom it blocks"),
+    "PullToken": (int, "uint8 how", "0 to 3: how it goes wrong when another than its holder moves it"),
+}
 VAULT = Interface(
     """
     constructor(address asset, string name, string symbol, uint8 offset)
@@ -94,14 +99,13 @@ def deploy_quirky(
     kinds = [name for name in own_contracts() if name.endswith("Token")]
     if kind not in kinds:
         raise ChainError(f"there is no odd token {kind!r}; {nearest(kind, kinds)}")
-    if kind == "GuardedToken" and [type(one) for one in more] != [bool]:
-        raise ChainError(
-            f"a GuardedToken wants one more argument, True or False: whether it tells that it is paused and whom it blocks; not "
-            f"{more}"
-        )
-    if kind != "GuardedToken" and more:
+    wanted = _MORE.get(kind)
+    if wanted is None and more:
         raise ChainError(f"a {kind} wants no more than its decimals, not {more}")
-    constructor = Interface(f"constructor(string symbol, uint8 decimals{', bool tells' if more else ''})").constructor
+    if wanted is not None and [type(one) for one in more] != [wanted[0]]:
+        raise ChainError(f"a {kind} wants one more argument, {wanted[2]}; not {more}")
+    also = f", {wanted[1]}" if wanted else ""
+    constructor = Interface(f"constructor(string symbol, uint8 decimals{also})").constructor
     return chain.deploy(sender, own_contracts()[kind].code, constructor, symbol, decimals, *more)
 
 

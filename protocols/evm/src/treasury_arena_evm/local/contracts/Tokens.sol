@@ -46,7 +46,7 @@ abstract contract Returning is Base {
         return true;
     }
 
-    function transferFrom(address from, address to, uint256 amount) external returns (bool) {
+    function transferFrom(address from, address to, uint256 amount) external virtual returns (bool) {
         spend(from, amount);
         move(from, to, amount);
         return true;
@@ -168,5 +168,25 @@ contract GuardedToken is Returning {
         require(!stopped, "paused");
         require(!blocked[from] && !blocked[to], "blocked");
         super.move(from, to, amount);
+    }
+}
+
+/// Sound when a holder transfers, and not when another takes it: `how` it goes wrong is chosen at the beginning.
+contract PullToken is Returning {
+    uint8 private immutable how;
+
+    /// 0: one percent vanishes; 1: says false; 2: refuses; 3: the holder pays one percent more.
+    constructor(string memory s, uint8 d, uint8 how_) Base(s, d) {
+        how = how_;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) external override returns (bool) {
+        if (how == 1) return false;
+        require(how != 2, "pulling is off");
+        spend(from, amount);
+        uint256 fee = amount / 100;
+        move(from, to, how == 0 ? amount - fee : amount);
+        move(from, address(1), fee);
+        return true;
     }
 }
