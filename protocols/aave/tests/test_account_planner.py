@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from treasury_arena.contracts.chain import Holding, PlannedStep, StepKind
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena_aave.account_planner import AccountPlanner
 from treasury_arena_aave.protocol import AaveProtocol
 from treasury_arena_evm.interfaces.aave import CONFIGURATOR, POOL, SCALED_TOKEN
 from treasury_arena_evm.interfaces.tokens import ERC20
@@ -76,6 +77,14 @@ def equal_to_the_chain(made: Desk, market: LocalMarket, rest: int) -> None:
 def ltv(made: Desk, market: LocalMarket) -> float:
     coins, debt = on_aave(made, market)
     return debt / (coins * 2_000 * USD / ETH) if coins else 0.0
+
+
+def test_both_models_of_a_loan_have_its_planner(local_market: LocalMarket) -> None:
+    for model in ("aave.account", "aave.account_reserve"):
+        spec = attrs.evolve(LOAN, model=model)
+        assert isinstance(
+            desk(local_market, AaveProtocol(), spec, ASSETS, USDC, local_market.users[0]).planner, AccountPlanner
+        )
 
 
 def test_loops_up_and_down_and_out(make_desk: Callable[..., Desk], local_market: LocalMarket) -> None:

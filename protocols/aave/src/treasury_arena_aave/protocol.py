@@ -32,7 +32,8 @@ class AaveProtocol(Protocol):
         return (SUPPLY, ACCOUNT, ACCOUNT_RESERVE)
 
     def exact(self, spec: MarketSpec, frame: MarketFrame, assets: AssetTable, base: Asset) -> ExactMarket:
-        return MARKETS[spec.model](spec, self._model(spec), frame, assets[spec.asset], base)
+        model = self._model(spec)
+        return MARKETS[model.name](spec, model, frame, assets[spec.asset], base)
 
     def planner(self, context: PlannerContext) -> StepPlanner:
         from treasury_arena_aave.account_planner import AccountPlanner
