@@ -132,6 +132,14 @@ def test_a_run_of_history_has_no_orders_on_a_chain(house: Any, finished: Path, w
     assert "has no orders on a chain" in done.err
 
 
+def test_strategies_that_a_file_has_no_markets_for_are_left_out_and_named(house: Any, tmp_path: Path) -> None:
+    tree = {key: value for key, value in house.small.items() if key != "strategies"}
+    (tmp_path / "small.toml").write_text(house.toml(tree))
+    done = house.arena("config", "check", tmp_path / "small.toml").ok()
+    assert "note: strategy harvester is left out, it trades in dai_lending, eth_range, usdt_lending, vault" in done.err
+    assert "trend is left out" not in done.err
+
+
 def test_every_command_is_covered_here(finished: Path, small_config: Path) -> None:
     covered = set(looking(finished, small_config)) | {
         "run",

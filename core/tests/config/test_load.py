@@ -20,6 +20,7 @@ from treasury_arena.config.resolve import (
     bound_strategies,
     fitness_terms,
     idle_market,
+    left_out,
     market_specs,
     operator,
 )
@@ -69,6 +70,27 @@ def test_settings_and_plugins_resolve_to_what_engines_receive(load: Load, good: 
         (0.5, "floored_sharpe"),
         (1.0, "owner"),
     ]
+
+
+def test_without_names_a_strategy_whose_market_is_not_there_is_left_out(
+    load: Load, good: str, registry: Registry
+) -> None:
+    text = re.sub(r"(?m)^enabled = .*$", "", good)
+    taken = load(text)
+    assert left_out(taken, registry) == {}
+    names = bound_strategies(taken, registry)
+    lonely = attrs.evolve(taken, markets={}, strategies=attrs.evolve(taken.strategies, bind={}))
+    assert (
+        left_out(lonely, registry) == {}
+    )  # of none that could be served, all are taken, so that the checks say what lacks
+    assert set(bound_strategies(lonely, registry)) == set(registry.strategies)
+    assert set(names) == set(registry.strategies)
+
+
+def test_a_mistake_in_the_table_of_strategies_is_told_alone(good: str, mistakes: Mistakes) -> None:
+    wrong = mistakes(good.replace("enabled = ", "enabld = ", 1))
+    assert len(wrong) == 1
+    assert "strategies.enabld" in wrong[0]
 
 
 def test_no_enabled_strategy_means_all_that_are_installed(load: Load, good: str, registry: Registry) -> None:

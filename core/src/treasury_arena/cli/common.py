@@ -13,6 +13,7 @@ from treasury_arena.cli.output import emit as emit
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.load import load_config
 from treasury_arena.config.parse import toml_text
+from treasury_arena.config.resolve import left_out
 from treasury_arena.config.settings import Settings
 from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore, open_store
@@ -80,6 +81,10 @@ def read_config(path: Path | str, registry: Registry, overrides: dict[str, Any])
     settings = load_config(path, registry, overrides)
     for warning in registry.warnings:
         say(f"warning: {warning}")
+    for name, missing in left_out(settings, registry).items():
+        say(
+            f"note: strategy {name} is left out, it trades in {', '.join(missing)}: define them, or name strategies.enabled"
+        )
     return settings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from treasury_arena.cli.common import emit, json_option, say
+from treasury_arena.cli.common import emit, json_option, read_config
 from treasury_arena.config.load import load_config
 from treasury_arena.config.schema import json_schema
 from treasury_arena.config.show import config_hash, to_dict, to_toml
@@ -36,9 +36,7 @@ def check(config: Path, as_json: bool) -> int:
       arena config check examples/quickstart.toml
     """
     registry = load_registry()
-    settings = load_config(config, registry)
-    for warning in registry.warnings:
-        say(f"warning: {warning}")
+    settings = read_config(config, registry, {})
     if as_json:
         emit({"ok": True, "config_hash": config_hash(settings), "warnings": registry.warnings})
     else:

@@ -184,9 +184,7 @@ def _strategies(settings: Settings, registry: Offered, reading: Reading) -> Foun
 
 def _lost(key: str) -> bool:
     # Markets or names of strategies that could not be read at all: what refers to them cannot be judged.
-    return (
-        key == "markets" or key.startswith("strategies.enabled") or (key.startswith("markets.") and key.count(".") == 1)
-    )
+    return key == "markets" or key.startswith("strategies") or (key.startswith("markets.") and key.count(".") == 1)
 
 
 def _roles(settings: Settings, registry: Offered, strategy: Strategy) -> Found:

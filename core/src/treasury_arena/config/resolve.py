@@ -59,8 +59,29 @@ def idle_market(settings: Settings, specs: Mapping[str, MarketSpec]) -> str:
 
 
 def strategy_names(settings: Settings, registry: Offered) -> tuple[str, ...]:
-    """The enabled strategies, all that are installed when none are named; sorted by name."""
-    return tuple(sorted(settings.strategies.enabled or registry.strategies))
+    """The enabled strategies, sorted by name; when none are named, all that are installed and whose markets are there.
+
+    Where that would be none, all that are installed, so that whoever checks them can say what is missing.
+    """
+    if settings.strategies.enabled:
+        return tuple(sorted(settings.strategies.enabled))
+    missing = left_out(settings, registry)
+    served = [name for name in registry.strategies if name not in missing]
+    return tuple(sorted(served or registry.strategies))
+
+
+def left_out(settings: Settings, registry: Offered) -> dict[str, list[str]]:
+    """Strategies that are installed and, none being named, not taken: each with the markets of its roles that there are not."""
+    found: dict[str, list[str]] = {}
+    if settings.strategies.enabled:
+        return found
+    for name, strategy in sorted(registry.strategies.items()):
+        if name in settings.strategies.bind:
+            continue  # whoever binds a role means the strategy
+        markets = {slot.market for slot in strategy.roles.values()}
+        if missing := sorted(markets - set(settings.markets)):
+            found[name] = missing
+    return {} if len(found) == len(registry.strategies) else found
 
 
 def bound_strategies(settings: Settings, registry: Offered) -> dict[str, Strategy]:

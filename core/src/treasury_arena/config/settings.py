@@ -235,7 +235,9 @@ class AssetEntry:
 class Strategies:
     """Which strategies compete, and on which markets."""
 
-    enabled: tuple[str, ...] = key((), "Names of the strategies; empty takes all that are installed.")
+    enabled: tuple[str, ...] = key(
+        (), "Names of the strategies; empty takes all that are installed and whose markets are there."
+    )
     bind: dict[str, dict[str, str]] = attrs.field(
         factory=dict,
         metadata={"help": "Market of each role, by strategy and role; absent roles keep the strategy's own."},

@@ -89,7 +89,7 @@ def family_message(result: RunResult) -> str:
         return "No agent was promoted, so there is no family to draw"
     known = {agent["id"] for agent in result.agents}
     bred = sum(1 for agent in chosen if any(parent in known for parent in agent.get("parents") or ()))
-    return f"{bred} of {plural(len(chosen), 'champion')} descended from agents that had lived in the arena"
+    return f"{bred} of {plural(len(chosen), 'champion')} descended from agents of this run"
 
 
 def drawdowns(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
