@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from treasury_arena.assembly import assemble
-from treasury_arena.clock import PacedClock, VirtualClock
+from treasury_arena.clock import PacedClock, VirtualClock, iso
 from treasury_arena.config.load import load_config
 from treasury_arena.contracts.fuse import Reading, Task
 from treasury_arena.daemon.brain import Brain, digest
@@ -19,7 +20,8 @@ from treasury_arena.daemon.readings import MEASURED, Market, measure
 from treasury_arena.daemon.service import Service
 from treasury_arena.domain.stops import OFF, SOFT
 from treasury_arena.errors import ConfigError, DataError
-from treasury_arena.events.event import Event
+from treasury_arena.events.catalog import OrderFailed
+from treasury_arena.events.event import Draft, Event
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.store import EventStore, open_store
@@ -310,6 +312,28 @@ def test_the_service_works_on_the_arenas_clock(
     tripped = next(iter(store.read(event_type="FuseTripped")))
     assert "heartbeat" in str(tripped.payload)
     assert service.mismatch_raw() == 0
+    arena.close()
+
+
+def test_failures_of_a_day_are_counted_in_the_books_and_on_the_chain(
+    settings: Any, registry: Registry, store: EventStore
+) -> None:
+    clock, wall = VirtualClock(START), VirtualClock(datetime(2026, 5, 1, tzinfo=UTC))
+    arena = brain(settings, registry, store, clock)
+    guards, operator = Fuses(store, [], wall), Operator(store, wall)
+    chain = NoChain(operator.call, operator.called)
+    with open_store("sqlite://") as live:
+        trading: Any = SimpleNamespace(store=live)
+        service = Service(
+            settings.daemon, arena, guards, chain, chain, wall, lambda text: None, lambda report: None, trading
+        )
+        assert service.failures() == 0
+        failed = OrderFailed("i", "eth", "eth", 1, "why", 0)
+        for hours in (0, 23, 25):
+            live.append([Draft(failed, iso(wall.now() - timedelta(hours=hours)), "a1")])
+            store.append([Draft(failed, iso(clock.now() - timedelta(hours=hours)), "a1")])
+        assert service.failures() == 4  # two of each are not older than a day
+        assert Service(settings.daemon, arena, guards, chain, chain, wall, lambda text: None).failures() == 2
     arena.close()
 
 

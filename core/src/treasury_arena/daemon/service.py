@@ -124,11 +124,9 @@ class Service:
         return self._paced(self.settings.mark_seconds) / self.settings.speed
 
     def failures(self) -> int:
-        """Orders and agents that failed in the last day of the arena."""
-        since = (self.brain.clock.now() - timedelta(days=1)).isoformat()
-        return sum(
-            event.timestamp >= since for kind in FAILURES for event in self.brain.store.read(event_type=kind, tail=50)
-        )
+        """Orders and agents that failed in the last day: of the arena, and on a chain of the wall."""
+        found = _failed(self.brain.store, self.brain.clock)
+        return found if self.trading is None else found + _failed(self.trading.store, self.wall)
 
     def mismatch_raw(self) -> int:
         """Base units by which the balances that the events add up to and the stored ones differ, over all accounts.
