@@ -80,12 +80,9 @@ class ChainHands(FuseView, FuseHands):
     # -- positions
 
     def _positions(self) -> Iterator[tuple[str, str, str, Holding]]:
-        """(agent, role, market, holding) of everything that is held, from the intents that made it."""
-        places = {(i.agent_id or "", i.role): i.market for i in self.engine.records.intents(10_000)}
-        for (agent_id, role), market in sorted(places.items()):
-            holding = self.engine.holding(agent_id, role)
-            if holding.held or holding.owed:
-                yield agent_id, role, market, holding
+        """(agent, role, market, holding) of everything that is held."""
+        for (agent_id, role), market in self.desk.positions().items():
+            yield agent_id, role, market, self.engine.holding(agent_id, role)
 
     def _exposed(self) -> Iterator[tuple[str, str, str, int]]:
         """Positions beyond lending of the base asset, and their worth."""

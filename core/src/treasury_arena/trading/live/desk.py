@@ -21,11 +21,14 @@ from treasury_arena.events.event import Draft, Line, Transfer
 from treasury_arena.ledger import accounts
 from treasury_arena.store.event_store import EventStore
 from treasury_arena.trading.intent import Intent
+from treasury_arena.trading.live import postings
 from treasury_arena.trading.live.engine import OrderEngine
 
 POOL = "live"
 TENTH_BPS = 1e4
 CLOSE = "close"
+INTENTS = 10_000
+"""So many intents back it is known who holds what."""
 
 
 @attrs.frozen
@@ -202,10 +205,16 @@ class LiveDesk:
             return [f"{agent_id}: {cash} base units of live capital are back: {why}"]
         return []
 
+    def positions(self) -> dict[tuple[str, str], str]:
+        """(agent, role) -> market of everything that is held or owed, from the intents that made it; sorted."""
+        places = {(i.agent_id or "", i.role): i.market for i in self.engine.records.intents(INTENTS)}
+        holdings = {place: self.engine.holding(*place) for place in sorted(places)}
+        return {place: places[place] for place, holding in holdings.items() if holding.held or holding.owed}
+
     def _held(self, agent_id: str) -> dict[str, str]:
-        """Role -> market of every position that an agent still has, from the intents that made them."""
-        markets = {i.role: i.market for i in self.engine.records.intents(10_000) if i.agent_id == agent_id}
-        return {role: market for role, market in sorted(markets.items()) if self.value_raw(agent_id, role, market) > 0}
+        """Role -> market of every position of an agent that is worth anything."""
+        own = {role: market for (agent, role), market in self.positions().items() if agent == agent_id}
+        return {role: market for role, market in own.items() if self.value_raw(agent_id, role, market) > 0}
 
     def _submit(self, intents: Sequence[Intent]) -> list[str]:
         return [
@@ -235,7 +244,7 @@ class LiveDesk:
             lines = (Line(owner, self.base, -cash), Line(accounts.pool(POOL), self.base, cash))
             transfers.append(Transfer("capital", lines))
         if gas:
-            transfers.append(Transfer("gas", (Line(owner, native, -gas), Line("treasury:gas", native, gas))))
+            transfers.append(Transfer("gas", (Line(owner, native, -gas), Line(postings.GAS_POOL, native, gas))))
         payload = o.CapitalBooked(address.lower(), head.number, head.hash, operator)
         self._append(payload, None, tuple(transfers))
         return cash
