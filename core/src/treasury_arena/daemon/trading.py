@@ -26,7 +26,7 @@ from treasury_arena.contracts.chain import (
 )
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.daemon.brain import Brain, Mark
-from treasury_arena.domain.stops import HARD, OFF, higher, known_level
+from treasury_arena.domain.stops import higher
 from treasury_arena.errors import (
     ChainUnavailableError,
     ConfigError,
@@ -40,7 +40,7 @@ from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft
 from treasury_arena.isolation import calling
 from treasury_arena.registry.facade import Registry
-from treasury_arena.store import EventStore, fuses, schema, stop
+from treasury_arena.store import EventStore, fuses, stop
 from treasury_arena.trading.live import LiveLimits, OrderEngine
 from treasury_arena.trading.live.desk import LiveDesk, Twin
 
@@ -51,10 +51,7 @@ def stop_reader(live: EventStore, arena: EventStore) -> Callable[[Connection], s
     """Reads the emergency stop of both stores, sentinels included: the live one's inside the transaction that asks."""
 
     def level(connection: Connection) -> str:
-        rows = live.database.rows_of(connection, schema.EMERGENCY_STOP, [1])
-        own = known_level(rows[0][1]) if rows else OFF
-        sentinel = live.path is not None and Path(f"{live.path}.stop").exists()
-        return higher(HARD if sentinel else own, stop.level(arena))
+        return higher(stop.level_inside(live, connection), stop.level(arena))
 
     return level
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import attrs
+from sqlalchemy.engine import Connection
 
 from treasury_arena.clock import Clock, iso
 from treasury_arena.domain.stops import HARD, OFF, check_level, check_order, known_level
@@ -88,7 +89,15 @@ def level(store: EventStore, file: StopFile | None = None) -> str:
     if sentinel is not None and sentinel.engaged:
         return HARD
     with store.database.read() as connection:
-        rows = store.database.rows_of(connection, schema.EMERGENCY_STOP, [1])
+        return level_inside(store, connection, file)
+
+
+def level_inside(store: EventStore, connection: Connection, file: StopFile | None = None) -> str:
+    """The same, read inside the transaction of `connection`: for the gate before a signature."""
+    sentinel = _file(store, file)
+    if sentinel is not None and sentinel.engaged:
+        return HARD
+    rows = store.database.rows_of(connection, schema.EMERGENCY_STOP, [1])
     return known_level(rows[0][1]) if rows else OFF
 
 
