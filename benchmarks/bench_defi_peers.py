@@ -2,9 +2,9 @@
 
 Neither is a dependency of this project. Each goes into an environment of its own, whose interpreters are arguments:
 
-    python3.11 -m venv /tmp/fractal && /tmp/fractal/bin/pip install fractal-defi==1.3.1
-    python3.11 -m venv /tmp/demeter && /tmp/demeter/bin/pip install zelos-demeter==1.3.0
-    python benchmarks/bench_defi_peers.py --fractal /tmp/fractal/bin/python --demeter /tmp/demeter/bin/python
+    python3.11 -m venv .venv-fractal && .venv-fractal/bin/pip install fractal-defi==1.3.1
+    python3.11 -m venv .venv-demeter && .venv-demeter/bin/pip install zelos-demeter==1.3.0
+    python benchmarks/bench_defi_peers.py --fractal .venv-fractal/bin/python --demeter .venv-demeter/bin/python
 
 Liquidity agents put all they have into a range of so many ticks around the price and re-centre it when the price has left.
 Lending agents hold ETH against USD debt and go back to their loan-to-value when the health factor leaves a band. No gas. All

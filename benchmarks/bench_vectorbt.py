@@ -6,8 +6,8 @@ Sharpe ratio and maximum drawdown. vectorbt is handed its signals ready-made; th
 
 vectorbt is no dependency of this project. Run it in an environment of its own:
 
-    python3.11 -m venv /tmp/vectorbt && /tmp/vectorbt/bin/pip install vectorbt -e core
-    /tmp/vectorbt/bin/python benchmarks/bench_vectorbt.py
+    python3.11 -m venv .venv-vectorbt && .venv-vectorbt/bin/pip install vectorbt -e core
+    .venv-vectorbt/bin/python benchmarks/bench_vectorbt.py
 
 Every repetition times both, one after the other; the ratio is that of the best times, as the machine drifts.
 """
