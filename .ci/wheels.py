@@ -33,7 +33,8 @@ def main(scratch: Path) -> None:
     requirements = (ROOT / "requirements.txt").read_text().splitlines()
     paths = [line.removeprefix("-e ").split("[")[0] for line in requirements if line.startswith("-e ")]
     pip = (sys.executable, "-m", "pip")
-    call(*pip, "wheel", "-q", "--no-deps", "-w", house, *paths, ".", cwd=ROOT)
+    for path in (*paths, "."):
+        call(Path(sys.executable).with_name("uv"), "build", "-q", "--wheel", "--out-dir", house, path, cwd=ROOT)
     wheels = sorted(house.glob("*.whl"))
     assert len(wheels) == len(paths) + 1, [wheel.name for wheel in wheels]
 

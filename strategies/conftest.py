@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from treasury_arena.contracts.genes import REAL
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.contracts.protocol import Protocol
+from treasury_arena.contracts.protocol import ExactMarket, Protocol
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
 from treasury_arena.domain.frame import MarketFrame
@@ -159,10 +159,16 @@ def gene_tables() -> Callable[[Strategy, Path], tuple[Any, Any]]:
     return lambda strategy, readme: (_documented(strategy, readme), _declared(strategy))
 
 
-def _live(case: StrategyCase, protocols: Sequence[Protocol], genome: Any, cash: float) -> tuple[Account, float]:
+def _live(
+    case: StrategyCase,
+    protocols: Sequence[Protocol],
+    genome: Any,
+    cash: float,
+    seen: Callable[[Account, StrategyDesk, Mapping[str, ExactMarket], int], None] = lambda *_: None,
+) -> tuple[Account, float]:
     """One agent through the whole frame in exact integers, by the trading engine without limits; also its equity, USD.
 
-    Ledger lines are checked by the journal as they are posted.
+    Ledger lines are checked by the journal as they are posted; `seen` is shown the account after every row.
     """
     frame, strategy, assets = case.frame, case.strategy, AssetTable(KNOWN_ASSETS)
     base = assets["USDC"]
@@ -199,6 +205,7 @@ def _live(case: StrategyCase, protocols: Sequence[Protocol], genome: Any, cash: 
     journal.endow(account.agent_id, base.symbol, raw)
     for row in range(frame.rows):
         runner.step(account, row)
+        seen(account, desk, markets, row)
     held = {role: markets[spec.name] for role, spec in case.specs.items()}
     values = runner.values(account, held, frame.rows - 1)
     return account, (account.cash_raw + sum(values.values())) / base.unit
@@ -206,7 +213,7 @@ def _live(case: StrategyCase, protocols: Sequence[Protocol], genome: Any, cash: 
 
 @pytest.fixture(scope="session")
 def live() -> Callable[..., tuple[Account, float]]:
-    """``live(case, protocols, genome, cash) -> (account, equity)``."""
+    """``live(case, protocols, genome, cash, seen) -> (account, equity)``."""
     return _live
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from treasury_arena.cli import run
-from treasury_arena.store import order_schema, schema
+from treasury_arena.clock import WallClock
+from treasury_arena.store import open_store, order_schema, schema
+from treasury_arena.store import stop as emergency
 
 EVENT_TEXTS = ("event_id", "event_type", "agent_id", "timestamp", "data", "prev_hash", "hash")
 
@@ -79,7 +81,8 @@ ELSEWHERE = {"events", "capital_ledger", "fuses", *DAEMON, *(table.name for tabl
 @pytest.mark.parametrize("table", [name for name in schema.TABLES if name not in ELSEWHERE])
 def test_a_byte_of_a_projection(house: Any, copy_of_finished: Any, table: str) -> None:
     folder = copy_of_finished()
-    house.arena("stop", folder, "--reason", "so that every table has a row", "--operator", "ann").ok()
+    with open_store(folder / "arena.db") as store:
+        emergency.engage(store, "HARD", "so that every table has a row", "ann", WallClock())
     column = next(name for name in schema.TABLES[table].columns if name not in schema.TABLES[table].key)
     spoil(folder, table, column, random.Random(table))
     report = audited(house, folder)

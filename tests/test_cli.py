@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_help_has_an_example_that_the_command_understands(
     command.make_context(words[-1], arguments[len(words) :], parent=context)
 
 
-@pytest.mark.parametrize("words", [(), ("config",), ("data",), ("fuse",), ("quarantine",), ("keys",)])
+@pytest.mark.parametrize("words", [(), ("chain",), ("config",), ("data",), ("fuse",), ("quarantine",), ("keys",)])
 def test_groups_have_an_example_too(house: Any, words: tuple[str, ...]) -> None:
     assert "Example:" in house.arena(*words, "--help").ok().out
 
@@ -122,6 +123,7 @@ def test_json_is_one_document_and_nothing_else(house: Any, finished: Path, small
         ["orders"],
         ["quarantine", "list"],
         ["quarantine", "resolve", "sender", "--reason", "why"],
+        ["correct", "--reason", "why"],
         ["flatten", "--reason", "why"],
         ["arm", "--limit", "5"],
     ],
@@ -149,15 +151,17 @@ def test_every_command_is_covered_here(finished: Path, small_config: Path) -> No
         "stop",
         "release",
         "fuse reset",
-        # Of a daemon: tests/test_daemon_local.py.
+        # Of a daemon: tests/test_daemon_local.py, tests/test_chaos.py.
         "daemon",
+        "chaos",
         "orders",
         "quarantine list",
         "quarantine resolve",
+        "correct",
         "flatten",
         "arm",
     }
-    assert {" ".join(words) for words in COMMANDS if words[0] not in {"data", "keys", "parity"}} == covered
+    assert {" ".join(words) for words in COMMANDS if words[0] not in {"chain", "data", "keys", "parity"}} == covered
 
 
 def test_what_run_prints(finished_json: dict[str, Any], finished: Path) -> None:
@@ -246,6 +250,25 @@ def test_events_by_tail_type_and_agent(house: Any, finished: Path) -> None:
     assert {event["type"] for event in events} <= {name for name in dir(catalog) if name[0].isupper()}
 
 
+def test_an_event_of_another_moment_than_its_commit_shows_that_moment(house: Any, finished: Path) -> None:
+    """The small run's rows are hours: an order's own hour lies within the week before the cycle that committed it."""
+    (opened,) = house.arena("events", finished, "--type", "ArenaOpened", "--json").ok().json
+    assert opened["row_time"] is None
+    start = datetime.fromisoformat(opened["data"]["payload"]["start"])
+    first = house.arena("events", finished, "--type", "EvolutionCycleStarted", "--json").ok().json[0]
+    settled = house.arena("events", finished, "--type", "OrderSettled", "--json").ok().json
+    lines = house.arena("events", finished, "--type", "OrderSettled").ok().out.splitlines()
+    between = 0
+    for event, line in zip(settled, lines, strict=True):
+        hours = event["data"]["payload"]["row"] - first["data"]["payload"]["row"]
+        own = datetime.fromisoformat(event["row_time"])
+        assert own == start + timedelta(hours=hours)
+        assert timedelta() <= datetime.fromisoformat(event["timestamp"]) - own < timedelta(days=7)
+        assert line.endswith(f", at {event['row_time']}") == (event["row_time"] != event["timestamp"])
+        between += event["row_time"] != event["timestamp"]
+    assert between > 0
+
+
 def test_runs_are_found_by_the_newest_folder(
     house: Any, finished: Path, finished_json: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +333,36 @@ def test_a_backtest_names_the_agent_that_failed(
     assert text.code == 1
     assert text.out.count(sentence) == 1
     assert "tactical-1 failed" not in text.out
+    rows = {
+        line.split()[0]: line.split()[1:] for line in text.out.splitlines() if line.startswith(("tactical", "trend"))
+    }
+    assert rows["trend-1"] == ["trend", *["\u2013"] * 6, "failed"]
+    good = next(agent for agent in done.json["agents"] if agent["id"] == "tactical-1")
+    assert rows["tactical-1"][1:5] == [
+        f"{good['total_return']:z.2%}",
+        f"{good['sharpe']:z.2f}",
+        f"{good['floored_sharpe']:z.2f}",
+        f"{good['max_drawdown']:z.2%}",
+    ]
+    assert re.search(r"lending everything over the same days: \d\.\d\d%\n", text.out)
+
+
+def dividing(f: Any, g: Any, book: Any, s: Any) -> Any:
+    return Target(1.0 / (book.equity - book.equity), 0.0, 0.0, g.band), State(s.eth, s.btc, s.reference, s.blown)
+
+
+def test_a_backtest_names_the_line_that_failed(house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = assembly.bound_strategies
+
+    def spoiled(settings: Any, registry: Any) -> Any:
+        found = known(settings, registry)
+        return {**found, "trend": attrs.evolve(found["trend"], decide=dividing)}
+
+    monkeypatch.setattr(assembly, "bound_strategies", spoiled)
+    text = house.arena("backtest", small_config)
+    place = f"{__file__}:{dividing.__code__.co_firstlineno + 1}"
+    assert text.code == 1
+    assert f"ZeroDivisionError: float division by zero ({place})" in text.out
 
 
 def test_backtest_of_random_genomes(house: Any, small_config: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,8 +20,10 @@ from typing import Any
 import attrs
 import pytest
 
+from treasury_arena.clock import WallClock
 from treasury_arena.errors import StoreError
 from treasury_arena.store import EventStore, open_store
+from treasury_arena.store.lease import Lease
 from treasury_arena.store.replay import replay
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
 from treasury_arena_evm.local.accounts import account
@@ -31,7 +35,7 @@ from treasury_arena_keys.vault import Vault
 
 CAPITAL_RAW = 373_261_000_000
 MARKETS = ("usdc_lending", "usdt_lending", "dai_lending")
-WAIT_SECONDS = 240
+WAIT_SECONDS = 900
 ARENA = "from treasury_arena.cli.main import run; run()"
 
 
@@ -65,7 +69,7 @@ class Place:
 
     def end(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
         os.kill(process.pid, number)
-        return process.wait(60)
+        return process.wait(300)
 
     def ready(self, process: subprocess.Popen[bytes], times: int) -> None:
         """Wait until the daemon has said so many times that it is at work."""
@@ -249,9 +253,61 @@ def _answering(place: Place) -> None:
     raise AssertionError(f"the signer never answered: {place.said()}")
 
 
+def in_memory(pid: int, key: str) -> list[str]:
+    """In which forms a key is in the memory or the environment of a process; asserts that something was read at all."""
+    digits = key.removeprefix("0x")
+    forms = {"bytes": bytes.fromhex(digits), "hex": digits.encode(), "upper": digits.upper().encode()}
+    forms["number"] = int(digits, 16).to_bytes(32, "little")
+    found, size = set(), 0
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            span, rights, *_ = line.split()
+            begin, end = (int(part, 16) for part in span.split("-"))
+            if not rights.startswith("rw"):
+                continue
+            try:
+                memory.seek(begin)
+                data = memory.read(end - begin)
+            except (
+                OSError,
+                ValueError,
+                OverflowError,
+            ):  # the process has given it back meanwhile, or it is the kernel's
+                continue
+            size += len(data)
+            found |= {name for name, form in forms.items() if form in data}
+    assert size > 10_000_000
+    data = Path(f"/proc/{pid}/environ").read_bytes()
+    return sorted(found | {f"environment: {name}" for name, form in forms.items() if form in data})
+
+
+def test_a_key_in_memory_would_be_found() -> None:
+    """The test of the test."""
+    key = account("erin").key
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; k = sys.stdin.readline(); big = bytearray(2 * 10**7); print(1, flush=True); input()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    holder.stdin.write(key + "\n")
+    holder.stdin.flush()
+    assert holder.stdout.readline() == "1\n"
+    assert "hex" in in_memory(holder.pid, key)
+    holder.communicate("\n")
+
+
 def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(place: Place, house: Any) -> None:
     daemon = place.daemon()
     place.until(settled(2), daemon)
+    found = in_memory(daemon.pid, account("erin").key)
+    assert found == []  # strategies and plugins run where no key is
     assert place.end(daemon) == 0, place.said()
     place.check()
     place.check_log()
@@ -286,6 +342,44 @@ def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(pl
     agent = flat["agents"][0]
     house.arena("quarantine", "resolve", agent, place.out, "--reason", "back").ok()
     assert agent not in house.arena("quarantine", "list", place.out, "--json").ok().json["agents"]
+    _corrected(place, house)
+    with contextlib.closing(sqlite3.connect(place.out / "live.db", isolation_level=None)) as damaged:
+        damaged.execute("DROP TRIGGER IF EXISTS events_no_update")
+        assert damaged.execute("UPDATE events SET data = replace(data, 'a', 'b') WHERE seq = 9").rowcount == 1
+    refused = house.arena("daemon", place.folder / "arena.toml", "--out", place.out, "--seconds", "1")
+    assert refused.code == 1
+    assert "is damaged, and nothing is built on it (event 9" in refused.err
+
+
+def _corrected(place: Place, house: Any) -> None:
+    """Gas topped up by hand: told by `check`, shown by a dry run, booked by a person who gives a reason."""
+    words = ("correct", place.out, "--reason", "topped up by hand", "--json")
+    unknown = len(house.arena("check", place.out, "--json").json["differences"])
+    gas = int(place.market.chain.rpc("eth_getBalance", place.address, "latest"), 16)
+    place.market.chain.rpc("anvil_setBalance", place.address, hex(gas + 10**18))
+    told = house.arena("check", place.out, "--json").json["differences"]
+    assert len(told) == unknown + 1
+    with place.live() as store:
+        before = store.last()[0]
+    dry = house.arena(*words, "--dry-run")
+    assert dry.code == (1 if unknown else 0), dry.err
+    (event,) = dry.json["events"]
+    assert (event["type"], event["fields"]["amount_raw"]) == ("CapitalAdjusted", str(10**18))
+    with place.live() as store:
+        assert store.last()[0] == before
+    with open_store(place.out / "live.db") as store:  # another process is at work: nothing may be corrected beside it
+        lease = Lease(store, WallClock())
+        lease.acquire()
+        refused = house.arena(*words)
+        assert refused.code == 1
+        assert "the lease" in refused.err
+        lease.release()
+    done = house.arena(*words)
+    assert done.code == dry.code
+    assert done.json["events"] == dry.json["events"]
+    assert len(house.arena("check", place.out, "--json").json["differences"]) == unknown
+    with place.live() as store:
+        assert replay(store).ok
 
 
 def _persons(place: Place, house: Any) -> None:

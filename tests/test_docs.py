@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,8 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)(?P<target>[^)#\s]+)")
 FIRST = "runs/first"
+#: A run that is not complete yet.
+UNDER_WAY = "runs/year"
 SAVINGS = ROOT / "examples" / "third_party_protocol"
 
 
@@ -238,9 +241,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
 def test_commands_on_the_page_run(
-    page: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path,
+    workspace: Path,
+    interrupted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copytree(workspace, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(interrupted, tmp_path / UNDER_WAY)
     monkeypatch.chdir(tmp_path)
     found = commands(page)
     assert found
@@ -266,6 +275,55 @@ def test_python_on_the_page_runs(page: Path, workspace: Path, monkeypatch: pytes
         exec(compile(block, name_of(page), "exec"), vars(module))
         for hook in (name for name in vars(module) if name.startswith("arena_")):
             assert vars(module)[hook](), f"{hook} offers nothing"
+
+
+def test_the_output_on_the_page_is_what_the_python_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the page of the Python API shows is printed before its second `print`, and every agent has a record by then."""
+    page = ROOT / "docs" / "reference" / "python-api.md"
+    (code,), (shown,) = blocks(page, "python"), blocks(page, "text")
+    monkeypatch.chdir(ROOT)
+    module = ModuleType("page")
+    exec(compile("print".join(code.split("print")[:2]), name_of(page), "exec"), vars(module))
+    module.manager.close()
+    module.manager.store.close()
+    printed = capsys.readouterr().out
+    assert [line.rstrip() for line in printed.splitlines()] == [line.rstrip() for line in shown.splitlines()]
+    assert "NaN" not in printed
+
+
+OWN_DATA = ROOT / "docs" / "how-to" / "run-on-your-own-data.md"
+
+
+def test_the_example_on_own_data_works_on_the_files_that_the_page_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files that begin as the page's do, hour by hour until the end of January, and its blocks put together."""
+    prices, rates = blocks(OWN_DATA, "text")
+    (tmp_path / "prices").mkdir()
+    first = datetime(2023, 6, 1)
+    hours = [first + timedelta(hours=hour) for hour in range(24 * 246)]
+    for name, shown, form, row in (
+        ("prices/eth.csv", prices, "%Y-%m-%d %H:%M:%S", "1874.1,1880.0,1871.3,1876.{}"),
+        ("rates.csv", rates, "%Y-%m-%dT%H:%M:%SZ", "2.4{}"),
+    ):
+        header, line = shown.splitlines()
+        assert line.split(",")[0] == first.strftime(form)
+        rows = [f"{when.strftime(form)},{row.format(when.hour % 7)}" for when in hours]
+        (tmp_path / name).write_text("\n".join([header, *rows]) + "\n")
+    config = tmp_path / "my.toml"
+    head = 'name = "mine"\nstart = "2024-01-01"\nend = "2024-01-31"\n'
+    config.write_text("\n".join([head, *blocks(OWN_DATA, "toml")]))
+    for words in (
+        ["data", "check", str(config), "--data", str(tmp_path)],
+        ["config", "check", str(config)],
+        ["backtest", str(config), "--data", str(tmp_path)],
+    ):
+        assert execute(words) == 0, capsys.readouterr()
+    page = OWN_DATA.read_text()
+    assert "`time_format" in page
+    assert 'time_format = "naive_utc"' in page
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,61 @@ def test_a_stop_released_in_between_is_told_too(house: Any, copy_of_interrupted:
     )
 
 
+@pytest.mark.parametrize("soft", [(), ("--soft",)])
+def test_a_complete_run_has_nothing_left_to_stop(house: Any, copy_of_finished: Any, soft: tuple[str, ...]) -> None:
+    folder: Path = copy_of_finished()
+    digest = house.arena("status", folder, "--json").ok().json["digest"]
+    done = house.arena("stop", folder, "--reason", "late", "--operator", "ann", *soft, "--json")
+    assert done.code == done.json["exit_code"] == 1
+    assert done.json["error"] == "the run is complete; there is nothing to stop"
+    status = house.arena("status", folder, "--json").ok().json
+    assert (status["digest"], status["emergency_stop"]) == (digest, "OFF")
+    assert not (folder / "arena.db.stop").exists()
+
+
+def test_a_second_stop_says_since_when_the_first_holds(house: Any, copy_of_interrupted: Any) -> None:
+    folder: Path = copy_of_interrupted()
+    said = ("--operator", "ann", "--json")
+    assert house.arena("stop", folder, "--soft", "--reason", "drill", *said).ok().json["since"] is None
+    (first,) = house.arena("events", folder, "--type", "EmergencyStopEngaged", "--json").ok().json
+    again = house.arena("stop", folder, "--reason", "worse", "--operator", "bob").ok().out
+    assert again == f"emergency stop engaged (HARD); SOFT since {first['timestamp']} by ann (drill)\n"
+    _, second = house.arena("events", folder, "--type", "EmergencyStopEngaged", "--json").ok().json
+    third = house.arena("stop", folder, "--reason", "still", "--operator", "eve").ok().out
+    assert third == f"emergency stop engaged (HARD); HARD since {second['timestamp']} by bob (worse)\n"
+    fourth = house.arena("stop", folder, "--soft", "--reason", "still", *said).ok().json
+    assert (fourth["level"], fourth["since"]) == ("SOFT", second["timestamp"])
+    house.arena("release", folder, "--reason", "over", *said).ok()
+    assert house.arena("stop", folder, "--reason", "anew", *said).ok().json["since"] is None
+
+
+def test_a_stop_by_its_file_alone_says_since_when_too(house: Any, copy_of_interrupted: Any) -> None:
+    folder: Path = copy_of_interrupted()
+    (folder / "arena.db.stop").write_text("2024-05-01T00:00:00Z ann: by hand: look\n")
+    done = house.arena("stop", folder, "--reason", "again", "--operator", "bob").ok()
+    assert done.out == "emergency stop engaged (HARD); HARD since 2024-05-01T00:00:00Z by ann (by hand: look)\n"
+
+
+def test_a_stop_by_an_empty_file_is_said_to_be_one(house: Any, copy_of_interrupted: Any) -> None:
+    folder: Path = copy_of_interrupted()
+    (folder / "arena.db.stop").touch()
+    done = house.arena("stop", folder, "--reason", "again", "--operator", "bob").ok()
+    assert done.out == "emergency stop engaged (HARD); HARD by its file alone\n"
+
+
+def test_no_error_of_the_question_whether_a_run_is_complete_holds_up_a_stop(
+    house: Any, copy_of_interrupted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder: Path = copy_of_interrupted()
+
+    def broken(*_: Any) -> bool:
+        raise RuntimeError("whatever it is")
+
+    monkeypatch.setattr("treasury_arena.cli.stop._any", broken)
+    house.arena("stop", folder, "--reason", "look", "--operator", "bob").ok()
+    assert (folder / "arena.db.stop").exists()
+
+
 def test_a_run_without_a_stop_says_nothing_of_stops(finished: Path, finished_json: dict[str, Any]) -> None:
     assert finished_json["stops"] == finished_json["failures"] == []
     assert "Stopped" not in (finished / "report.html").read_text()
@@ -74,6 +129,9 @@ def test_status_and_events_are_written_for_people(house: Any, finished: Path, in
     status = house.arena("status", finished).ok().out
     assert "cycle           9 of 9\n" in status
     assert "cycle           3 of 9\n" in house.arena("status", interrupted).ok().out
+    for folder, done in ((finished, 9), (interrupted, 3)):
+        document = house.arena("status", folder, "--json").ok().json
+        assert (document["cycle"], document["cycles"]) == (done, 9)
     assert not set("{}'") & set(status)
     lines = house.arena("events", finished).ok().out.splitlines()
     documents = house.arena("events", finished, "--json").ok().json

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from treasury_arena.cli.progress import RunProgress
 from treasury_arena.store import open_store
 
 
@@ -18,6 +19,11 @@ def told(done: Any, *needles: str) -> None:
     assert "Traceback" not in done.err
     for needle in needles:
         assert needle in done.err, done.err
+
+
+def interrupt(*_: object) -> None:
+    """Ctrl-C after a run's first cycle."""
+    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -39,7 +45,9 @@ def test_a_stop_finds_the_run_from_every_folder(
         (tmp_path / folder / "t").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     run = tmp_path / "run"
-    house.arena("run", short, "--db", url, "--out", run, "--quiet").ok()
+    with monkeypatch.context() as patch:
+        patch.setattr(RunProgress, "__call__", interrupt)
+        assert house.arena("run", short, "--db", url, "--out", run, "--quiet").code == 130
     monkeypatch.chdir(tmp_path / "there")
     done = house.arena("stop", run, "--reason", "drill", "--operator", "ann").ok()
     assert "engaged (HARD)" in done.out
@@ -158,3 +166,28 @@ def test_a_store_left_in_the_folder_wants_another_folder(
     shutil.copy(finished / "arena.db", tmp_path / "run")
     told(house.arena("run", small_config, "--out", tmp_path / "run", "--quiet"), "very run", "give another --out")
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("run",), ("status",), ("stop", "--reason", "x"), ("resume",), ("daemon",)], ids=" ".join
+)
+@pytest.mark.parametrize("db", ["notaurl", "", "env:ODD_DB", "ann:s3cret@books"])
+def test_a_database_that_is_neither_url_nor_path_is_refused(
+    house: Any, small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], db: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ODD_DB", "s3cret")
+    given = [small_config] if words[0] in ("run", "daemon") else []
+    done = house.arena(words[0], *given, "--db", db, *words[1:])
+    told(done, "is no database: expected a URL (postgresql://USER@HOST/NAME", "the path of a SQLite file")
+    assert "s3cret" not in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_file_of_any_name_is_found_by_its_path(
+    house: Any, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(finished / "arena.db", tmp_path / "books")
+    for db in ("books", "./books", f"sqlite:///{tmp_path / 'books'}"):
+        assert house.arena("status", "--db", db, "--json").ok().json["completed"]

@@ -136,6 +136,27 @@ def test_a_market_that_takes_nothing_keeps_the_account_in_the_books(holding: tup
     sound(arena)
 
 
+def test_capital_that_is_taken_back_is_sold_for_as_far_as_the_market_takes_it(
+    holding: tuple[ArenaManager, str, Depth],
+) -> None:
+    arena, name, depth = holding
+    depth.most_raw = 300 * USD
+    account, before, held = arena.funding.accounts[name], arena.store.last()[0], worth(arena, name)
+    free = account.available_raw
+    arena.funding._withdraw(account, free + 1_000 * USD, arena.row)
+    arena.journal.commit()
+    (sold,) = told(arena, name, catalog.OrderSettled, before)
+    assert sold.notional_raw == 250 * USD  # a quarter of what was asked for
+    assert worth(arena, name) == pytest.approx(held - 250 * USD, abs=USD)
+    (back,) = told(arena, name, catalog.CapitalReturned, before)
+    assert back.amount_raw == free + sold.cash_raw
+    depth.most_raw = 0
+    arena.funding._withdraw(account, 1_000 * USD, arena.row)
+    arena.journal.commit()
+    assert len(told(arena, name, catalog.OrderSettled, before)) == 1
+    sound(arena)
+
+
 def test_what_is_too_small_to_be_sold_is_kept_as_dust_and_counted_as_nothing(make_arena: Make, world: Any) -> None:
     """On the day of the closing the coin is worth a two-thousandth: half a dollar is left, below the market's dust."""
     frame = world.frame

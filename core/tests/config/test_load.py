@@ -25,6 +25,7 @@ from treasury_arena.config.resolve import (
     operator,
 )
 from treasury_arena.config.settings import Limits
+from treasury_arena.contracts.strategy import Role
 from treasury_arena.domain.rules import PROFILES
 from treasury_arena.errors import ConfigError
 from treasury_arena.markers import hookimpl
@@ -330,6 +331,19 @@ def test_a_rejected_plugin_is_named_beside_an_unknown_key(good: str) -> None:
         load_config("[alerts]\nto = 'x'\n", load_registry(only=[], extra={"alerts": Broken()}))
     assert "alerts: unknown key" in str(caught.value)
     assert "note: plugin 'alerts' of (in process) was rejected: RuntimeError: no sections today" in str(caught.value)
+
+
+def test_a_role_of_a_kind_that_nobody_offers_is_the_strategys_mistake(good: str, registry: Registry) -> None:
+    farmer = registry.strategies["farmer"]
+    wrong = attrs.evolve(farmer, name="wrong", roles={**farmer.roles, "coin": Role("spott", "eth")})
+
+    found = attrs.evolve(registry, strategies={**registry.strategies, "wrong": wrong})
+    with pytest.raises(ConfigError) as caught:
+        load_config(good.replace('enabled = ["farmer"]', 'enabled = ["farmer", "wrong"]'), found)
+    assert str(caught.value) == (
+        "strategy 'wrong': its role 'coin' asks for a market of kind 'spott', which no installed protocol offers; "
+        "did you mean 'spot'?"
+    )
 
 
 @st.composite

@@ -161,6 +161,11 @@ def test_a_constant_return_is_capped_with_its_sign() -> None:
     assert float(stats.sortino(np.full(30, -0.001))) == pytest.approx(-math.sqrt(365))
 
 
+@pytest.mark.parametrize(("daily", "expected"), [(0.0, 0.0), (0.001, stats.RATIO_CAP), (-0.001, -stats.RATIO_CAP)])
+def test_a_floor_whose_square_is_nothing_gives_no_nan(daily: float, expected: float) -> None:
+    assert float(stats.floored_sharpe(np.full(30, daily), floor=1e-200)) == expected
+
+
 def test_a_floored_sharpe_of_a_constant_return_needs_no_cap() -> None:
     assert float(stats.floored_sharpe(np.full(30, 0.0001))) == pytest.approx(0.0365 / 0.02)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from treasury_arena.errors import IntegrityError, StoreError, ValidationError
 from treasury_arena.events import catalog, codec, daemon, live, upcasters
 from treasury_arena.events.event import Draft, Line, Transfer
+from treasury_arena.events.exact import read_exact
 from treasury_arena.events.hashing import GENESIS, digests, encode_drafts, seal
 
 NOON = "2024-01-01T12:00:00Z"
@@ -235,3 +236,34 @@ def test_timestamps_have_one_form(timestamp: str, good: bool) -> None:
     else:
         with pytest.raises(ValidationError, match="draft 0: timestamp"):
             encode_drafts(drafts)
+
+
+# -- reading exactly
+
+LINES = st.builds(Line, st.text(max_size=6), st.text(max_size=4), st.integers(-(2**90), 2**90))
+TRANSFERS = st.lists(st.builds(Transfer, st.text(max_size=6), st.lists(LINES, max_size=3).map(tuple)), max_size=2).map(
+    tuple
+)
+
+
+@given(payload=payloads(), transfers=TRANSFERS)
+def test_whatever_is_written_is_read_as_the_codec_reads_it(payload: Any, transfers: tuple[Transfer, ...]) -> None:
+    name, version, data = codec.encode_data(payload, transfers)
+    read = read_exact(name, version, data)
+    assert read is not None
+    assert repr(read) == repr(codec.decode_data(name, version, data))
+    assert read_exact(name, version, data, wanted=False) == (None, transfers)
+
+
+@given(payload=payloads(), transfers=TRANSFERS, data=st.data())
+def test_any_changed_character_is_read_as_the_codec_reads_it_or_not_at_all(
+    payload: Any, transfers: tuple[Transfer, ...], data: st.DataObject
+) -> None:
+    name, version, text = codec.encode_data(payload, transfers)
+    place = data.draw(st.integers(0, len(text) - 1))
+    sign = data.draw(st.sampled_from([*' "\\,:{}[]0123456789eE+-.ntfu/_', "", "ä", "\n", "\u0661"]))
+    other = text[:place] + sign + text[place + data.draw(st.integers(0, 2)) :]
+    read = read_exact(name, version, other)
+    if read is not None:
+        assert codec.canonical_json(json.loads(other)) == other
+        assert repr(read) == repr(codec.decode_data(name, version, other))

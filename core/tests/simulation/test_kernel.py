@@ -279,7 +279,9 @@ def test_neighbours_of_a_failing_agent_do_not_notice(kernel: Kernel) -> None:
 
 def test_plain_python_says_which_row_raised(kernel: Kernel) -> None:
     tables = kernel.tables(frame())
-    with pytest.raises(AgentError, match=r"decide\(\) of 'by_hand' raised ZeroDivisionError.* at row 0"):
+    with pytest.raises(
+        AgentError, match=r"decide\(\) of 'by_hand' failed at row 0: ZeroDivisionError: .*test_kernel\.py:\d+\)"
+    ):
         interpret(kernel, tables, [0.5, 0.0, 0.0, 0.1, NEVER, 0.0], low=0, high=ROWS, cash=1.0, sample=1)
 
 

@@ -46,6 +46,19 @@ def test_each_failure_has_its_sentence(error: Exception, kind: type[StoreError],
     assert str(told).startswith(sentence)
 
 
+def test_a_server_that_does_not_answer_is_named_with_its_port() -> None:
+    error = exc.InterfaceError("connect", (), Exception())
+    error.orig = Exception(
+        "Can't create a connection to host db.house and port 5433 (timeout is None and source_address is None)."
+    )
+    error.orig.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    told = str(describe(error, "postgresql://ann:***@db.house:5433/arena"))
+    assert told == (
+        "store postgresql://ann:***@db.house:5433/arena cannot be reached: expected a PostgreSQL server at db.house, "
+        "port 5433 (Connection refused)"
+    )
+
+
 @pytest.mark.parametrize(("table", "kind"), [("events", ConcurrencyError), ("agents", StoreError)])
 def test_only_an_events_number_that_is_taken_is_another_writers(table: str, kind: type[StoreError]) -> None:
     with sqlite3.connect(":memory:") as connection:

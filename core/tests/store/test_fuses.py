@@ -277,6 +277,7 @@ def test_a_store_of_the_first_schema_gets_the_table(store_url: str) -> None:
     with open_store(store_url) as store:
         for table in ("fuses", "leases", "lease_terms", "jobs", *(table.name for table in order_schema.TABLES)):
             by_hand(store, f"DROP TABLE {table}")
+        by_hand(store, "DROP INDEX ix_events_event_type")
         by_hand(store, "UPDATE alembic_version SET version_num = '0001'")
     with open_store(store_url) as store:
         armed(store)

@@ -374,6 +374,7 @@ def test_a_process_that_was_stopped_while_another_took_over_is_refused(
 def test_a_store_of_the_third_schema_gets_the_tables(store_url: str) -> None:
     with open_store(store_url) as store, store.database.write() as connection:
         for statement in (
+            "DROP INDEX ix_events_event_type",
             "DROP TABLE leases",
             "DROP TABLE lease_terms",
             "DROP TABLE jobs",

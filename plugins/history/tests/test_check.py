@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from treasury_arena.domain.frame import Window
+from treasury_arena.errors import DataError
 from treasury_arena_history.command import data
 from treasury_arena_history.survey import OUTLIER_Z, robust_z
 
@@ -310,3 +312,21 @@ def test_a_file_that_cannot_be_run_yet_is_looked_at_without_the_warm_up_and_that
     assert "note: the configuration cannot be run as it is, so how far its strategies look back" in result.stdout
     explicit = CliRunner().invoke(data, ["check", str(config), "--data", str(bench.data), "--start", "2024-01-02"])
     assert "note: " not in explicit.stdout
+
+
+def test_a_price_that_no_run_accepts_is_an_error_in_the_same_words(bench: Bench, run: Run, price: Any) -> None:
+    values = walk(300)
+    values[77] = 999_999.0
+    bench.parquet("p.parquet", values)
+    sentence = (
+        f"p.parquet: column 'close' takes 'WETH.price' from {values[76]:g} at row 76 (2024-01-04 04:00 UTC) to 999999 at row 77 "
+        "(2024-01-04 05:00 UTC): no price moves by more than 100 times from one row to the next"
+    )
+    code, document = run()
+    (finding,) = [found for found in document["series"][0]["findings"] if found["what"] == "jump"]
+    assert (code, finding["level"], finding["text"]) == (1, "error", sentence)
+    code, document = run("--start", "2024-01-02", "--end", "2024-01-10")
+    assert (code, document["frame"]["error"]) == (1, sentence)
+    with pytest.raises(DataError) as refused:
+        bench.source(price()).fetch(Window(START + 86_400, START + 10 * 86_400))
+    assert str(refused.value) == sentence

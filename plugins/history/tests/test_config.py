@@ -22,7 +22,7 @@ NO_FILE: dict[str, Any] = {"file": None, "value": None, "label": None}
         ({"label": None}, "file needs label"),
         ({"bar": "1h"}, "bar goes with label = 'open'"),
         ({"label": "open", "bar": "0s"}, "bar goes with label = 'open' and is longer than 0s"),
-        ({"file": "/tmp/p.parquet"}, "must be relative to the data folder"),
+        ({"file": "/elsewhere/p.parquet"}, "must be relative to the data folder"),
         ({"max_age": "soon"}, "'soon' is not a duration"),
         ({"unit": "usdd"}, "unknown unit 'usdd': did you mean 'usd'"),
         ({"sha256": "12ab"}, "'12ab' is not a sha256"),

@@ -230,9 +230,18 @@ def test_another_kind_of_file_is_refused(bench: Bench, price: Price) -> None:
 @pytest.mark.parametrize(
     ("keys", "ends"),
     [
-        ({"value": "closes"}, "has no column 'closes', asked for by 'WETH.price': did you mean 'close'?"),
-        ({"time": "timestmp"}, "has no column 'timestmp', asked for by 'WETH.price': did you mean 'timestamp'?"),
-        ({"where": {"simbol": "A"}}, "has no column 'simbol', asked for by 'WETH.price': did you mean 'symbol'?"),
+        (
+            {"value": "closes"},
+            "asked for by 'WETH.price': did you mean 'close'? Declare `value`, the column that holds the values",
+        ),
+        (
+            {"time": "timestmp"},
+            "has no column 'timestmp', asked for by 'WETH.price': did you mean 'timestamp'? Declare `time = \"timestamp\"`",
+        ),
+        (
+            {"where": {"simbol": "A"}},
+            "has no column 'simbol', asked for by 'WETH.price': did you mean 'symbol'? Its name is a key of `where`",
+        ),
         ({"where": {"symbol": "ETHUSD"}}, "has no row where symbol = ETHUSD: did you mean 'ETHUSDT'?"),
         ({"where": {"close": "cheap"}}, "column 'close' holds double, which cannot be compared with 'cheap'"),
     ],
@@ -457,3 +466,40 @@ def test_a_window_off_the_hour_keeps_its_own_grid(bench: Bench, price: Price) ->
     frame = bench.source(price()).fetch(Window(START + 1800, START + 1800 + 2 * HOUR))
     assert frame.time(0) == from_epoch(START + 1800)
     assert frame["WETH.price"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("header", "ends"),
+    [
+        ("time", "did you mean 'time'? Declare `time = \"time\"`"),
+        ("Date", 'Declare `time = "Date"`'),
+        ("moment", "Declare `time`, the column that holds the times of the rows"),
+    ],
+)
+def test_a_column_of_times_with_another_name_is_told_with_its_key(
+    bench: Bench, price: Price, header: str, ends: str
+) -> None:
+    bench.csv("p.csv", CSV.replace("timestamp", header))
+    sentence = refuse(bench, hours(0, 2), price(file="p.csv"))
+    assert "p.csv has no column 'timestamp', asked for by 'WETH.price': " in sentence
+    assert sentence.endswith(ends)
+    if ends.endswith('"`'):
+        assert bench.source(price(file="p.csv", time=header)).fetch(hours(0, 2)).rows == 2
+
+
+@pytest.mark.parametrize("factor", [100.5, 1 / 100.5])
+def test_a_price_that_jumps_is_refused_with_file_line_and_time(bench: Bench, price: Price, factor: float) -> None:
+    rows = "".join(f"2024-01-01T{hour:02d}:00:00Z,{2000 * (factor if hour == 2 else 1)}\n" for hour in range(5))
+    bench.csv("p.csv", "timestamp,close\n" + rows)
+    sentence = refuse(bench, hours(0, 5), price(file="p.csv"))
+    assert sentence == (
+        f"p.csv: column 'close' takes 'WETH.price' from 2000 at line 3 (2024-01-01 01:00 UTC) to {2000 * factor:g} at line 4 "
+        "(2024-01-01 02:00 UTC): no price moves by more than 100 times from one row to the next"
+    )
+    assert bench.source(price(file="p.csv")).fetch(hours(0, 2)).rows == 2
+
+
+def test_only_the_product_of_a_price_and_a_factor_is_a_price(bench: Bench, price: Price) -> None:
+    bench.parquet("p.parquet", [1.0, 200.0, 1.0])
+    series = price(column="AAVE.price", times="WETH.price"), price(constant=1.0, file=None, value=None, label=None)
+    assert bench.source(*series).fetch(hours(0, 3)).rows == 3

@@ -185,6 +185,7 @@ def _agents(rng: np.random.Generator, total: int, promoted: int, dates: list[str
                 "fitness": value,
                 "sharpe": value * 2,
                 "total_return": value / 20,
+                "return_since_promotion": value / 100 if chosen else None,
                 "max_drawdown": -abs(value) / 10,
                 "coin_share": float(rng.uniform(0, 0.4)),
                 "capital": f"{rng.uniform(500, 40000):.6f}" if chosen else "0.000000",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,10 @@ from treasury_arena_reports.plugin import RunReporter, arena_reporters
 
 IDS = {
     *("answer", "verdict", "figures", "comparison", "curves", "growth", "lead", "drawdown", "capital", "allocation"),
-    *("population", "search", "fitness-generation", "fitness-cycle", "promoted", "family", "lineage", "winners"),
+    *("population", "search", "fitness-generation", "fitness-cycle", "promoted", "family", "lineage", "parameters"),
     *("agents", "methods", "data", "run", "timings", "digest"),
 }
-VOID = {"meta", "br", "hr", "img", "link", "input"}
+VOID = {"meta", "br", "hr", "img", "link", "input", "wbr"}
 
 
 class Page(HTMLParser):
@@ -213,7 +214,7 @@ def test_any_size_of_run_gives_a_whole_page(make: Any, shape: str) -> None:
         )
     html = render_html(given)
     page = Page(html)
-    assert len(drawings(html)) == 9
+    assert len(drawings(html)) == (9 if any(agent["promoted"] for agent in given.agents) else 8)
     assert {"answer", "comparison", "growth", "agents", "digest"} <= set(page.ids)
     assert len(html.encode()) < 3_000_000
     assert ("No agent was promoted" in page.text) == (not any(agent["promoted"] for agent in given.agents))
@@ -353,3 +354,81 @@ def test_days_are_counted_by_their_closes(make: Any, days: int, words: str) -> N
 
 def test_the_measure_of_the_verdict_is_explained(result: RunResult) -> None:
     assert "the mean of the daily differences" in Page(render_html(result)).text
+
+
+def test_a_search_is_joined_to_the_one_of_the_cycle_before_only(make: Any) -> None:
+    """Searches in cycles 0, 1, 2, 9 and 20: one line of three and two marks, none of it across the months between."""
+    given = make(days=300, agents=20, promoted=6)
+    rows = [row for row in given.generations if row["cycle"] in (0, 1, 2, 9, 20)]
+    (axes, *_) = plots.fitness_by_cycle(attrs.evolve(given, generations=rows)).axes
+    days = days_of([given.cycles[cycle]["date"] for cycle in (0, 1, 2, 9, 20)], "date")
+    for line in axes.lines[:2]:
+        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        assert line.get_marker() == "o"
+        assert np.isnan(y).tolist() == [False, False, False, True, False, True, False]
+        assert x[~np.isnan(y)].tolist() == days.tolist()
+    (axes, *_) = plots.fitness_by_cycle(given).axes
+    assert not np.isnan(np.asarray(axes.lines[0].get_ydata())).any()
+
+
+TICKS: dict[str, tuple[int, str, list[str]]] = {
+    "three days": (3, "2024-01-01", ["1 Jan 2024", "2 Jan", "3 Jan"]),
+    "two months": (59, "2024-01-01", ["1 Jan 2024", "15 Jan", "1 Feb", "15 Feb"]),
+    "over the new year": (120, "2023-11-20", ["Dec 2023", "Jan 2024", "Feb", "Mar"]),
+    "years": (2200, "2020-01-01", ["2020", "2022", "2024", "2026"]),
+}
+
+
+@pytest.mark.parametrize("span", TICKS, ids=str)
+def test_the_year_stands_at_the_first_tick(make: Any, span: str) -> None:
+    days, start, told = TICKS[span]
+    given = make(days=days, agents=3, promoted=1)
+    first = date.fromisoformat(start)
+    dates = [(first + timedelta(days=at)).isoformat() for at in range(days)]
+    given = attrs.evolve(given, series={**given.series, "dates": dates}, cycles=[], generations=[], agents=[])
+    (axes,) = plots.growth(given).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == told
+    assert axes.xaxis.get_major_formatter().get_offset() == ""
+
+
+def test_without_promotions_that_is_said_once_and_no_figure_is_drawn(make: Any) -> None:
+    html = render_html(make(days=40, agents=8, promoted=0))
+    assert html.count("No agent was promoted") == 1
+    assert 'id="family"' not in html
+
+
+def test_promoted_agents_have_one_name(html: str, make: Any) -> None:
+    many = Page(render_html(make(agents=500, promoted=60))).text
+    assert "Drawn: the families of the first" in many
+    for text in (Page(html).text, many):
+        assert "romoted agents" in text
+        assert not re.search(r"champion|winner", text, flags=re.I)
+
+
+def test_an_id_is_never_broken(html: str, result: RunResult) -> None:
+    """In a list of parents each id is one piece, and beside its parameters too."""
+    child = next(agent for agent in result.agents if agent["promoted"] and len(set(agent["parents"])) == 2)
+    one, other = child["parents"]
+    assert f'<span class="w">{one},</span> <span class="w">{other}</span>' in html
+    assert f'<tr><td class="w">{child["id"]}</td>' in html
+    assert ".w{white-space:nowrap}" in html
+    assert "td:first-child{min-width:7.5em;white-space:normal}" not in html
+
+
+def test_a_table_that_scrolls_shows_that_it_does(html: str) -> None:
+    """A shade at the right edge that the end of the table covers."""
+    (rule, _) = re.findall(r"^\.scroll\{(.*)\}$", html, flags=re.M)
+    cover, shade = rule.split("background:")[1].split(",linear-gradient(")
+    assert "var(--paper)" in cover
+    assert cover.endswith("local")
+    assert "var(--shade)" in shade
+    assert shade.endswith("scroll")
+
+
+def test_marks_of_parameters_stay_apart(html: str) -> None:
+    """A track is as wide as its column, which leaves room to the next one and to the edge."""
+    (track,) = re.findall(r"^\.track\{(.*)\}$", html, flags=re.M)
+    assert "width:84px" not in track
+    assert ".genes td,.genes th{font-size:13px;padding-right:20px}" in html
+    assert '<table class="genes">' in html
+    assert '<th scope="col">buy_<wbr>below</th>' in html

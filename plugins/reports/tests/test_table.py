@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from typing import Any
 
@@ -21,7 +22,7 @@ def test_it_says_all_that_an_owner_reads_at_the_end(result: RunResult) -> None:
         "Excess",
         "842.19",
         result.verdict["text"],
-        "+1.13% a year (interval -2.14% to +4.02%), within its uncertainty.",
+        "+1.13 points a year (interval -2.14 to +4.02), within its uncertainty.",
         "Keeping the reserve of 163,261 USD idle cost 12,228.03 USD against lending it, 3.28% of the whole treasury.",
         "120 births, 40 deaths, 12 retirements; 9 graduations to proving, 4 to the arena.",
         "212,480 genomes tried",
@@ -141,7 +142,7 @@ def test_the_idle_reserve_in_words(make: Any, cost: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(("promoted", "said"), [(15, False), (16, True)])
-def test_a_long_list_of_champions_is_cut_and_says_so(make: Any, promoted: int, said: bool) -> None:
+def test_a_long_list_of_promoted_agents_is_cut_and_says_so(make: Any, promoted: int, said: bool) -> None:
     text = render(make(agents=160, promoted=promoted), width=130)
     assert ("and 1 more, in report.html" in text) is said
 
@@ -161,8 +162,8 @@ VERDICT = "The difference to holding the same coin weight passively is +1.1 poin
 def test_the_verdicts_number_is_said_once(make: Any, result: RunResult) -> None:
     said = render(make(verdict={**result.verdict, "text": f"{VERDICT}: no evidence of skill."}), width=200)
     assert VERDICT in said
-    assert "+1.13%" not in said
-    assert "+1.13% a year" in render(result, width=200)  # the words of this one leave it out
+    assert "+1.13 points" not in said
+    assert "+1.13 points a year" in render(result, width=200)  # the words of this one leave it out
 
 
 STOP = {
@@ -215,3 +216,84 @@ def test_a_reserve_that_is_lent_is_not_called_still(make: Any) -> None:
     assert "Managed capital (reserve left out)" in text
     assert "no reserve" not in text
     assert "lying still" not in text
+
+
+@pytest.mark.parametrize("width", [48, 60, 70, 80, 90, 100, 112, 130])
+def test_every_column_is_there_or_named_as_missing(result: RunResult, width: int) -> None:
+    text = render(result, width=width)
+    told = " ".join(text.split())
+    missing = [
+        name
+        for listed in re.findall(r"\d columns? \(([^)]*)\) (?:does|do) not fit here: see report.html", told)
+        for name in listed.split(", ")
+    ]
+    heads = "\n".join(line for line in text.splitlines() if "Final USD" in line or line.startswith("Promoted agent"))
+    for name in ("Excess", "Sortino", "Sharpe", "Annual", "Costs", "Strategy", "Deflated", "PBO", "Gap bps", "Label"):
+        assert (name in heads) or (name in missing)
+    assert bool(missing) == (width < 112)
+
+
+def test_what_an_agent_was_chosen_by_is_told_from_what_came_of_it(make: Any) -> None:
+    """Two agents gained 20% and 10%, of which 5% and -10% after their promotion."""
+    given = make(agents=3, promoted=0)
+    lives = ((0.20, 0.05), (0.10, -0.10))
+    agents = [
+        {
+            **agent,
+            "promoted": True,
+            "stage": "arena",
+            "total_return": whole,
+            "return_until_promotion": (1 + whole) / (1 + since) - 1,
+            "return_since_promotion": since,
+        }
+        for agent, (whole, since) in zip(given.agents, lives, strict=False)
+    ]
+    given = attrs.evolve(given, agents=[*agents, given.agents[2]])
+    text = render(given, width=130)
+    for agent, told in zip(agents, (["20.00%", "5.00%"], ["10.00%", "-10.00%"]), strict=True):
+        line = next(line for line in text.splitlines() if line.startswith(agent["id"]))
+        assert line.split()[3:5] == told
+    before = (1.20 / 1.05 + 1.10 / 0.90) / 2 - 1
+    sentence = (
+        f"Mean return of 2 promoted agents: {before:.2%} until promotion, which is what the promotion was decided by, and "
+        "-2.50% since."
+    )
+    page = render_html(given)
+    assert sentence in " ".join(text.split())
+    assert sentence in page
+    assert "Since promotion</th>" in page
+    assert "Their returns are out of sample" not in page
+    assert "only its return since promotion is out of sample" in page
+
+
+def test_one_promoted_agent_and_one_without_a_record(make: Any) -> None:
+    given = make(agents=2, promoted=2)
+    agents = [{**agent, "return_until_promotion": 0.0, "return_since_promotion": -1.0} for agent in given.agents]
+    lost_all = render(attrs.evolve(given, agents=agents), width=130)
+    assert "Mean return of 2 promoted agents: 0.00% until promotion" in lost_all
+    assert "and -100.00% since" in " ".join(lost_all.split())
+    agents[1] = {**agents[1], "return_since_promotion": None}
+    text = render(attrs.evolve(given, agents=agents), width=130)
+    assert "Mean return of 1 promoted agent (1 without a whole record left out): 0.00% until promotion" in text
+    assert "Mean return" not in render(make(promoted=0), width=130)
+
+
+@pytest.mark.parametrize(("days", "short"), [(2, True), (30, True), (31, False)])
+def test_a_record_of_a_few_days_gives_no_yearly_rates_and_says_why(make: Any, days: int, short: bool) -> None:
+    """31 values are 30 days."""
+    given = make(days=days, agents=4, promoted=1)
+    text, page = render(given, width=130), render_html(given)
+    row = next(line for line in text.splitlines() if line.startswith("Whole treasury")).split()
+    assert (row[4:8] == ["\u2013"] * 4) is short
+    words = f"The record has {days - 1} day{'s' if days > 2 else ''}: yearly rates and ratios such as Sharpe's"
+    assert (words in " ".join(text.split())) is short
+    assert (words in page.replace("&#39;", "'")) is short
+    assert ("points a year (interval" in text) is not short
+    assert (f"{given.treasury['annual_return']:.2%} a year" in page) is not short
+
+
+def test_the_verdicts_interval_is_in_points_as_its_words_are(make: Any, result: RunResult) -> None:
+    told = {**result.verdict, "text": "The record of 59 days is too short.", "difference": 0.0, "low": 0.0, "high": 0.0}
+    text = render(make(verdict=told), width=200)
+    assert "Managed capital against the control row: 0.00 points a year (interval 0.00 to 0.00)" in text
+    assert "% a year" not in text

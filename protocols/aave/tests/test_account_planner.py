@@ -216,6 +216,24 @@ def test_below_the_floor_it_delevers_order_by_order(
     assert last > 1.9
 
 
+@pytest.mark.parametrize("goal", [0.1, 0.7])
+def test_a_shape_whose_swap_is_too_large_is_gone_to_in_steps(
+    make_desk: Callable[..., Desk], local_market: LocalMarket, goal: float
+) -> None:
+    """The pool moves by no more than 4 bps an order: the loan-to-value goes half the way, and half of that."""
+    made = make_desk()
+    rest = outside(made, local_market)
+    made.order("a", 30_000 * USD, 0.4)
+    made.reconcile()
+    tight = desk(local_market, AaveProtocol(), LOAN, ASSETS, USDC, made.who, max_move_bps=4, slippage_bps=200)
+    tight.books = made.books
+    began = last = abs(ltv(tight, local_market) - goal)
+    assert tight.order("a", tight.planner.value(tight.holding("a")), goal) is not None
+    last = abs(ltv(tight, local_market) - goal)
+    assert 0.1 * began < last < 0.9 * began
+    equal_to_the_chain(tight, local_market, rest)
+
+
 def configure(market: LocalMarket, symbol: str, function: str, *arguments: object) -> None:
     token = market.token(symbol).address
     market.chain.send(

@@ -181,6 +181,20 @@ def test_a_liquidation_while_it_is_held_is_booked_as_the_chain_did_it(bench: Ben
     assert bench.account.positions["account"] == bench.loan.open()
 
 
+def test_what_a_killed_process_left_of_allowances_is_taken_back_before_the_next_order(bench: Bench) -> None:
+    taker, pool = bench.local.users[1].address, bench.local.aave.pool
+    bench.loan.exchange.spender = taker  # type: ignore[attr-defined]
+    left = [(symbol, spender) for symbol in ("USDC", "WETH") for spender in (pool, taker)]
+    tokens = {symbol: Erc20(bench.local.session, bench.local.session.tokens.symbol(symbol)) for symbol, _ in left}
+    for symbol, spender in left:
+        tokens[symbol].approve(bench.who, spender, 7)
+    bench.native = bench.chain.balance(bench.who.address)  # the books of the process that was killed had that gas
+    assert bench.trade("account", 5_000, 0.5) is not None
+    assert [tokens[symbol].allowance(bench.who.address, spender) for symbol, spender in left] == [0, 0, 0, 0]
+    assert bench.loan.unfinished == ""
+    bench.books_equal_the_chain()
+
+
 @pytest.mark.parametrize("price", [1_000, 1_573])
 def test_a_debt_that_a_liquidation_left_without_collateral_is_paid_from_cash(bench: Bench, price: int) -> None:
     bench.trade("account", 8_000, 0.75)

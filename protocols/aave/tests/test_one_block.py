@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -44,7 +45,16 @@ def restless(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 local.chain.advance(DAY)
         return request(method, *params)
 
+    together = transport.request_together
+
+    def later_together(calls: Sequence[tuple[str, Any]]) -> list[Any]:
+        heights.extend(int(params[1], 16) for _, params in calls)
+        found = together(calls)
+        local.chain.advance(DAY)
+        return found
+
     monkeypatch.setattr(transport, "request", later)
+    monkeypatch.setattr(transport, "request_together", later_together)
     return heights
 
 
@@ -68,6 +78,20 @@ def test_a_mirrored_pool_is_of_one_block(bench: Bench, restless: list[int], monk
     assert mirrored.now == now
     assert mirrored.reserves == expected.reserves
     assert mirrored.account(USER) == expected.account(USER)
+
+
+def test_a_pool_that_is_read_again_is_one_request(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a pool is made of is known beforehand, but for its curves, which are read once; and the block and its time."""
+    aave, transport = bench.loan.aave, bench.local.session._transport
+    bench.local.fund("USDC", bench.who.address, 23)
+    aave.pool(bench.who.address)
+    single, together = list[str](), list[int]()
+    request, several = transport.request, transport.request_together
+    monkeypatch.setattr(transport, "request", lambda *one: single.append(one[0]) or request(*one))
+    monkeypatch.setattr(transport, "request_together", lambda calls: together.append(len(calls)) or several(calls))
+    aave.pool(bench.who.address)
+    assert single == ["eth_blockNumber", "eth_getBlockByNumber"]
+    assert len(together) == 1
 
 
 def test_a_position_is_looked_at_in_one_block(bench: Bench, restless: list[int]) -> None:

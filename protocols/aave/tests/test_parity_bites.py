@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from mutants import Mutant
 
+from treasury_arena.testing.mutants import Mutant
 from treasury_arena_aave.exact import interest, liquidation, wad_ray
 from treasury_arena_aave.exact.book import Book
 from treasury_arena_aave.exact.liquidation import Liquidations, closable

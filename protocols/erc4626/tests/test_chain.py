@@ -16,6 +16,7 @@ from treasury_arena.testing.conformance import FidelityConformance, Holder, Mark
 from treasury_arena.testing.journal import MemoryJournal
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
+from treasury_arena.trading.limits import Limits
 from treasury_arena_erc4626.chain import VaultOnChain
 from treasury_arena_evm import session as session_module
 from treasury_arena_evm.errors import ChainError
@@ -254,6 +255,53 @@ def test_a_vault_that_became_dearer_since_the_quote_is_not_bought(
     with pytest.raises(ExecutionError, match="price moved since the quote"):
         bench.engine.execute_trade(intent_id)
     assert allowance(bench.market) == 0
+    bench.books_equal_the_chain()
+
+
+def test_what_a_vault_keeps_of_a_deposit_is_the_cost_and_the_limit_on_slippage_judges_it(
+    make_vault: Callable[..., VaultOnChain], local_market: Any
+) -> None:
+    """A vault that takes one percent of what comes in: its shares are there, but pay back less."""
+    market = make_vault()
+    ask = market._ask
+
+    def with_a_fee(name: str, *given: Any) -> Any:
+        found = ask(name, *given)
+        return found * 99 // 100 if name == "previewDeposit" else found
+
+    market._ask = with_a_fee  # type: ignore[method-assign]
+    fill = market.trade(market.open(), 5_000 * USD, 0)
+    assert fill is not None
+    assert abs(fill.cost_raw - 50 * USD) <= 1
+    assert fill.slippage_bps == pytest.approx(100.0, abs=0.01)
+    bench = Bench(market, local_market, limits=Limits(slippage_bps_max=50))
+    assert bench.trade(5_000, 0) is None
+    (refused,) = bench.journal.payloads(OrderRejected)
+    assert refused.code == "slippage"
+    bench.books_equal_the_chain()
+
+
+@pytest.mark.parametrize("bps", [0, -1, 1_001, 1.5, float("nan")])
+def test_a_slippage_that_cannot_be_is_refused(make_vault: Callable[..., VaultOnChain], bps: Any) -> None:
+    with pytest.raises(ValidationError, match=f"a slippage.* {bps}"):
+        make_vault(slippage_bps=bps)
+
+
+def test_what_a_killed_process_left_of_an_allowance_is_taken_back_before_the_next_order(
+    make_vault: Callable[..., VaultOnChain], local_market: Any
+) -> None:
+    bench = Bench(make_vault(), local_market)
+    bench.trade(5_000, 0)
+    token = local_market.token("USDC").address
+    local_market.session.send(
+        bench.market.who, token, ERC20.function("approve"), bench.market.vault, 700 * USD
+    )  # mined, and the process ends here
+    bench.market = bench.engine.markets["vault"] = make_vault()
+    bench.outside += 50_000 * USD
+    assert allowance(bench.market) == 700 * USD
+    assert bench.trade(4_000, 1) is not None  # a withdrawal, that gives no allowance of its own
+    assert allowance(bench.market) == 0
+    assert bench.market.unfinished == ""
     bench.books_equal_the_chain()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -15,6 +17,11 @@ from treasury_arena_evm.local.chain import LocalChain
 from treasury_arena_evm.local.deploy import QUIRKY, deploy_quirky
 from treasury_arena_evm.session import Session, connect
 from treasury_arena_evm.tokens import Token
+
+SUPPORT = str(Path(__file__).parent / "support")
+if SUPPORT not in sys.path:
+    sys.path.insert(0, SUPPORT)
+pytest.register_assert_rewrite("faulty_tries")
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ from treasury_arena_evm.abi import Interface
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.errors import ChainError, RevertError, ToolError
 from treasury_arena_evm.interfaces.tokens import ERC20, WRAPPED_NATIVE
+from treasury_arena_evm.interfaces.uniswap import V3_POOL
 from treasury_arena_evm.local import install
 from treasury_arena_evm.local.accounts import account
 from treasury_arena_evm.local.anvil import GENESIS_TIME, Anvil, RpcError
@@ -112,6 +113,29 @@ class TestProcess:
             assert b"0x7a69" in answer.read()
 
 
+class TestManyAtOnce:
+    def test_results_are_in_the_order_of_the_calls(self, local_chain):
+        who = account("alice").address
+        calls = [("eth_getBalance", [who, "latest"]), ("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])]
+        expected = [local_chain.rpc(method, *params) for method, params in calls]
+        assert local_chain.rpc_many(calls * 150) == expected * 150
+
+    def test_a_refusal_is_told(self, local_chain):
+        with pytest.raises(RpcError, match=r"^eth_nothing: Method not found") as caught:
+            local_chain.rpc_many([("eth_blockNumber", []), ("eth_nothing", []), ("eth_blockNumber", [])])
+        assert caught.value.code == -32601
+
+    def test_reads_are_as_one_by_one(self, local_market):
+        chain, token, who = local_market.chain, local_market.token("USDC").address, local_market.maker.address
+        reads = [(ERC20.function("balanceOf"), (who,)), (ERC20.function("decimals"), ())]
+        assert chain.call_many(token, reads) == [chain.call(token, entry, *given) for entry, given in reads]
+        with pytest.raises(RevertError, match=r"^one of several reads was refused"):
+            chain.call_many(token, [*reads, (V3_POOL.function("liquidity"), ())])
+
+    def test_none_are_none(self, local_chain):
+        assert local_chain.rpc_many([]) == []
+
+
 class TestTime:
     def test_blocks_are_evenly_spaced_whatever_the_clock_says(self, local_chain):
         start = local_chain.now
@@ -157,6 +181,18 @@ class TestTime:
         block = local_chain.rpc("eth_getBlockByNumber", "latest", False)
         assert local_chain.height == height + 1
         assert block["transactions"] == []
+
+    def test_isolation_undoes_transactions_that_nobody_waited_for(self, local_market):
+        # The node answers before it mines: a block that came after the state was brought back would be every later test's.
+        before = local_market.chain.height, local_market.chain.balance(BOB)
+        for _ in range(10):
+            with local_market.chain.isolated():
+                for _ in range(4):
+                    local_market.chain.rpc(
+                        "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1", "gas": "0x5208"}
+                    )
+            time.sleep(0.02)
+            assert (local_market.chain.height, local_market.chain.balance(BOB)) == before
 
     def test_isolation_undoes_the_base_fee(self, local_chain):
         def fee() -> str:

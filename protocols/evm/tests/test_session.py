@@ -57,7 +57,7 @@ def proxy(target: str, respond) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -180,6 +180,67 @@ class TestReading:
         assert session.call(usdc, ERC20.function("balanceOf"), alice, block=height) == before
         assert session.height == height + 1
         assert session.now == local_market.chain.now
+
+    def test_a_pinned_block_is_asked_for_the_same_only_once(self, local_market, monkeypatch):
+        session, alice, bob = local_market.session, local_market.users[0].address, local_market.users[1].address
+        usdc, asked = local_market.token("USDC").address, []
+        real = session._transport.request
+        monkeypatch.setattr(session._transport, "request", lambda *one: asked.append(one[0]) or real(*one))
+
+        def balance(of: str, **keys: object) -> int:
+            return session.call(usdc, ERC20.function("balanceOf"), of, **keys)
+
+        local_market.fund("USDC", alice, 17)  # a block of this test's own, which the node has not forgotten
+        before, hers = balance(alice), balance(bob)
+        with session.pinned() as block:
+            asked.clear()
+            for _ in range(2):
+                assert balance(alice) == balance(alice, block=block) == balance(alice, sender=None) == before
+                assert balance(bob) == hers
+                local_market.fund("USDC", alice, 5)
+            assert asked == ["eth_call"] * 2
+            assert balance(alice, block="latest") == before + 10
+            assert balance(alice, sender=bob) == before
+            assert asked == ["eth_call"] * 4
+        assert balance(alice) == before + 10
+        with session.pinned():
+            assert balance(alice) == before + 10
+
+    def test_reads_that_were_asked_for_together_are_not_asked_for_again(self, local_market, monkeypatch):
+        session, users = local_market.session, [user.address for user in local_market.users]
+        usdc, single, together = local_market.token("USDC").address, [], []
+        real, several = session._transport.request, session._transport.request_together
+        monkeypatch.setattr(session._transport, "request", lambda *one: single.append(one[0]) or real(*one))
+        monkeypatch.setattr(
+            session._transport, "request_together", lambda calls: together.append(len(calls)) or several(calls)
+        )
+        balances = [(usdc, ERC20.function("balanceOf"), (user,)) for user in users]
+        refused = (usdc, ERC20.function("transfer"), (users[0], 10**30))
+        session.read_ahead(balances)  # of no certain block
+        assert together == []
+        local_market.fund("USDC", users[0], 19)
+        wanted = [session.call(*read[:2], *read[2]) for read in balances]
+        with session.pinned():
+            single.clear()
+            session.read_ahead([*balances, refused, *balances])
+            session.read_ahead(balances)
+            local_market.fund("USDC", users[0], 5)
+            assert [session.call(*read[:2], *read[2]) for read in balances] == wanted
+            assert (single, together) == ([], [len(users) + 1])
+            with pytest.raises(RevertError, match="transfer from the zero address"):
+                session.call(*refused[:2], *refused[2])
+            assert single == ["eth_call"]
+
+    def test_many_reads_go_in_several_requests(self, local_market, monkeypatch):
+        session, together = local_market.session, []
+        several = session._transport.request_together
+        monkeypatch.setattr(
+            session._transport, "request_together", lambda calls: together.append(len(calls)) or several(calls)
+        )
+        usdc = local_market.token("USDC").address
+        with session.pinned():
+            session.read_ahead((usdc, ERC20.function("balanceOf"), (f"0x{number:040x}",)) for number in range(1, 121))
+        assert together == [50, 50, 20]
 
     def test_several_outputs_come_as_a_tuple(self, local_market):
         pool = local_market.uniswap.pool("USDC", "WETH", 500)

@@ -68,7 +68,9 @@ def test_a_price_that_is_far_from_the_quotes_is_refused_before_signing(
     quote(amount)
     street.move_by(share)
     sent = street.sent()
-    with pytest.raises(ValidationError, match=r"the price of .* 0\.05% has moved by more than 50 bps since"):
+    with pytest.raises(
+        ValidationError, match=r"the price of .* 0\.05% has moved by \d+ bps since the quote, more than 50"
+    ):
         act(amount)
     assert street.sent() == sent
     quote(amount)
@@ -102,7 +104,7 @@ def test_what_the_pool_cannot_swap_is_refused_in_one_sentence(
             (0, "a swap of 0 base units is none"),
             (-1, "a swap of -1 base units is none"),
             (2**127, "beyond any amount of ours"),
-            (4_000_000 * USD, "would move the price of .* by more than 200 bps; split it"),
+            (4_000_000 * USD, r"swapping .* would move the price of .* by \d+ bps, more than 200; split it"),
             (10**12 * USD, "split it"),
         ):
             with pytest.raises(ValidationError, match=message):

@@ -10,7 +10,9 @@ import pytest
 import treasury_arena_uniswap.exact.swap_math as swap_math
 import treasury_arena_uniswap.exact.v2_pool as v2_pool
 import treasury_arena_uniswap.exact.v3_pool as v3_pool
+from treasury_arena.testing.mutants import Mutant
 from treasury_arena_evm.local.market import LocalMarket
+from treasury_arena_uniswap.exact import V2Pool
 from treasury_arena_uniswap.exact.refusal import require
 from treasury_arena_uniswap.exact.ticks import TickTable
 from treasury_arena_uniswap.parity import Counts, check_v2, check_v3
@@ -29,7 +31,13 @@ V2 = {
     *("refusal", "reserve0", "reserve1", "supply", "shares", "k_last", "add amount0", "add amount1"),
     *("remove amount0", "remove amount1", "swap amount0In", "swap amount1In", "swap amount0Out", "swap amount1Out"),
 }
-V2_REASONS = ("K", "INSUFFICIENT_OUTPUT_AMOUNT", "INSUFFICIENT_LIQUIDITY", "INSUFFICIENT_LIQUIDITY_BURNED")
+V2_REASONS = (
+    "K",
+    "INSUFFICIENT_LIQUIDITY_MINTED",
+    "INSUFFICIENT_OUTPUT_AMOUNT",
+    "INSUFFICIENT_LIQUIDITY",
+    "INSUFFICIENT_LIQUIDITY_BURNED",
+)
 
 
 @pytest.fixture
@@ -48,6 +56,7 @@ def test_v3_equals_the_contracts(market: Callable[..., LocalMarket], usdc_first:
     assert parity.operations == 2_000
     assert parity.refused > 50
     assert parity.crossed > 100
+    assert min(parity.at_lower, parity.at_upper) > 40
     assert set(parity.reasons) >= {"", "AS", "SPL", "TLU", "LO", "LS", "NP"}
 
 
@@ -164,6 +173,39 @@ def test_the_comparison_of_v3_bites(
     mutate(monkeypatch)
     parity = check_v3(market(protocol_fee=5), operations=400, seed=7)
     assert [name for name in parity.differences if quantity in name], parity.differences
+
+
+AMOUNTS, INSIDE, CHANGE = v3_pool._amounts, TickTable.growth_inside, TickTable.change
+MODIFY = v3_pool.V3Pool._modify
+BOUNDARIES = [
+    (Mutant("amounts: the first tick is below", AMOUNTS, "tick < lower", "tick <= lower"), "mint amount"),
+    (Mutant("amounts: the tick above is inside", AMOUNTS, "tick < upper", "tick <= upper"), "mint amount"),
+    (Mutant("growth: the first tick is below", INSIDE, "current < lower", "current <= lower"), "position fee growth"),
+    (Mutant("growth: the tick above is inside", INSIDE, "current >= upper", "current > upper"), "position fee growth"),
+    (Mutant("outside: the tick itself is above", CHANGE, "tick <= current", "tick < current"), "tick fee growth"),
+    (Mutant("range: the first tick is below", MODIFY, "lower <= self.tick", "lower < self.tick"), "liquidity"),
+    (Mutant("range: the tick above is inside", MODIFY, "self.tick < upper", "self.tick <= upper"), "liquidity"),
+]
+
+
+@pytest.mark.parametrize(("mutant", "quantity"), BOUNDARIES, ids=[mutant.name for mutant, _ in BOUNDARIES])
+def test_the_comparison_of_v3_bites_at_the_ends_of_positions(
+    market: Callable[..., LocalMarket], monkeypatch: pytest.MonkeyPatch, mutant: Mutant, quantity: str
+) -> None:
+    mutant.switch_on(monkeypatch)
+    parity = check_v3(market(), operations=600, seed=7)
+    assert [name for name in parity.differences if quantity in name], parity.differences
+
+
+def test_the_comparison_of_v2_bites_at_the_first_liquidity(
+    market: Callable[..., LocalMarket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Mutant("all of it for nobody", V2Pool.mint, "root >= MINIMUM", "root > MINIMUM").switch_on(monkeypatch)
+    parity = check_v2(market(), operations=3, seed=7)
+    assert parity.differences == {"refusal": 1}
+    assert parity.first.endswith(
+        "refused: ds-math-sub-underflow, the contract has refused: UniswapV2: INSUFFICIENT_LIQUIDITY_MINTED"
+    )
 
 
 @pytest.mark.parametrize("part", [996, 998])

@@ -13,7 +13,9 @@ from uniswap_street import ASSETS, USD, USDC, Street
 from treasury_arena.contracts.chain import Holding, PlannedStep, StepKind
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ConfigError, SizeRefusedError, ValidationError
+from treasury_arena.trading.intent import Intent
+from treasury_arena.trading.orders import planned
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.local.desk import Desk, desk
 from treasury_arena_evm.local.market import LocalMarket
@@ -157,6 +159,35 @@ def test_what_the_pool_cannot_do_is_refused(
         swap_of(empty, 5_000 * USD)
 
 
+def test_an_order_beyond_the_largest_move_is_planned_in_pieces_both_ways(
+    make_desk: Callable[..., Desk], local_market: LocalMarket
+) -> None:
+    made = make_desk(max_move_bps=3)
+    rest = outside(made, local_market)
+
+    def order(target: int, row: int) -> int:
+        """Planned as the order engine does, and carried out; the target of the piece."""
+        holding = made.holding("a")
+        intent = Intent("a", "only", "spot", target, row)
+        plan, refused, piece = planned(made.planner, holding, made.planner.value(holding), intent)
+        assert plan is not None, refused
+        assert refused == ""
+        assert made.order("a", piece.target_raw) is not None
+        equal_to_the_chain(made, local_market, rest)
+        return piece.target_raw
+
+    with pytest.raises(SizeRefusedError, match="more than 3; split it"):
+        made.planner.plan(Holding(CASH), CASH, ())
+    first = order(CASH, 1)
+    assert CASH // 2**6 < first < CASH
+    second = order(CASH, 2)
+    assert first < second < CASH  # the next decision goes on
+    with pytest.raises(SizeRefusedError, match="more than 3; split it"):
+        made.planner.plan(made.holding("a"), 0, ())
+    left = order(0, 3)
+    assert 0 < left < second
+
+
 @pytest.mark.parametrize(
     ("kind", "more", "said"),
     [("FeeToken", (), "takes a fee on transfer"), ("FalseToken", (), "returns false"), ("SharesToken", (), "rebasing")],
@@ -196,3 +227,11 @@ def test_what_is_not_configured_rightly_is_named(make_desk: Callable[..., Desk],
     itself = MarketSpec("m", "uniswap.spot", "spot", "USDC", {})
     with pytest.raises(ConfigError, match="trades USDC against itself"):
         desk(local_market, UniswapProtocol(), itself, ASSETS, USDC, local_market.users[0])
+
+
+def test_coins_in_the_wallet_are_claimed_by_no_market_alone(make_desk: Callable[..., Desk]) -> None:
+    """Ranges keep some there as well: what is booked anywhere is held against the wallet together."""
+    made = make_desk()
+    made.order("a", 10_000 * USD)
+    assert made.planner.holdings() == {}
+    assert made.planner.wallet() == {"WETH"}

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from treasury_arena.contracts.arithmetic import MOVE_BAND, STAKE
 from treasury_arena.contracts.strategy import HOLD
 from treasury_arena_farmer.plugin import arena_strategies
-from treasury_arena_farmer.strategy import MOVE_BAND, STAKE, STRATEGY, Book, Features, State, Target, apy, decide
+from treasury_arena_farmer.strategy import STRATEGY, Book, Features, State, Target, apy, decide
 
 Make = Callable[..., Any]
 EQUITY = 100_000.0

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pool_markets import RANGE as POOL
 from pool_markets import lending_spec, make_frame, range_spec
 
+from treasury_arena.contracts.arithmetic import MOVE_BAND, STAKE
 from treasury_arena.contracts.decision import check_target
 from treasury_arena.contracts.strategy import FORCE, HOLD
 from treasury_arena.domain.frame import MarketFrame
@@ -24,8 +25,6 @@ from treasury_arena_harvester.plugin import arena_strategies
 from treasury_arena_harvester.strategy import (
     HARVESTER,
     HARVESTER_TVL,
-    MOVE_BAND,
-    STAKE,
     Book,
     Features,
     State,

@@ -44,6 +44,9 @@ class BacktestResult:
     agent_steps: int
     seconds: float
 
+    def __repr__(self) -> str:
+        return f"<BacktestResult {len(self.table)} agents, {len(self.curves)} days, {len(self.failures)} failed>"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict without timings."""
         return {
@@ -76,6 +79,9 @@ class SimulationEngine:
         self._keeper = RecordKeeper(settings, world)
         self._going = threading.Event()
         self._going.set()
+
+    def __repr__(self) -> str:
+        return f"<SimulationEngine {self.settings.name}: {', '.join(self.world.desks)}, {self.world.frame.rows} rows>"
 
     def pause(self) -> None:
         """Make a running backtest wait before its next strategy, and a live simulation before its next step."""

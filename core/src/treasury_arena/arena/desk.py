@@ -13,6 +13,7 @@ from treasury_arena.contracts.position import PositionModel
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.errors import nearest
 from treasury_arena.simulation.kernel import Kernel, Tables
 from treasury_arena.trading.runner import StrategyDesk
 
@@ -59,6 +60,13 @@ class Desk:
         return StrategyDesk(self.strategy, self.roles, self.models, self.feature_row, self.coin_roles)
 
 
+class Desks(dict[str, Desk]):
+    """Desks by strategy; the KeyError of an unknown one tells the nearest."""
+
+    def __missing__(self, name: object) -> Desk:
+        raise KeyError(f"unknown strategy {name!r}: {nearest(str(name), self)}")
+
+
 @attrs.frozen(eq=False)
 class World:
     """The market and everything bound to it.
@@ -76,7 +84,7 @@ class World:
     """
 
     frame: MarketFrame
-    desks: Mapping[str, Desk]
+    desks: Mapping[str, Desk] = attrs.field(converter=Desks)
     markets: Mapping[str, ExactMarket]
     lending: FloatArray
     first_row: int
@@ -85,3 +93,6 @@ class World:
     data_facts: Mapping[str, str]
     coins: Mapping[str, FloatArray]
     eth: FloatArray | None = None
+
+    def __repr__(self) -> str:
+        return f"<World {', '.join(self.desks)}: {len(self.markets)} markets, {self.frame.rows} rows>"

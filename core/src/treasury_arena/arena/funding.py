@@ -12,6 +12,7 @@ from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.arena.state import ARENA, AgentState
 from treasury_arena.arena.treasury import ARENA_POOL, PROVING_POOL, Treasury, cash_account
+from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.domain.stops import OFF
 from treasury_arena.events.catalog import AgentMarked, CapitalAllocated, CapitalReturned
 from treasury_arena.events.event import Line, Transfer
@@ -301,10 +302,13 @@ class Funding:
         return values
 
     def _withdraw(self, account: Account, amount_raw: int, row: int) -> None:
-        """Take capital from an agent: its cash first, then the same share of each position, if worth the cost."""
+        """Take capital from an agent: its cash first, then the same share of each position, if worth the cost.
+
+        Of what a market does not take in one piece, as much is sold as it takes; the rest is the next cycle's.
+        """
         need = amount_raw - account.available_raw
         orders: list[Intent] = []
-        cost = 0
+        cost = unsold = 0
         if need > 0:
             desk = self._desk(account)
             values = self._values(account, row)
@@ -312,18 +316,29 @@ class Funding:
             for role, value in values.items():
                 target = max(0, value - need * value // total) if total else value
                 market = self.engine.market(desk.roles[role])
-                intent = Intent(account.agent_id, role, desk.roles[role], target, row, (), "withdraw")
-                fill, _ = self.engine.quote(market, account.positions[role], target, row)
+                fill, piece = self._piece(market, account.positions[role], value, target, row)
+                unsold += piece - target
                 if fill is not None:
                     cost += fill.cost_raw
-                    orders.append(intent)
-        if not worth_moving(amount_raw, cost, self.settings.rules):
+                    orders.append(Intent(account.agent_id, role, desk.roles[role], piece, row, (), "withdraw"))
+        if not worth_moving(amount_raw - unsold, cost, self.settings.rules):
             return
         for intent in orders:
             self.engine.trade(account, intent, self.equity_raw(account, row))
         amount = min(amount_raw, account.available_raw)
         if amount > 0:
             self.give_back(account, ARENA_POOL, amount, row, BY_RANK)
+
+    def _piece(
+        self, market: ExactMarket, state: ExactState, value: int, target: int, row: int
+    ) -> tuple[Fill | None, int]:
+        """The quote of a sale down to `target`, or of as large a part of it as the market takes; and where that ends."""
+        for number in range(HALVINGS_MAX + 1):
+            piece = value - ((value - target) >> number)
+            fill, refused = self.engine.quote(market, state, piece, row)
+            if not refused:
+                return fill, piece if fill is not None else target
+        return None, value
 
     def mark(self, account: Account, cycle: int, row: int) -> None:
         """Post an account's interest up to `row` and everything it needs to go on from here."""

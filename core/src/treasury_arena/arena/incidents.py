@@ -57,6 +57,15 @@ def emergency_stops(events: Iterable[Event], date: Callable[[int], str], first_r
     return stops
 
 
+def failed_agents(events: Iterable[Event]) -> set[str]:
+    """Ids of the agents whose own code failed: they have no record."""
+    return {
+        str(event.agent_id)
+        for event in events
+        if isinstance(event.payload, catalog.AgentKilled) and event.payload.rule == FAILED_RULE
+    }
+
+
 def failures(events: Iterable[Event]) -> list[dict[str, Any]]:
     """Why agents' own code failed: ``{reason, deaths}``, the most frequent first."""
     reasons = Counter(

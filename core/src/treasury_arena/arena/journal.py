@@ -8,8 +8,13 @@ from typing import Any
 
 from treasury_arena.arena.causes import Causes
 from treasury_arena.arena.state import ArenaState
+from treasury_arena.errors import ConcurrencyError
+from treasury_arena.events import daemon
 from treasury_arena.events.event import Draft, Event, Transfer
 from treasury_arena.store import EventStore
+
+SLOTS = (daemon.JobClaimed, daemon.JobFinished, daemon.JobInterrupted, daemon.JobMissed)
+"""What a daemon notes of its own jobs while a cycle is one of them: nothing that is decided here looks at it."""
 
 
 class CycleJournal:
@@ -68,14 +73,24 @@ class CycleJournal:
         """Append everything posted in one transaction.
 
         Raises ConcurrencyError when another writer was first; then nothing is stored and this journal is spent:
-        fold the store again.
+        fold the store again. A writer that only noted slots of jobs is no reason: this transaction follows its events.
         """
         with self._lock:
             drafts, self._drafts = self._drafts, []
             self._causes.clear()
-            events = self.store.append(drafts, expected_seq=self._seq)
+            events = self._appended(drafts)
             if events:
                 self._seq = events[-1].seq
             if self._after_commit is not None:
                 self._after_commit(events)
             return events
+
+    def _appended(self, drafts: list[Draft]) -> list[Event]:
+        while True:
+            try:
+                return self.store.append(drafts, expected_seq=self._seq)
+            except ConcurrencyError:
+                between = list(self.store.read(after=self._seq))
+                if not between or not all(isinstance(event.payload, SLOTS) for event in between):
+                    raise
+                self._seq = between[-1].seq

@@ -16,7 +16,7 @@ from treasury_arena.arena.desk import World
 from treasury_arena.arena.funding import Funding
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.settings import ArenaSettings
-from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState
+from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState, Folding
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, RESERVE, Treasury, cash_account
 from treasury_arena.clock import VirtualClock, iso
 from treasury_arena.contracts.validation import Validator
@@ -35,7 +35,7 @@ from treasury_arena.events import catalog
 from treasury_arena.events.event import Event, Line, Transfer
 from treasury_arena.ledger import accounts
 from treasury_arena.randomness import stream
-from treasury_arena.store import EventStore, prove, stop
+from treasury_arena.store import EventStore, prove_while, stop
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.guard import Watchdog
@@ -77,16 +77,25 @@ class ArenaManager:
         self._ended = ended
         self._lock = threading.RLock()
         self._watchdog = Watchdog(settings.decision_seconds_max)
-        prove(store)
-        self.reload()
+        folded = prove_while(store, Folding)
+        self._take(folded.state, folded.seq)
         if self.state.opened is None:
             self._transact(self._open)
+
+    def __repr__(self) -> str:
+        state = self.state
+        return (
+            f"<ArenaManager {self.settings.name}: {self.settings.profile}, seed {self.settings.seed}, "
+            f"{state.cycle + 1} of {len(self.schedule())} cycles, {len(state.living())} agents alive>"
+        )
 
     # -- state and its parts
 
     def reload(self) -> None:
         """Fold the whole store again and take every account up from its mark."""
-        state, seq = ArenaState.of(self.store.read())
+        self._take(*ArenaState.of(self.store.read()))
+
+    def _take(self, state: ArenaState, seq: int) -> None:
         self.journal = CycleJournal(self.store, state, self._now, self._after_commit, seq)
         self._wire()
 

@@ -1,4 +1,4 @@
-"""Records: every living agent's daily curve since its birth, all of it out of sample.
+"""Records: every living agent's daily curve since its birth, on days its search had not seen.
 
 A record has up to three parts, chained: in simulation as the kernel gives it from birth; in proving the kernel again from
 the day it entered, with the limits it got, at the scale of the arena (M3); in the arena what it really did, net asset value

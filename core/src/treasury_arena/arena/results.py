@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treasury_arena.arena.gap import GapMeter
-from treasury_arena.arena.incidents import emergency_stops, failures
+from treasury_arena.arena.incidents import emergency_stops, failed_agents, failures
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.series import DailySeries, read_series
 from treasury_arena.arena.settings import CapitalPlan
@@ -50,6 +50,7 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
     lending = world.lending[series.rows[-1]] / world.lending[series.rows[0]] - 1.0
     idle = base.to_float(settings.capital.reserve_raw) * lending if not settings.capital.reserve_lend else 0.0
     meter = GapMeter(settings, world, manager.limits, manager.validators)
+    failed = failed_agents(events)
     return RunResult(
         run_id=run_id,
         name=opened.name,
@@ -74,7 +75,7 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
         managed=metrics(series.managed, curves["lend_everything"]),
         benchmarks=benchmarks,
         verdict=said,
-        agents=[_agent(agent, manager, meter) for _, agent in sorted(state.agents.items())],
+        agents=[_agent(agent, manager, meter, agent.agent_id in failed) for _, agent in sorted(state.agents.items())],
         counts={
             "births": counts["births"],
             "deaths": counts["deaths"],
@@ -222,7 +223,17 @@ def _cycles(events: list[Any], manager: ArenaManager) -> list[dict[str, Any]]:
     return out
 
 
-def _agent(agent: AgentState, manager: ArenaManager, meter: GapMeter) -> dict[str, Any]:
+def return_since_promotion(agent: AgentState) -> float | None:
+    """Its return after the record that promoted it to proving; None without a promotion.
+
+    A record is chained, so its value at the promotion divides that of today.
+    """
+    if not agent.graduations or "total_return" not in agent.metrics:
+        return None
+    return (1.0 + agent.metrics["total_return"]) / (1.0 + agent.graduations[0].metrics["total_return"]) - 1.0
+
+
+def _agent(agent: AgentState, manager: ArenaManager, meter: GapMeter, failed: bool) -> dict[str, Any]:
     graduation = agent.graduations[-1] if agent.graduations else None
     account = manager.funding.accounts.get(agent.agent_id)
     base = manager.settings.base
@@ -241,6 +252,8 @@ def _agent(agent: AgentState, manager: ArenaManager, meter: GapMeter) -> dict[st
         "sharpe": found.get("sharpe"),
         "floored_sharpe": found.get("floored_sharpe"),
         "total_return": found.get("total_return"),
+        "return_until_promotion": agent.graduations[0].metrics.get("total_return") if agent.graduations else None,
+        "return_since_promotion": None if failed else return_since_promotion(agent),
         "max_drawdown": found.get("max_drawdown"),
         "coin_share": found.get("coin_share"),
         "capital": base.to_text(manager.funding.equity_raw(account, manager.row)) if account else None,

@@ -32,6 +32,7 @@ class AgentState:
         arena_nav: net asset value at its promotion to the arena, then at each day's close since: its live record.
         mark: its newest AgentMarked, None while unfunded.
         pool: the pool its capital came from, and goes back to.
+        given_raw: capital that pools have given it and it has not given back.
     """
 
     agent_id: str
@@ -58,6 +59,7 @@ class AgentState:
     ended_at: str | None = None
     reason: str = ""
     pool: str = ""
+    given_raw: int = 0
 
     @property
     def alive(self) -> bool:
@@ -134,11 +136,21 @@ class ArenaState:
     @classmethod
     def of(cls, events: Iterable[Event]) -> tuple[ArenaState, int]:
         """The state that events add up to, and the seq of the last one (0 without any)."""
-        state, seq = cls(), 0
+        folding = Folding()
         for event in events:
-            state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
-            seq = event.seq
-        return state, seq
+            folding(event)
+        return folding.state, folding.seq
+
+
+class Folding:
+    """A state under way: called with each event in order. `seq` is that of the last one, 0 before any."""
+
+    def __init__(self) -> None:
+        self.state, self.seq = ArenaState(), 0
+
+    def __call__(self, event: Event) -> None:
+        self.state.apply(event.payload, event.agent_id, event.timestamp, event.transfers)
+        self.seq = event.seq
 
 
 Handler = Callable[[ArenaState, Any, str | None, str], None]
@@ -207,7 +219,13 @@ def _failed(state: ArenaState, payload: catalog.AgentFailed, agent_id: str | Non
 
 
 def _allocated(state: ArenaState, payload: catalog.CapitalAllocated, agent_id: str | None, timestamp: str) -> None:
-    state.agents[agent_id or ""].pool = payload.pool
+    agent = state.agents[agent_id or ""]
+    agent.pool = payload.pool
+    agent.given_raw += payload.amount_raw
+
+
+def _returned(state: ArenaState, payload: catalog.CapitalReturned, agent_id: str | None, timestamp: str) -> None:
+    state.agents[agent_id or ""].given_raw -= payload.amount_raw
 
 
 def _idle(state: ArenaState, payload: catalog.IdleCapitalMoved, agent_id: str | None, timestamp: str) -> None:
@@ -272,6 +290,7 @@ _HANDLERS: dict[type, Handler] = {
     catalog.AgentRetired: _ended(RETIRED, "retirements"),
     catalog.AgentFailed: _failed,
     catalog.CapitalAllocated: _allocated,
+    catalog.CapitalReturned: _returned,
     catalog.IdleCapitalMoved: _idle,
     catalog.AgentMarked: _agent_marked,
     catalog.PoolMarked: _pool_marked,

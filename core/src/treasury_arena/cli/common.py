@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from treasury_arena.cli.folder import RunFolder, latest
+from treasury_arena.cli.folder import RunFolder, check_database, latest
 from treasury_arena.cli.output import emit as emit
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.load import load_config
@@ -32,7 +32,20 @@ data_option = click.option(
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the configuration's.")
 workers_option = click.option("--workers", type=click.IntRange(min=1), help="Threads; no result depends on it.")
 out_option = click.option("--out", type=click.Path(path_type=Path), help="Folder for everything the run leaves behind.")
-db_option = click.option("--db", metavar="URL", help="Database, instead of a SQLite file in the run's folder.")
+
+
+def _database(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        check_database(value)
+    return value
+
+
+def _db_option(instead: str) -> Callable[[Function], Function]:
+    told = f"URL of a database, or path of a SQLite file, instead of {instead}."
+    return click.option("--db", metavar="URL", callback=_database, help=told)
+
+
+db_option = _db_option("a SQLite file in the run's folder")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress display.")
 
 
@@ -43,9 +56,7 @@ def say(text: str) -> None:
 
 def run_options(function: Function) -> Function:
     """Which run a command looks at: RUN (its folder), --out (the same), or --db."""
-    function = click.option("--db", "db", metavar="URL", help="Database of the run, instead of the one in its folder.")(
-        function
-    )
+    function = _db_option("the run's own in its folder")(function)
     function = click.option("--out", type=click.Path(path_type=Path), help="The run's folder (same as RUN).")(function)
     return click.argument("run", required=False, type=click.Path(path_type=Path))(function)
 

@@ -147,7 +147,7 @@ def _summary(ready: Opened) -> dict[str, Any]:
     return {"cycle": brain.manager.state.cycle, "row": brain.newest, "last_seq": seq, "digest": digest}
 
 
-class _EndedEarlyError(Exception):
+class _EndedEarlyError(BaseException):
     """A signal came before the daemon was ready: what was opened is closed again."""
 
 
@@ -158,6 +158,7 @@ class _Ending:
         self._tell = tell
         self._scheduler: Scheduler | None = None
         self._before: dict[int, Any] = {}
+        self._asked = False
 
     def __enter__(self) -> _Ending:
         if threading.current_thread() is threading.main_thread():
@@ -169,15 +170,21 @@ class _Ending:
             signal.signal(number, handler)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
         if self._scheduler is None:
             raise _EndedEarlyError
-        self._tell(f"{signal.Signals(number).name}: stopping after the job under way")
         self._scheduler.stop()
+        self._tell(f"{signal.Signals(number).name}: stopping after the job under way")
 
     @contextlib.contextmanager
     def of(self, scheduler: Scheduler, seconds: float | None) -> Iterator[None]:
-        """From now on a signal stops this scheduler; so does the end of so many seconds."""
+        """From now on a signal stops this scheduler; so does the end of so many seconds.
+
+        Raises _EndedEarlyError for a signal that came before, and that whatever was being opened has taken for an error.
+        """
         self._scheduler = scheduler
+        if self._asked:
+            raise _EndedEarlyError
         timer = None if seconds is None else threading.Timer(seconds, scheduler.stop)
         if timer is not None:
             timer.start()

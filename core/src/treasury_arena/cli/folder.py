@@ -17,7 +17,9 @@ from treasury_arena.config.keys import dereference, is_reference
 from treasury_arena.errors import ConfigError
 from treasury_arena.store.database import parse_url
 
-CONFIG, NOTES, STORE, LIVE_STORE = "config.toml", "run.json", "arena.db", "live.db"
+CONFIG, NOTES, STORE, LIVE_STORE, RESULTS = "config.toml", "run.json", "arena.db", "live.db", "results.json"
+MEMORY = ":memory:"
+SUFFIXES = (".db", ".db3", ".sqlite", ".sqlite3")
 
 
 @attrs.frozen
@@ -85,6 +87,17 @@ class RunFolder:
             raise ConfigError(f"{self.path / NOTES} is damaged: it lacks {', '.join(sorted(missing))}")
         return notes
 
+    def timings(self) -> dict[str, float]:
+        """How long the run took, as its results say; empty where they were not written, or are no such document."""
+        try:
+            document = json.loads((self.path / RESULTS).read_text())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        timings = document.get("timings") if isinstance(document, dict) else None
+        if not isinstance(timings, dict) or not all(isinstance(value, int | float) for value in timings.values()):
+            return {}
+        return timings
+
     @property
     def store_file(self) -> Path:
         """The SQLite file of a run that was given no database."""
@@ -119,8 +132,26 @@ class RunFolder:
         return {"db": kept, "db_inside": inside, "db_has_password": secret}
 
 
+def check_database(given: str) -> None:
+    """Raise ConfigError unless `given`, or what it refers to, is a URL or looks like the path of a database file."""
+    text = dereference(given)
+    if "://" in text or text == MEMORY or os.sep in text or text.lower().endswith(SUFFIXES) or os.path.isfile(text):
+        return
+    # What stands for a URL may hold its password.
+    named = f"what {given} holds" if is_reference(given) else "the text given" if "@" in text else repr(given)
+    raise ConfigError(
+        f"{named} is no database: expected a URL (postgresql://USER@HOST/NAME, sqlite:///PATH), a reference to one "
+        "(env:NAME, file:PATH), or the path of a SQLite file (arena.db, ./arena)"
+    )
+
+
 def absolute(url: str | None) -> str | None:
-    """A database's path or URL that means the same in every working directory; references and servers as they are."""
+    """A database's path or URL that means the same in every working directory; references and servers as they are.
+
+    Raises ConfigError for a text that is neither.
+    """
+    if url:
+        check_database(url)
     path = sqlite_path(url)
     if url is None or path is None:
         return url
@@ -132,7 +163,7 @@ def sqlite_path(url: str | None) -> Path | None:
     if not url or url.startswith(("env:", "file:")):
         return None
     parsed = parse_url(url)
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", MEMORY):
         return None
     return Path(os.path.normpath(Path(str(parsed.database)).absolute()))
 

@@ -11,7 +11,7 @@ import click
 
 from treasury_arena.arena.state import ALIVE, DEAD, RETIRED, ArenaState
 from treasury_arena.cli.common import emit, find_store, json_option, run_options
-from treasury_arena.cli.lines import event_line, standing_line
+from treasury_arena.cli.lines import event_line, row_clock, standing_line
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, nearest
 from treasury_arena.store import audit as audit_store
@@ -27,6 +27,8 @@ STAGES = (*ALIVE, DEAD, RETIRED)
 def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) -> int:
     """Say where a run stands: cycle, population, capital, stop level, digest.
 
+    Cycles are counted from 1, as the progress display counts them: `cycle` of `cycles` are done.
+
     \b
     Example:
       arena status runs/second
@@ -41,7 +43,8 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
         "name": opened.name if opened else None,
         "profile": opened.profile if opened else None,
         "seed": opened.seed if opened else None,
-        "cycle": state.cycle,
+        "cycle": state.cycle + 1 if opened else None,
+        "cycles": _cycles(state),
         "completed": state.completed,
         "population": {stage: len(state.living(stage)) for stage in ("simulation", "proving", "arena")},
         "counts": dict(sorted(state.counts.items())),
@@ -54,20 +57,20 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
     if as_json:
         emit(document)
     else:
-        document["cycle"] = f"{state.cycle + 1}{_of_cycles(state)}" if opened else None
+        cycles = document.pop("cycles")
+        document["cycle"] = f"{document['cycle']} of {cycles}" if cycles else document["cycle"]
         for key, value in document.items():
             click.echo(f"{key:15} {standing_line(value)}")
     return 0
 
 
-def _of_cycles(state: ArenaState) -> str:
-    """How many cycles the whole run has, the one at its last moment included, as the progress display counts them."""
-    assert state.opened is not None
-    days = state.opened.config.get("population", {}).get("cycle_days")
-    if not days:
-        return ""
+def _cycles(state: ArenaState) -> int | None:
+    """How many cycles the whole run has, the one at its last moment included; None where its configuration does not say."""
+    days = state.opened.config.get("population", {}).get("cycle_days") if state.opened else None
+    if not days or state.opened is None:
+        return None
     start, end = (datetime.fromisoformat(text) for text in (state.opened.start, state.opened.end))
-    return f" of {math.ceil((end - start) / timedelta(days=days)) + 1}"
+    return math.ceil((end - start) / timedelta(days=days)) + 1
 
 
 @click.command("agents")
@@ -130,7 +133,10 @@ def events(
 ) -> int:
     """Print the event log, a line for each event: number, time, type, agent, reason, and the few fields that matter.
 
-    --json has them whole. Cycles are counted from 1 here and from 0 there.
+    The time is that of the cycle whose commit wrote the event. Where the market's moment that it tells of is another,
+    as of an order between two cycles, the line ends with it ("at ..."); --json has it as `row_time`.
+
+    --json has events whole. Cycles are counted from 1 here and from 0 there.
 
     \b
     Example:
@@ -143,6 +149,8 @@ def events(
             if agent not in born:
                 raise ConfigError(f"there is no agent {agent!r} in this run; {nearest(agent, born)}")
         opened = next((event.payload for event in store.read(event_type="ArenaOpened", tail=1)), None)
+        first = next((event.payload.row for event in store.read(event_type="EvolutionCycleStarted")), None)
+    clock = row_clock(opened, first)
     if as_json:
         emit(
             [
@@ -153,6 +161,7 @@ def events(
                     "version": event.version,
                     "agent_id": event.agent_id,
                     "timestamp": event.timestamp,
+                    "row_time": clock.of(event.payload) if clock is not None else None,
                     "data": json.loads(event.data),
                     "caused_by": event.caused_by,
                     "hash": event.hash,
@@ -163,7 +172,7 @@ def events(
         return 0
     base = None if opened is None else Asset(opened.base_asset, opened.assets[opened.base_asset], stable=True)
     for event in found:
-        click.echo(event_line(event, base))
+        click.echo(event_line(event, base, clock))
     return 0
 
 

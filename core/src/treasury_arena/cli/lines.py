@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
 
+from treasury_arena.clock import iso
+from treasury_arena.config.settings import STEP_SECONDS
 from treasury_arena.domain.assets import Asset
+from treasury_arena.events.catalog import ArenaOpened
 from treasury_arena.events.event import Event
 
 #: Event type -> the fields that a line shows after the reason; a dotted name is a key of a field. The rest is in `--json`.
@@ -59,10 +63,39 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def event_line(event: Event, base: Asset | None) -> str:
-    """Seq, time, type, agent, the reason where there is one, and the few fields that matter; `base` tells what money is in."""
+@attrs.frozen
+class RowClock:
+    """When a market row was: `row` was at `start`, and each further one `step_seconds` later."""
+
+    row: int
+    start: datetime
+    step_seconds: int
+
+    def of(self, payload: object) -> str | None:
+        """The time of the row that an event tells of; None for one without a row."""
+        row = getattr(payload, "row", None)
+        if not isinstance(row, int):
+            return None
+        return iso(self.start + timedelta(seconds=(row - self.row) * self.step_seconds))
+
+
+def row_clock(opened: ArenaOpened | None, first_row: int | None) -> RowClock | None:
+    """The clock of a run whose first cycle was at `first_row`; None where the run does not tell its step."""
+    step = STEP_SECONDS.get(opened.config.get("step", "")) if opened is not None else None
+    if opened is None or first_row is None or step is None:
+        return None
+    return RowClock(first_row, datetime.fromisoformat(opened.start), step)
+
+
+def event_line(event: Event, base: Asset | None, clock: RowClock | None = None) -> str:
+    """Seq, time, type, agent, the reason where there is one, and the few fields that matter; `base` tells what money is in.
+
+    The time is that of the commit; that of the market row, where it is another, is the last field.
+    """
     payload = attrs.asdict(event.payload, recurse=False)
+    when = clock.of(event.payload) if clock is not None else None
     shown = [_field(name, payload, base) for name in FIELDS.get(event.event_type, tuple(payload)) if name != "reason"]
+    shown += [f"at {when}"] if when not in (None, event.timestamp) else []
     told = "; ".join(part for part in (str(payload.get("reason") or ""), ", ".join(filter(None, shown))) if part)
     line = f"{event.seq:7} {event.timestamp} {event.event_type:26} {event.agent_id or '-':16} {told}"
     return _plain(line)

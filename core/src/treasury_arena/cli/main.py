@@ -6,26 +6,30 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
 from treasury_arena import __version__
+from treasury_arena.cli.codes import INTERRUPTED, UNREAD
 from treasury_arena.cli.output import documents_alone, emit
 from treasury_arena.errors import TreasuryArenaError, nearest
 from treasury_arena.isolation import describe, message
 from treasury_arena.registry.loader import load_registry
 
-INTERRUPTED = 130
 #: Built-in command -> module and attribute; imported only when asked for, so that `arena plugins` stays light.
 BUILT_IN = {
     "run": "treasury_arena.cli.run:run_command",
     "resume": "treasury_arena.cli.run:resume",
     "daemon": "treasury_arena.cli.daemon:daemon",
     "orders": "treasury_arena.cli.orders:orders",
+    "chaos": "treasury_arena.cli.chaos:chaos",
     "check": "treasury_arena.cli.orders:check",
-    "quarantine": "treasury_arena.cli.orders:quarantine",
-    "flatten": "treasury_arena.cli.orders:flatten",
-    "arm": "treasury_arena.cli.orders:arm",
+    "quarantine": "treasury_arena.cli.deciding:quarantine",
+    "correct": "treasury_arena.cli.deciding:correct",
+    "flatten": "treasury_arena.cli.deciding:flatten",
+    "arm": "treasury_arena.cli.deciding:arm",
     "backtest": "treasury_arena.cli.search:backtest",
     "evolve": "treasury_arena.cli.search:evolve",
     "status": "treasury_arena.cli.inspect:status",
@@ -41,6 +45,18 @@ BUILT_IN = {
 }
 
 
+class UnreadError(Exception):
+    """Nobody reads on what is printed, as in `arena events | head`. No OSError: click would make a SystemExit of it."""
+
+
+@contextlib.contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise UnreadError from error
+
+
 class ArenaGroup(click.Group):
     """The root group: built-in commands by name, then those of plugins."""
 
@@ -50,6 +66,14 @@ class ArenaGroup(click.Group):
         if self._plugins is None:
             self._plugins = dict(load_registry().commands)
         return self._plugins
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        with _reader_may_leave():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader_may_leave():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*BUILT_IN, *self._extra()})
@@ -86,10 +110,13 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     code = execute(arguments)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (
+            BrokenPipeError
+        ):  # else the interpreter tries once more at its end, and has an exit code of its own for it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     raise SystemExit(code)
 
 
@@ -108,28 +135,23 @@ def _execute(arguments: list[str], *, own: bool) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.Abort:
-        return _fail("interrupted; nothing is lost: `arena resume` goes on from the last cycle", INTERRUPTED, arguments)
+        return _fail("interrupted", INTERRUPTED, arguments)
     except click.ClickException as error:
         error.show(sys.stderr)
         _document(error.format_message(), error.exit_code, arguments)
         return error.exit_code
     except TreasuryArenaError as error:
         return _fail(str(error), error.exit_code, arguments)
-    except BrokenPipeError:
-        return 0
+    except (UnreadError, BrokenPipeError):
+        return UNREAD
     except OSError as error:
         return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 2, arguments)
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # click's own, when nobody reads on
-            return 1
+        if isinstance(end.__context__, BrokenPipeError):  # of rich, which draws the progress on stderr
+            return UNREAD
         if not own:
             return end.code if isinstance(end.code, int) else int(end.code is not None)
-        return _fail(
-            f"code of a plugin ended the program (SystemExit: {message(end)}); nothing is lost: a run that was begun goes "
-            "on with `arena resume`",
-            2,
-            arguments,
-        )
+        return _fail(f"code of a plugin ended the program (SystemExit: {message(end)})", 2, arguments)
     except BaseException as error:  # the last resort: one sentence, and the traceback on request
         if os.environ.get("TREASURY_ARENA_TRACE"):
             raise

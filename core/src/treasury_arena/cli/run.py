@@ -9,6 +9,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from treasury_arena.arena.results import build_result
@@ -30,6 +31,7 @@ from treasury_arena.cli.common import (
 )
 from treasury_arena.cli.folder import RunFolder, absolute
 from treasury_arena.cli.progress import RunProgress
+from treasury_arena.cli.resuming import resumable, resume_command
 from treasury_arena.clock import PhaseTimer, Stopwatch, WallClock
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.settings import Settings
@@ -95,7 +97,9 @@ def run_command(
                 assembled.refuse_begun(store, advice)
             yield store
 
-    return _go(folder, settings, registry, notes, begun, quiet=quiet, as_json=as_json)
+    secret = url if notes["db_has_password"] else None
+    again = resume_command(folder.path, db or secret)
+    return _go(folder, settings, registry, notes, begun, again, quiet=quiet, as_json=as_json)
 
 
 @click.command("resume")
@@ -139,7 +143,10 @@ def resume(
     place = dereference(db) if db else folder.store_url()
     registry = load_registry()
     settings = read_config(folder.config, registry, {"seed": notes["seed"]})
-    return _go(folder, settings, registry, notes, lambda assembled: open_store(place), quiet=quiet, as_json=as_json)
+    again = resume_command(folder.path, db, data)
+    return _go(
+        folder, settings, registry, notes, lambda assembled: open_store(place), again, quiet=quiet, as_json=as_json
+    )
 
 
 def _go(
@@ -148,28 +155,38 @@ def _go(
     registry: Registry,
     notes: dict[str, Any],
     opened: Callable[[Assembled], AbstractContextManager[EventStore]],
+    again: str,
     *,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Assemble first, so that a run whose data or plugins are not good leaves nothing behind; then go in the store."""
+    """Assemble first, so that a run whose data or plugins are not good leaves nothing behind; then go in the store.
+
+    `again` is the command that goes on with a run that is ended on its way.
+    """
     watch = Stopwatch()
     data = Path(notes["data"]) if notes["data"] else None
     assembled = assemble(settings, registry, data=data, workers=notes["workers"])
     try:
-        with opened(assembled) as store:
-            result = _cycles(assembled, store, notes["run_id"], folder.path, watch, quiet=quiet)
+        with opened(assembled) as store, resumable(again):
+            result = _cycles(assembled, store, notes["run_id"], folder, watch, quiet=quiet)
     finally:
         assembled.close()
+    with resumable(again):
+        return _report(result, folder, settings, registry, as_json=as_json)
+
+
+def _report(result: RunResult, folder: RunFolder, settings: Settings, registry: Registry, *, as_json: bool) -> int:
     names = settings.report.reporters or tuple(sorted(registry.reporters))
     paths: list[Path] = []
+    tables: list[str] = []
     failed: list[str] = []
     for name in names:
         reporter = registry.require("reporters", name)
         try:
             paths.extend(Path(path) for path in reporter.write(result, folder.path))
             if not as_json:
-                click.echo(reporter.table(result))
+                tables.append(reporter.table(result))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # isolation: a reporter cannot undo a run that is complete
@@ -186,6 +203,8 @@ def _go(
             document |= {"error": "; ".join(failed), "exit_code": ReportError.exit_code}
         emit(document)
     else:
+        for table in tables:
+            click.echo(table)
         for path in paths:
             click.echo(f"wrote {path}")
     if failed:
@@ -195,11 +214,16 @@ def _go(
 
 
 def _cycles(
-    assembled: Assembled, store: EventStore, run_id: str, folder: Path, watch: Stopwatch, *, quiet: bool
+    assembled: Assembled, store: EventStore, run_id: str, folder: RunFolder, watch: Stopwatch, *, quiet: bool
 ) -> RunResult:
     timer = PhaseTimer()
-    manager = assembled.manager(store, timer, run=run_id, folder=folder)
+    manager = assembled.manager(store, timer, run=run_id, folder=folder.path)
     try:
+        if manager.state.completed:
+            say(f"{folder.path} is complete already: nothing is left to run, this is its result")
+            result = build_result(manager, run_id)
+            kept = {name: value for name, value in result.timings.items() if name in ("agent_steps", "events")}
+            return attrs.evolve(result, timings=folder.timings() or kept)
         rows = manager.schedule()
         setup = watch.seconds()
         with RunProgress(len(rows), assembled.arena.base, quiet=quiet) as progress:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 
 from treasury_arena.arena.agent import TreasuryAgent
 from treasury_arena.arena.births import Breeder
@@ -75,14 +76,38 @@ def backtest(
         steps = result.agent_steps / max(result.seconds, 1e-9)
         emit({**result.to_dict(), "timings": {"seconds": result.seconds, "agent_steps_per_second": steps}})
     else:
-        shown = ["strategy", "total_return", "sharpe", "floored_sharpe", "max_drawdown", "costs", "trades", "fitness"]
-        click.echo(result.table.sort_values("fitness", ascending=False)[shown].to_string(float_format="%.4f"))
+        click.echo(_table(result.table))
         lent = result.curves["lend_everything"]
-        click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.4%}")
+        click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.2%}")
         for sentence in result.failures:
             click.echo(sentence)
         say(speed(result.agent_steps, result.seconds))
     return 1 if bool(result.table["failed"].any()) else 0
+
+
+#: Columns of the table and how their numbers are written.
+SHOWN = {
+    "total_return": "{:z.2%}",
+    "sharpe": "{:z.2f}",
+    "floored_sharpe": "{:z.2f}",
+    "max_drawdown": "{:z.2%}",
+    "costs": "{:,.2f}",
+    "trades": "{:,.0f}",
+    "fitness": "{:z.4f}",
+}
+
+
+def _table(table: pd.DataFrame) -> str:
+    """Best fitness first; of an agent that failed, which has no record, only that it did."""
+    ordered = table.sort_values("fitness", ascending=False)
+    cells: dict[str, list[str]] = {"strategy": [str(name) for name in ordered["strategy"]]}
+    for name, form in SHOWN.items():
+        nothing = "failed" if name == "fitness" else "\u2013"
+        cells[name] = [
+            nothing if failed else form.format(value)
+            for value, failed in zip(ordered[name], ordered["failed"], strict=True)
+        ]
+    return pd.DataFrame(cells, index=ordered.index).to_string()
 
 
 def _population(assembled: Assembled, settings: Settings, count: int | None) -> list[TreasuryAgent]:

@@ -11,7 +11,7 @@ from treasury_arena.cli.common import emit, find_folder, find_store, json_option
 from treasury_arena.clock import WallClock
 from treasury_arena.config.keys import dereference
 from treasury_arena.domain.stops import HARD, OFF, SOFT
-from treasury_arena.errors import NoStoreError, StoreError
+from treasury_arena.errors import NoStoreError, StoreError, TreasuryArenaError, ValidationError
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.store import stop as emergency
 
@@ -51,7 +51,8 @@ def stop(
 ) -> int:
     """Engage the emergency stop: no order is executed until a person releases it. Survives restarts.
 
-    Where there is no store of a run nothing is stopped, and the exit code is 2.
+    Where there is no store of a run nothing is stopped, and the exit code is 2. A replay of history that is complete
+    has nothing left to stop: exit code 1.
 
     \b
     Example:
@@ -59,9 +60,13 @@ def stop(
     """
     level = SOFT if soft else HARD
     clock = WallClock()
+    before: emergency.Standing | None = None
     try:
         with find_store(run, out, db, readonly=False) as store:
+            if _complete(store, run, out, db):
+                raise ValidationError("the run is complete; there is nothing to stop")
             engaged = emergency.engage(store, level, reason, operator_name(operator), clock)
+            before = _earlier(store, engaged)
         note = engaged.note
         for live in _live_stores(run, out, db):
             with live as store:
@@ -76,10 +81,37 @@ def stop(
         sentinel.engage(reason, operator_name(operator), clock)
         note = f"stopped by {sentinel.path} alone: {error}"
     if as_json:
-        emit({"level": level, "reason": reason, "note": note})
+        emit({"level": level, "reason": reason, "note": note, "since": before.since if before else None})
     else:
-        click.echo(f"emergency stop engaged ({level})" + (f"; {note}" if note else ""))
+        again = f"; {before.level} {_since(before)}" if before else ""
+        click.echo(f"emergency stop engaged ({level})" + again + (f"; {note}" if note else ""))
     return 0
+
+
+def _complete(store: EventStore, run: Path | None, out: Path | None, db: str | None) -> bool:
+    """Whether this is a replay that has ended. A daemon never has; what cannot be told, for whatever reason, holds up no stop."""
+    try:
+        if db is None and "mode" in find_folder(run, out).notes():
+            return False
+        return _any(store, "RunCompleted") and not _any(store, "DaemonStarted")
+    except Exception:
+        return False
+
+
+def _earlier(store: EventStore, engaged: emergency.Engaged) -> emergency.Standing | None:
+    """The stop that held already; None as well where the store cannot tell: the new one is engaged."""
+    try:
+        return emergency.earlier(store, engaged)
+    except TreasuryArenaError:
+        return None
+
+
+def _since(stop: emergency.Standing) -> str:
+    return f"since {stop.since} by {stop.operator} ({stop.reason})" if stop.since else "by its file alone"
+
+
+def _any(store: EventStore, event_type: str) -> bool:
+    return next(iter(store.read(event_type=event_type, tail=1)), None) is not None
 
 
 @click.command("release")

@@ -30,7 +30,25 @@ def check(reading: Reading, registry: Offered) -> list[Problem]:
             problem = reading.problem(path, text)
             if not any(_inside(problem.key, key) for key in broken):
                 found.append(problem)
-    return found
+    return [*found, *_unknown_kinds(reading.settings, registry)]
+
+
+def _unknown_kinds(settings: Settings, registry: Offered) -> list[Problem]:
+    """Mistakes of the strategies themselves, wherever the file's lines are: roles of a kind that there is not."""
+    kinds = {model.kind for model in registry.models.values()}
+    return [
+        Problem(
+            f"strategy {name!r}",
+            None,
+            "",
+            f"its role {role!r} asks for a market of kind {slot.kind!r}, which no installed protocol offers; "
+            f"{nearest(slot.kind, kinds)}",
+        )
+        for name in strategy_names(settings, registry)
+        if name in registry.strategies
+        for role, slot in registry.strategies[name].roles.items()
+        if slot.kind not in kinds
+    ]
 
 
 def _inside(key: str, outer: str) -> bool:
@@ -189,7 +207,10 @@ def _lost(key: str) -> bool:
 
 def _roles(settings: Settings, registry: Offered, strategy: Strategy) -> Found:
     binding = settings.strategies.bind.get(strategy.name, {})
+    kinds = {model.kind for model in registry.models.values()}
     for role, slot in strategy.roles.items():
+        if slot.kind not in kinds:
+            continue  # a mistake of the strategy, not of the file
         path: KeyPath = ("strategies", "bind", strategy.name, role)
         market = binding.get(role, slot.market)
         fitting = [name for name in settings.markets if _kind(settings, registry, name) == slot.kind]

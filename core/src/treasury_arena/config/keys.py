@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 
 from treasury_arena.errors import ConfigError
+from treasury_arena.veiled import Veiled
 
 _REFERENCE = re.compile(r"(env|file):(.+)", re.DOTALL)
 
@@ -63,7 +64,7 @@ def is_reference(text: str) -> bool:
 
 
 def dereference(text: str) -> str:
-    """The text that an ``env:NAME`` or ``file:PATH`` reference points to; any other text as it is."""
+    """The text that an ``env:NAME`` or ``file:PATH`` reference points to, veiled; any other text as it is."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
         return text
@@ -71,9 +72,9 @@ def dereference(text: str) -> str:
     if kind == "env":
         if place not in os.environ:
             raise ConfigError(f"{text}: the environment variable {place} is not set")
-        return os.environ[place]
+        return Veiled(os.environ[place])
     try:
-        return Path(place).read_text(encoding="utf-8").strip()
+        return Veiled(Path(place).read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{text}: the file cannot be read ({type(error).__name__})") from error
 

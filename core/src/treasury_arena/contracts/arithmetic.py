@@ -1,7 +1,7 @@
 """Small functions and constants that decisions of several strategies share.
 
 Import them by name: they are compiled into a strategy's kernel with the function that calls them, and are called as they stand
-for an agent with money. None of them knows a protocol: what a pool or a loan is expected to earn is a strategy's own belief.
+for an agent with money. None of them knows a protocol; what a range of liquidity is expected to earn is in `ranges`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,12 @@ HOURS_PER_YEAR = 8760.0
 DAYS_PER_YEAR = 365.0
 DUST_USD = 1.0
 """What markets do not move by default: a smaller difference to a target causes no trade."""
+STAKE = 0.01
+"""A share of equity from which a place counts as held; smaller differences to a target are not topped up."""
+CAP_SLACK = 0.02
+"""How far a place may grow past its largest share before that alone causes a trade, share of equity."""
+MOVE_BAND = 0.005
+"""The summed drift, as a share of equity, below which a wanted move is already made."""
 LOG_TWO_EIGHTH = 0.08664339756999316
 """log(2) / 8."""
 
@@ -22,6 +28,12 @@ def changes(share: float, value: float, equity: float) -> float:
 def counted(change: float, equity: float) -> float:
     """1 when a role whose share of equity changes by `change` is traded, and so costs gas."""
     return 1.0 if abs(change) * equity > DUST_USD else 0.0
+
+
+def unless_topped_up(share: float, held: float) -> float:
+    """The share to aim at, or what is held where only a top-up below STAKE is lacking."""
+    lacking = share - held
+    return held if lacking >= 0.0 and lacking < STAKE else share
 
 
 def power_of_two(x: float) -> float:

@@ -337,6 +337,13 @@ class StepPlanner(ABC):
     def holdings(self) -> Mapping[str, tuple[int, int]]:
         """What the chain says of this market for the treasury's address: symbol -> (held, owed), all holders together."""
 
+    def wallet(self) -> frozenset[str]:
+        """Symbols of tokens that its positions keep in the treasury's wallet beside `holdings`, shared with other markets.
+
+        What all of them have booked is held against the wallet together.
+        """
+        return frozenset()
+
 
 @attrs.frozen
 class ChainContext:

@@ -112,6 +112,15 @@ class ExactMarket(ABC):
     def booked(self, intent_id: str) -> None:  # noqa: B027 - a market that remembers nothing has nothing to forget
         """What became of this intent stands in the journal, and is not asked for again: it may be forgotten."""
 
+    def shape(self, state: ExactState, row: int) -> tuple[float, ...]:
+        """What the market's planner is to be told for a position of this shape, as its control; at `row`.
+
+        Orders on a chain follow a position by it. ConfigError unless overridden, which only models with controls need.
+        """
+        raise ConfigError(
+            f"markets.{self.spec.name}: the protocol does not say what shape a position has; no order on a chain can follow it"
+        )
+
     def views(self, state: ExactState, row: int) -> Mapping[str, float]:
         """The model's views of a position at `row`, by name; a market whose model has none need not override this."""
         return {}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
+from treasury_arena.veiled import Veiled
+
 if TYPE_CHECKING:
     from treasury_arena.clock import Clock
     from treasury_arena.contracts.results import RunResult
@@ -152,5 +154,5 @@ class SchedulerContext:
     """
 
     clock: Clock
-    url: str
+    url: str = attrs.field(converter=Veiled)
     folder: Path | None = None

@@ -26,6 +26,7 @@ from treasury_arena.config.resolve import asset_table, market_specs
 from treasury_arena.contracts.fuse import Reading
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.daemon.brain import Brain, Mark
+from treasury_arena.domain import elementary
 from treasury_arena.trading.account import Account
 
 DAY_ROWS_MIN = 2
@@ -79,7 +80,7 @@ class Market:
         return max((self._pressure(column) for column in self._coins.values()), default=0.0)
 
     def _pressure(self, column: str) -> float:
-        moves = np.diff(np.log(self._window(column)))
+        moves = np.diff(elementary.log(self._window(column)))
         day = moves[-self._brain.frame.steps_per_day :]
         if len(day) < DAY_ROWS_MIN:
             raise ValueError(f"column {column!r} has too few rows to measure its volatility")

@@ -16,6 +16,7 @@ from treasury_arena.daemon.fusing import Fuses
 from treasury_arena.daemon.readings import FAILURES, Market, measure
 from treasury_arena.daemon.trading import ChainTrading
 from treasury_arena.errors import TreasuryArenaError
+from treasury_arena.isolation import calling
 from treasury_arena.store import EventStore
 
 DAY_SECONDS = 86_400
@@ -151,7 +152,8 @@ def told(job: Job, tell: Told) -> Job:
 
     def call(slot: int) -> None:
         try:
-            job.call(slot)
+            with calling("its work"):
+                job.call(slot)
         except TreasuryArenaError as error:
             tell(f"{job.name}: {error}")
             raise

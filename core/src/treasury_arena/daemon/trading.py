@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -24,7 +24,8 @@ from treasury_arena.contracts.chain import (
     TransactionSigner,
     Unsigned,
 )
-from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.position import MarketSpec, PositionModel
+from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.daemon.brain import Brain, Mark
 from treasury_arena.domain.stops import higher
 from treasury_arena.errors import (
@@ -33,14 +34,14 @@ from treasury_arena.errors import (
     LeaseLostError,
     PluginError,
     SignerError,
-    TreasuryArenaError,
     nearest,
 )
 from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft
-from treasury_arena.isolation import calling
+from treasury_arena.isolation import calling, describe
 from treasury_arena.registry.facade import Registry
-from treasury_arena.store import EventStore, fuses, stop
+from treasury_arena.store import EventStore, fuses, prove, stop
+from treasury_arena.trading.account import Account
 from treasury_arena.trading.live import LiveLimits, OrderEngine
 from treasury_arena.trading.live.desk import LiveDesk, Twin
 
@@ -83,8 +84,7 @@ def make_signer(settings: Settings, registry: Registry, chain_id: int, stop_file
 def make_planners(settings: Settings, registry: Registry, client: ChainClient) -> dict[str, StepPlanner]:
     """The planner of every market under ``live.markets``.
 
-    Raises ConfigError for a market that is not configured, one that a strategy trades and that has no place on the chain,
-    and one whose positions have a shape that orders on a chain do not follow.
+    Raises ConfigError for a market that is not configured, and one that a strategy trades and that has no place on the chain.
     """
     specs, assets = market_specs(settings, registry), asset_table(settings)
     owners = {model.name: protocol for protocol in registry.protocols.values() for model in protocol.models}
@@ -93,11 +93,6 @@ def make_planners(settings: Settings, registry: Registry, client: ChainClient) -
         if name not in specs:
             raise ConfigError(f"live.markets.{name}: no such market; {nearest(name, specs)}")
         spec = specs[name]
-        if registry.models[spec.model].control is not None:
-            raise ConfigError(
-                f"live.markets.{name}: positions of {spec.model!r} have a shape of their own, which orders on a chain do not "
-                "follow yet"
-            )
         if spec.model not in owners:
             raise PluginError(f"markets.{name}: no accepted protocol offers the model {spec.model!r}")
         owner = owners[spec.model]
@@ -184,8 +179,10 @@ class ChainTrading:
     def begin(self) -> None:
         """Book the capital of a test chain's address, or insist that a person has armed live; then reconcile once.
 
-        Raises ConfigError when live was never armed, ChainUnavailableError when the chain does not answer.
+        Raises IntegrityError when the live store does not hold (R0), ConfigError when live was never armed,
+        ChainUnavailableError when the chain does not answer.
         """
+        prove(self.store)
         booked = list(self.store.read(event_type="CapitalBooked", tail=1))
         if self.mode == LIVE and (self.engine.records.armed() is None or not booked):
             raise ConfigError("live is not armed: a person confirms chain, address and limit with `arena arm` first")
@@ -214,6 +211,7 @@ class ChainTrading:
         """Advance open orders again and again, in a thread of its own, for as long as a ``with`` block lasts.
 
         No slot is claimed for that: orders look at journal and chain only, so a look that is missed or doubled changes nothing.
+        Whatever a look raises is told, and looked for again: orders are never left unwatched.
         """
         ended = threading.Event()
 
@@ -225,8 +223,8 @@ class ChainTrading:
                 except LeaseLostError as error:
                     lost(error)
                     return
-                except TreasuryArenaError as error:
-                    self.tell(f"orders: {error}")
+                except Exception as error:
+                    self.tell(f"orders: {describe(error)}")
 
         thread = threading.Thread(target=work, name="orders")
         thread.start()
@@ -254,30 +252,30 @@ class ChainTrading:
 
 def twins_of(brain: Brain, mark: Mark) -> list[Twin]:
     """The arena's funded agents as they are at a mark."""
-    given: dict[str, int] = {}
-    for kind, sign in (("CapitalAllocated", 1), ("CapitalReturned", -1)):
-        for event in brain.store.read(event_type=kind):
-            if event.agent_id is not None:
-                given[event.agent_id] = given.get(event.agent_id, 0) + sign * event.payload.amount_raw
     manager, twins = brain.manager, []
     for account in mark.accounts:
         agent = manager.state.agents[account.agent_id]
         if not agent.funded or account.closing:
             continue
-        roles = manager.world.desks[account.strategy].roles
-        values = {
-            role: manager.world.markets[market].value(account.positions[role], mark.row)
-            if role in account.positions
-            else 0
-            for role, market in roles.items()
-        }
-        twins.append(
-            Twin(
-                account.agent_id,
-                account.cash_raw + sum(values.values()),
-                account.nav,
-                given.get(account.agent_id, 0),
-                {role: (market, values[role]) for role, market in roles.items()},
-            )
-        )
+        desk, markets = manager.world.desks[account.strategy], manager.world.markets
+        twins.append(twin_of(account, desk.roles, desk.models, markets, mark.row, agent.given_raw))
     return twins
+
+
+def twin_of(
+    account: Account,
+    bound: Mapping[str, str],
+    models: Mapping[str, PositionModel],
+    markets: Mapping[str, ExactMarket],
+    row: int,
+    given_raw: int,
+) -> Twin:
+    """An account at a row, with its roles `bound` to markets: what its positions are worth, and what shape they have."""
+    roles, shapes, worth = dict[str, tuple[str, int]](), dict[str, tuple[float, ...]](), account.cash_raw
+    for role, name in bound.items():
+        market, held = markets[name], account.positions.get(role)
+        value = 0 if held is None else market.value(held, row)
+        roles[role], worth = (name, value), worth + value
+        if held is not None and value and models[role].control is not None:
+            shapes[role] = market.shape(held, row)
+    return Twin(account.agent_id, worth, account.nav, given_raw, roles, shapes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -11,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treasury_arena.clock import from_epoch, to_epoch
+from treasury_arena.domain import elementary
 from treasury_arena.errors import DataError, nearest
 
 FloatArray = NDArray[np.float64]
 
-#: Largest believable change of a price within one row, as a logarithm (a hundredfold).
-LOG_JUMP_MAX = float(np.log(100.0))
+#: Largest believable change of a price within one row: a hundredfold.
+JUMP_MAX = 100.0
 
 
 @attrs.frozen
@@ -119,13 +121,19 @@ class MarketFrame:
         return self.slice(0, row + 1)
 
 
+def first_jump(prices: FloatArray) -> int | None:
+    """Index of the first price that is more than `JUMP_MAX` times, or less than the same part of, the one before."""
+    jumps = np.abs(np.diff(elementary.log(np.maximum(prices, 1e-300))))
+    far = np.flatnonzero(jumps > math.log(JUMP_MAX))
+    return int(far[0]) + 1 if far.size else None
+
+
 def check_jumps(frame: MarketFrame, column: str) -> None:
     """Raise DataError, naming the time, when a column of prices jumps as no market does."""
     prices = frame[column]
-    jumps = np.abs(np.diff(np.log(np.maximum(prices, 1e-300))))
-    if jumps.size and jumps.max() > LOG_JUMP_MAX:
-        row = int(jumps.argmax()) + 1
+    row = first_jump(prices)
+    if row is not None:
         raise DataError(
-            f"column {column!r} goes from {prices[row - 1]:g} to {prices[row]:g} within one row at {frame.time(row)}: no "
-            f"price moves by more than {np.exp(LOG_JUMP_MAX):.0f} times in {frame.step_seconds} s"
+            f"column {column!r} goes from {prices[row - 1]:g} to {prices[row]:g} within one row at "
+            f"{frame.time(row):%Y-%m-%d %H:%M} UTC: no price moves by more than {JUMP_MAX:.0f} times in {frame.step_seconds} s"
         )

@@ -77,6 +77,11 @@ INSTANT_PATH = (
 )
 
 
+#: Every legal move of an intent and of a step as plain text (from, to): enumerated members are slow to look up.
+INTENT_WAYS = frozenset((str(state), str(to)) for state, ends in INTENT_MOVES.items() for to in ends)
+STEP_WAYS = frozenset((str(state), str(to)) for state, ends in STEP_MOVES.items() for to in ends)
+
+
 def move_intent(state: IntentState, to: IntentState) -> IntentState:
     """Return `to`; raises ValidationError when the protocol has no such move."""
     if to not in INTENT_MOVES[state]:

@@ -52,7 +52,7 @@ class AgentSpawned:
 
 @attrs.frozen
 class PerformanceRecorded:
-    """An agent's record up to this cycle, all out of sample; the fitness was computed from the newest day first."""
+    """An agent's record up to this cycle, on days its search had not seen; the fitness was computed from the newest day first."""
 
     cycle: int
     days: int

@@ -68,6 +68,7 @@ VERSIONS: dict[str, int] = {
     "TreasuryMarked": 1,
     "OperatorCalled": 1,
     "CapitalBooked": 1,
+    "CapitalAdjusted": 1,
     "CapitalFollowed": 1,
     "LiveMarked": 1,
     "AgentHalted": 1,
@@ -162,11 +163,12 @@ def _free_out(value: Any, raw: bool = False) -> Any:
     return value
 
 
-def _free_in(value: Any, raw: bool = False) -> Any:
+def free_in(value: Any, raw: bool = False) -> Any:
+    """A free field's value as it was before it was written: base units below a key that ends in ``_raw`` are integers again."""
     if isinstance(value, dict):
-        return {key: _free_in(item, raw or key.endswith("_raw")) for key, item in value.items()}
+        return {key: free_in(item, raw or key.endswith("_raw")) for key, item in value.items()}
     if isinstance(value, list):
-        return [_free_in(item, raw) for item in value]
+        return [free_in(item, raw) for item in value]
     if raw and isinstance(value, str) and _DECIMAL.fullmatch(value):
         return int(value)
     return value
@@ -178,13 +180,20 @@ def _mentions(hint: Any, wanted: Any) -> bool:
 
 @attrs.frozen
 class _Plan:
-    """How one payload class is written and read: only the fields in `special` need more than JSON itself."""
+    """How one payload class is written and read: only the fields in `special` need more than JSON itself.
+
+    `ordered` are the fields as canonical JSON has them, `frame` that JSON with a place for each value, `readers` the special
+    fields with their places among `ordered`.
+    """
 
     name: str
     version: int
     cls: type
     fields: tuple[str, ...]
     special: tuple[tuple[str, Callable[[Any], Any], Callable[[Any], Any]], ...]
+    ordered: tuple[str, ...]
+    frame: str
+    readers: tuple[tuple[int, str, Callable[[Any], Any]], ...]
 
     def dump(self, payload: Any) -> dict[str, Any]:
         values = {name: getattr(payload, name) for name in self.fields}
@@ -214,10 +223,13 @@ def _plan(cls: type, version: int) -> _Plan:
     special: list[tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = []
     for name in names:
         if _mentions(hints[name], Any):
-            special.append((name, _free_out, _free_in))
+            special.append((name, _free_out, free_in))
         elif name.endswith("_raw") and _mentions(hints[name], int):
             special.append((name, _raw_out, _raw_in))
-    return _Plan(cls.__name__, version, cls, names, tuple(special))
+    ordered = tuple(sorted(names))
+    frame = ",".join(f'"{name}":%s' for name in ordered)
+    readers = tuple((ordered.index(name), name, into) for name, _, into in special)
+    return _Plan(cls.__name__, version, cls, names, tuple(special), ordered, f"{{{frame}}}", readers)
 
 
 def _payload(name: str) -> type:
@@ -226,6 +238,11 @@ def _payload(name: str) -> type:
 
 _by_name = {name: _plan(_payload(name), version) for name, version in VERSIONS.items()}
 _by_class = {plan.cls: plan for plan in _by_name.values()}
+
+
+def plan_named(name: str) -> _Plan | None:
+    """How an event is written and read; None for a name that the program does not know."""
+    return _by_name.get(name)
 
 
 def names() -> list[str]:
@@ -282,17 +299,25 @@ def encode_data(payload: Any, transfers: Sequence[Transfer]) -> tuple[str, int, 
         raise ValidationError(f"{where or plan.name} cannot be stored: {why or error}") from error
 
 
+def _transfers_in(content: dict[str, Any]) -> tuple[Transfer, ...]:
+    moved = content["transfers"]
+    if len(content) != 2 or type(moved) is not list:
+        raise TypeError("expected a payload and a list of transfers, and nothing else")
+    return tuple(map(_transfer_in, moved))
+
+
+def _transfer_in(item: dict[str, Any]) -> Transfer:
+    reason, lines = item["reason"], item["lines"]
+    if len(item) != 2 or type(reason) is not str or type(lines) is not list:
+        raise TypeError("expected the lines of a transfer and its reason, and nothing else")
+    return Transfer(reason, tuple(Line(account, asset, _raw_in(amount)) for account, asset, amount in lines))
+
+
 def decode_data(event_type: str, version: int, data: str) -> tuple[Any, tuple[Transfer, ...]]:
     """Return payload and transfers of a stored `data`; raises IntegrityError when it is not what `encode_data` writes."""
     try:
         content = json.loads(data)
-        payload, moved = content["payload"], content["transfers"]
-        transfers = tuple(
-            Transfer(
-                item["reason"], tuple(Line(account, asset, _raw_in(amount)) for account, asset, amount in item["lines"])
-            )
-            for item in moved
-        )
-        return decode(event_type, version, payload), transfers
+        transfers = _transfers_in(content)
+        return decode(event_type, version, content["payload"]), transfers
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError(f"event {event_type} holds data that cannot be read: {error}") from error

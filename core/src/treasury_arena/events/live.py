@@ -306,6 +306,19 @@ class CapitalBooked:
 
 
 @attrs.frozen
+class CapitalAdjusted:
+    """A person answered for cash or gas that came to the address, or left it, outside the engine."""
+
+    address: str
+    asset: str
+    amount_raw: int  # negative: it left
+    block_number: int
+    block_hash: str
+    reason: str
+    operator: str
+
+
+@attrs.frozen
 class CapitalFollowed:
     """An agent's live capital follows what the arena gave it, or took back, up to event `arena_seq` of the arena's own log."""
 

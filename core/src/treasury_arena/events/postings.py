@@ -33,6 +33,7 @@ def check_account(account: str) -> None:
         )
 
 
+@lru_cache(maxsize=65536)
 def is_debt(account: str) -> bool:
     """Whether an account records what an agent's position owes."""
     return account.startswith("agent:") and account.split(":", 3)[2] == "debt"
@@ -40,28 +41,35 @@ def is_debt(account: str) -> bool:
 
 def sign_is_legal(account: str, balance: int) -> bool:
     """The world outside may owe and own, a debt is never positive, everything else is never negative."""
-    if account.startswith("world:"):
+    if balance == 0 or account.startswith("world:"):
         return True
-    return balance <= 0 if is_debt(account) else balance >= 0
+    return (balance < 0) == is_debt(account)
 
 
 def check_transfer(transfer: Transfer) -> None:
     """Raise CapitalConservationError when the lines do not sum to zero per asset or are no ints, ValidationError for a name."""
+    _add_to({}, transfer)
+
+
+def _add_to(net: dict[Key, int], transfer: Transfer) -> None:
+    """Check a transfer and add its lines to the changes `net`."""
     sums: dict[str, int] = {}
     for line in transfer.lines:
-        amount = line.amount_raw
+        asset, amount = line.asset, line.amount_raw
         check_account(line.account)
-        if type(amount) is not int or not line.asset:
+        if type(amount) is not int or not asset:
             raise CapitalConservationError(
-                f"transfer {transfer.reason!r} has a line of {amount!r} {line.asset!r} on {line.account}; "
+                f"transfer {transfer.reason!r} has a line of {amount!r} {asset!r} on {line.account}; "
                 "expected an int of base units and an asset's symbol"
             )
-        sums[line.asset] = sums.get(line.asset, 0) + amount
-    for asset, total in sums.items():
-        if total:
-            raise CapitalConservationError(
-                f"transfer {transfer.reason!r} does not conserve {asset}: its lines sum to {total} base units, expected 0"
-            )
+        sums[asset] = sums.get(asset, 0) + amount
+        key = (line.account, asset)
+        net[key] = net.get(key, 0) + amount
+    if any(sums.values()):
+        asset, total = next((asset, total) for asset, total in sums.items() if total)
+        raise CapitalConservationError(
+            f"transfer {transfer.reason!r} does not conserve {asset}: its lines sum to {total} base units, expected 0"
+        )
 
 
 def overdraft(account: str, asset: str, balance: int, amount: int) -> TreasuryArenaError:
@@ -78,10 +86,7 @@ def changes(transfers: Iterable[Transfer]) -> dict[Key, int]:
     """Net change per (account, asset) of transfers that belong together, each checked by `check_transfer`."""
     net: dict[Key, int] = {}
     for transfer in transfers:
-        check_transfer(transfer)
-        for line in transfer.lines:
-            key = (line.account, line.asset)
-            net[key] = net.get(key, 0) + line.amount_raw
+        _add_to(net, transfer)
     return net
 
 
@@ -96,7 +101,7 @@ def settle(balances: Mapping[Key, int], transfers: Iterable[Transfer]) -> dict[K
         now = before + amount
         if not sign_is_legal(key[0], now):
             raise overdraft(*key, before, amount)
-        if abs(now) >= AMOUNT_LIMIT or abs(amount) >= AMOUNT_LIMIT:
+        if not (-AMOUNT_LIMIT < now < AMOUNT_LIMIT and -AMOUNT_LIMIT < amount < AMOUNT_LIMIT):
             raise CapitalConservationError(f"{key[0]} would hold {now} base units of {key[1]}, beyond 78 digits")
         after[key] = now
     return after

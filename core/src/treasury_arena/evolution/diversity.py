@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from treasury_arena.contracts.genes import CHOICE, FloatArray, GeneSpace
+from treasury_arena.domain import elementary
 
 
 def diversity(genomes: FloatArray, space: GeneSpace) -> float:
@@ -27,5 +28,5 @@ def diversity(genomes: FloatArray, space: GeneSpace) -> float:
     for gene in np.flatnonzero(free & (space.kind == CHOICE)):
         frequency = np.bincount(genomes[:, gene].astype(np.int64)) / genomes.shape[0]
         frequency = frequency[frequency > 0.0]
-        total -= float((frequency * np.log(frequency)).sum() / np.log(space.high[gene] + 1.0))
+        total -= float((frequency * elementary.log(frequency)).sum() / elementary.log(space.high[gene] + 1.0))
     return min(1.0, max(0.0, total / int(np.count_nonzero(free))))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from treasury_arena.domain import elementary
 from treasury_arena.errors import PluginError, nearest
 from treasury_arena.isolation import calling
 
@@ -56,7 +57,7 @@ def _back(x: FloatArray, window: int) -> FloatArray:
 
 
 def _log_changes(x: FloatArray) -> FloatArray:
-    logs = np.log(x)
+    logs = elementary.log(x)
     changes = np.zeros_like(logs)
     changes[1:] = logs[1:] - logs[:-1]
     return changes
@@ -69,7 +70,7 @@ def raw(column: FloatArray, window: int) -> FloatArray:
 
 def log_price(column: FloatArray, window: int) -> FloatArray:
     """Natural logarithm of the column."""
-    return np.log(column)
+    return elementary.log(column)
 
 
 def sma(column: FloatArray, window: int) -> FloatArray:
@@ -79,17 +80,17 @@ def sma(column: FloatArray, window: int) -> FloatArray:
 
 def log_sma(column: FloatArray, window: int) -> FloatArray:
     """Natural logarithm of the simple moving average."""
-    return np.log(_rolling_mean(column, window))
+    return elementary.log(_rolling_mean(column, window))
 
 
 def log_ratio_sma(column: FloatArray, window: int) -> FloatArray:
     """Log of value over its own moving average: a valuation proxy, above 0 when dear."""
-    return np.log(column) - np.log(_rolling_mean(column, window))
+    return elementary.log(column) - elementary.log(_rolling_mean(column, window))
 
 
 def momentum(column: FloatArray, window: int) -> FloatArray:
     """Log change over `window` rows (since the first row while there are fewer)."""
-    logs = np.log(column)
+    logs = elementary.log(column)
     return logs - _back(logs, window)
 
 

@@ -23,6 +23,7 @@ from treasury_arena.contracts.decision import (
     wants_trade,
 )
 from treasury_arena.errors import AgentError
+from treasury_arena.isolation import describe
 from treasury_arena.simulation.kernel import Kernel
 from treasury_arena.simulation.outcome import Outcome, finish
 from treasury_arena.simulation.tables import Tables
@@ -134,7 +135,9 @@ class Interpreter:
         try:
             self.target, self.own = self.strategy.decide(features, self.genes, book, self.own)
         except (ArithmeticError, ValueError) as error:
-            raise AgentError(f"decide() of {self.strategy.name!r} raised {error!r} at row {row}") from error
+            package = self.strategy.decide.__module__.split(".")[0]
+            told = describe(error, package)
+            raise AgentError(f"decide() of {self.strategy.name!r} failed at row {row}: {told}") from error
         if check_target(self.strategy, self.target) is not None or not math.isfinite(self.equity):
             self.failed_row = row
             return

@@ -18,7 +18,8 @@ from sqlalchemy.pool import StaticPool
 
 from treasury_arena.errors import StoreError
 from treasury_arena.store.failures import describe, is_lost
-from treasury_arena.store.table import AMOUNT, INT, REAL, TEXT, Table
+from treasury_arena.store.table import AMOUNT, INT, JSON, REAL, TEXT, Table
+from treasury_arena.veiled import Veiled
 
 CHUNK_ROWS = 5_000
 CHECKPOINT_PAGES = 4_000  # 16 MiB of log before pages are written back: each page is then written back less often
@@ -29,17 +30,19 @@ WRITER_LOCK = 0x7472656173757279  # the key of PostgreSQL's advisory lock: one w
 
 def parse_url(url: str | Path) -> URL:
     """A path or URL as an SQLAlchemy URL of a supported database; raises StoreError (never showing a password)."""
-    text = str(url)
-    if isinstance(url, Path) or "://" not in text:
-        return URL.create("sqlite", database=text)
+    if isinstance(url, Path) or "://" not in url:
+        return URL.create("sqlite", database=str(url))
+    url = Veiled(url)
     try:
-        parsed = make_url(text)
+        parsed = make_url(url)
     except (exc.ArgumentError, ValueError):
         raise StoreError("the store's URL cannot be read; expected a path or postgresql://USER@HOST/NAME") from None
     hidden = parsed.query.get("password")
     if hidden is not None:  # where it would be shown with the rest of the URL
-        password = hidden if isinstance(hidden, str) else hidden[-1]
-        parsed = parsed.difference_update_query(["password"]).set(password=parsed.password or password)
+        hidden = Veiled(hidden if isinstance(hidden, str) else hidden[-1])
+        parsed = parsed.difference_update_query(["password"]).set(password=parsed.password or hidden)
+    if parsed.password is not None:
+        parsed = parsed.set(password=Veiled(parsed.password))
     kind = parsed.get_backend_name()
     if kind == "postgresql" or parsed.drivername == "postgres":
         return parsed.set(drivername="postgresql+pg8000")
@@ -53,8 +56,8 @@ class Database:
 
     def __init__(self, url: URL, *, create: bool, readonly: bool, busy_timeout_ms: int) -> None:
         self.url = url
-        self.label = url.render_as_string(hide_password=True)
         self.sqlite = url.get_backend_name() == "sqlite"
+        self.label = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
         self.path = Path(url.database) if self.sqlite and url.database and url.database != ":memory:" else None
         if self.path is not None:
             self.label = str(self.path)
@@ -65,6 +68,8 @@ class Database:
 
     def _engine(self) -> Engine:
         if not self.sqlite:
+            if not (self.url.username or "user" in self.url.query):
+                raise StoreError(f"store {self.label} names no user; expected postgresql://USER@HOST/NAME")
             try:
                 engine = sa.create_engine(self.url, pool_timeout=60, pool_logging_name=_POOL_LOG)
                 # A broken connection is told once, as a StoreError; the pool would print a traceback as well.
@@ -173,10 +178,53 @@ class Database:
         self, connection: Connection, table: Table, tail: str = "", params: Sequence[Any] = ()
     ) -> list[tuple[Any, ...]]:
         """Rows of `table`; `tail` is what follows FROM, with ``?`` for each of `params`."""
-        statement = f'SELECT {self.select_list(table)} FROM "{table.name}" {tail}'
-        if not self.sqlite:
-            statement = statement.replace("?", "%s")
-        return [tuple(row) for row in connection.exec_driver_sql(statement, tuple(params))]
+        return self.fetch(connection, f'SELECT {self.select_list(table)} FROM "{table.name}" {tail}', params)
+
+    def pages(self, connection: Connection, table: Table, order: str = "") -> Iterator[list[tuple[Any, ...]]]:
+        """Every row of `table` as `rows` gives it, so many at a time, ordered by a column if one is given.
+
+        PostgreSQL's driver reads value after value in Python, so that it is given each row as one text.
+        """
+        sorting = f'ORDER BY "{order}"' if order else ""
+        if self.sqlite:
+            cursor = _driver(connection).execute(f'SELECT {self.select_list(table)} FROM "{table.name}" {sorting}')
+            while page := cursor.fetchmany(CHUNK_ROWS):
+                yield page
+            return
+        plain = (INT, TEXT, JSON)
+        values = ", ".join(
+            f'"{name}"' if kind in plain else f'CAST("{name}" AS TEXT)' for name, kind in table.columns.items()
+        )
+        reals = [place for place, kind in enumerate(table.columns.values()) if kind == REAL]
+        name = f'"pages of {table.name}"'
+        connection.exec_driver_sql(
+            f"DECLARE {name} NO SCROLL CURSOR FOR "
+            f'SELECT CAST(json_build_array({values}) AS TEXT) FROM "{table.name}" {sorting}'
+        )
+        while texts := connection.exec_driver_sql(f"FETCH {CHUNK_ROWS} FROM {name}").scalars().all():
+            page = json.loads(f"[{','.join(texts)}]")
+            for row in page if reals else ():
+                for place in reals:
+                    row[place] = None if row[place] is None else float(row[place])
+            yield [tuple(row) for row in page]
+        connection.exec_driver_sql(f"CLOSE {name}")
+
+    def ask(self, table: Table, tail: str = "", params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """`rows` as a transaction of its own. In a file of SQLite one statement is one, without BEGIN and COMMIT.
+
+        In memory all connections are one, whose end would take back what another transaction has begun.
+        """
+        if not self.sqlite or self.path is None:
+            with self.read() as connection:
+                return self.rows(connection, table, tail, params)
+        with self.failing_as_store_error(), self.engine.connect() as connection:
+            return self.rows(connection, table, tail, params)
+
+    def fetch(self, connection: Connection, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a SELECT finds, with ``?`` for each of `params`. SQLite is asked directly, which is three times as fast."""
+        if self.sqlite:
+            return _driver(connection).execute(statement, tuple(params)).fetchall()
+        return [tuple(row) for row in connection.exec_driver_sql(statement.replace("?", "%s"), tuple(params))]
 
     def rows_of(self, connection: Connection, table: Table, keys: Collection[Any]) -> list[tuple[Any, ...]]:
         """Rows of `table` whose first key column is in `keys`."""
@@ -204,7 +252,9 @@ class Database:
             conflict = f" ON CONFLICT ({keys}) DO UPDATE SET {sets}"
         if self.sqlite:
             marks = ", ".join("?" * len(names))
-            connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks}){conflict}', values)
+            _driver(connection).executemany(
+                f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks}){conflict}', values
+            )
             return
         kinds = ", ".join(f'"{name}" {_postgres_type(kind)}' for name, kind in table.columns.items())
         statement = (
@@ -214,6 +264,12 @@ class Database:
         for first in range(0, len(values), CHUNK_ROWS):
             part = [dict(zip(names, row, strict=True)) for row in values[first : first + CHUNK_ROWS]]
             connection.exec_driver_sql(statement, (json.dumps(part),))
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 def _postgres_type(kind: str) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from treasury_arena.errors import ConcurrencyError, IntegrityError, StoreError, ValidationError, nearest
 from treasury_arena.events import codec
-from treasury_arena.events.event import Draft, Event
+from treasury_arena.events.event import Draft, Event, Transfer
 from treasury_arena.events.hashing import GENESIS, digests, encode_drafts, seal
 from treasury_arena.events.postings import settle
 from treasury_arena.store import schema
@@ -138,7 +138,8 @@ class EventStore:
 
     def _check_noted(self, connection: Connection, seq: int) -> None:
         """Refuse to build on a log that is not as long as the last append left it."""
-        noted = connection.exec_driver_sql("SELECT last_seq FROM arena_state WHERE id = 1").scalar()
+        found = self.database.fetch(connection, "SELECT last_seq FROM arena_state WHERE id = 1")
+        noted = found[0][0] if found else None
         if (noted or 0) != seq:
             raise IntegrityError(
                 f"store {self.database.label} ends with event {seq}, its last append with {noted!r}: nothing was written; "
@@ -162,8 +163,8 @@ class EventStore:
             after = settle(balances, event.transfers)
             balances.update(after)
             moved.update(dict.fromkeys(after, event.seq))
-        entry = connection.exec_driver_sql("SELECT max(entry) FROM capital_ledger").scalar() or 0
-        self.database.put(connection, schema.CAPITAL_LEDGER, ledger_rows(moving, int(entry)))
+        ((entry,),) = self.database.fetch(connection, "SELECT max(entry) FROM capital_ledger")
+        self.database.put(connection, schema.CAPITAL_LEDGER, ledger_rows(moving, int(entry or 0)))
         changed = [(*key, str(balances[key]), seq) for key, seq in sorted(moved.items())]
         self.database.put(connection, schema.ACCOUNT_BALANCES, changed, replace=True)
 
@@ -187,8 +188,8 @@ class EventStore:
         runs = self.database.rows_of(connection, schema.SIMULATION_RUNS, [1])
         run = dict(zip(schema.SIMULATION_RUNS.columns, runs[0], strict=True)) if runs else None
         balances = {**self._balances(connection, "pool:"), **self._balances(connection, "treasury:")}
-        stages = connection.exec_driver_sql("SELECT stage, count(*) FROM agents GROUP BY stage")
-        funded = connection.exec_driver_sql("SELECT pool, allocated_raw FROM agents WHERE allocated_raw <> '0'")
+        stages = self.database.fetch(connection, "SELECT stage, count(*) FROM agents GROUP BY stage")
+        funded = self.database.fetch(connection, "SELECT pool, allocated_raw FROM agents WHERE allocated_raw <> '0'")
         return draw_state(
             last_seq, run, balances, {stage: int(n) for stage, n in stages}, [(pool, amount) for pool, amount in funded]
         )
@@ -201,8 +202,8 @@ class EventStore:
             return self._last(connection)
 
     def _last(self, connection: Connection) -> tuple[int, str]:
-        row = connection.exec_driver_sql("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").first()
-        return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
+        found = self.database.fetch(connection, "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
+        return (int(found[0][0]), str(found[0][1])) if found else (0, GENESIS)
 
     def read(
         self,
@@ -298,8 +299,10 @@ class EventStore:
             rows = self.database.rows(connection, schema.ACCOUNT_BALANCES, tail, [account, asset])
         return _amount(account, asset, rows[0][2]) if rows else 0
 
-    def balances(self, prefix: str = "") -> dict[tuple[str, str], int]:
-        """(account, asset) -> base units, for every account that starts with `prefix`, sorted."""
+    def balances(self, prefix: str = "", connection: Connection | None = None) -> dict[tuple[str, str], int]:
+        """(account, asset) -> base units, for every account that starts with `prefix`, sorted; as a transaction has them."""
+        if connection is not None:
+            return self._balances(connection, prefix)
         with self.database.read() as connection:
             return self._balances(connection, prefix)
 
@@ -354,13 +357,21 @@ def check_next(event: Event, seq: int, prev_hash: str) -> None:
 
 def ledger_rows(events: Sequence[Event], entry: int) -> list[tuple[Any, ...]]:
     """The `capital_ledger` rows of `events`, numbered after `entry`."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for event in events:
-        for index, transfer in enumerate(event.transfers):
-            transfer_id = f"{event.event_id}:{index}"
-            for line in transfer.lines:
-                entry += 1
-                amount = str(line.amount_raw)
-                place = (entry, event.seq, event.event_id, transfer_id, line.account, line.asset, amount)
-                rows.append((*place, transfer.reason, event.timestamp))
+        rows += lines_of(event.seq, event.event_id, event.timestamp, event.transfers, entry + len(rows))
+    return rows
+
+
+def lines_of(
+    seq: int, event_id: str, timestamp: str, transfers: Sequence[Transfer], entry: int
+) -> list[tuple[Any, ...]]:
+    """The `capital_ledger` rows of one event, numbered after `entry`."""
+    rows = []
+    for index, transfer in enumerate(transfers):
+        transfer_id = f"{event_id}:{index}"
+        for line in transfer.lines:
+            entry += 1
+            place = (entry, seq, event_id, transfer_id, line.account, line.asset, str(line.amount_raw))
+            rows.append((*place, transfer.reason, timestamp))
     return rows

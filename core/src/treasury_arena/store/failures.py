@@ -37,6 +37,8 @@ _POSTGRES = {
 
 #: The one row that two writers may both want to write: an event of the same number.
 _NUMBER_TAKEN = re.compile(r"UNIQUE constraint failed: events\.(seq|event_id)\b")
+#: How the driver says that it reached no server; why is in the error's cause.
+_UNREACHED = re.compile(r"create a connection to host (?P<host>\S+) and port (?P<port>\d+)")
 
 
 def is_lost(error: BaseException) -> bool:
@@ -79,5 +81,11 @@ def describe(error: BaseException, label: str) -> StoreError:
     if is_lost(error):
         return StoreError(
             f"store {label} lost its connection; read again before repeating a change, it may have been made"
+        )
+    if (unreached := _UNREACHED.search(str(origin))) is not None:
+        why = getattr(origin.__cause__, "strerror", None) or origin.__cause__ or "no answer"
+        return StoreError(
+            f"store {label} cannot be reached: expected a PostgreSQL server at {unreached['host']}, port "
+            f"{unreached['port']} ({why})"
         )
     return StoreError(f"store {label} cannot be reached: {origin}; check host, port and that the server runs")

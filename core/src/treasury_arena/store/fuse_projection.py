@@ -33,13 +33,20 @@ def fold_fuse(row: dict[str, Any] | None, event: Event, key: tuple[Any, ...]) ->
         "operator": record.operator,
         "checked_at": None if record.checked_at is None else iso(record.checked_at),
         "valid_until": None if record.valid_until is None else iso(record.valid_until),
-        "data": to_json(record),
+        "data": record,  # folded again as it is; what is stored is its JSON
         "seq": event.seq,
     }
 
 
+def data_of(value: Any) -> Any:
+    """What the column `data` holds of a record, as JSON; any other value is returned as it is."""
+    return to_json(value) if isinstance(value, FuseRecord) else value
+
+
 def record_of(data: Any) -> FuseRecord:
-    """The record of the column `data`, as text or as read already; raises IntegrityError when it is none."""
+    """The record of the column `data`, as text or as folded; raises IntegrityError when it is none."""
+    if isinstance(data, FuseRecord):
+        return data
     try:
         return from_json(json.loads(data) if isinstance(data, str) else data)
     except ValueError as error:

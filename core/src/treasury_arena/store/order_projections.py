@@ -8,7 +8,14 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from treasury_arena.domain.order_states import IntentState, StepState, move_intent, move_step
+from treasury_arena.domain.order_states import (
+    INTENT_WAYS,
+    STEP_WAYS,
+    IntentState,
+    StepState,
+    move_intent,
+    move_step,
+)
 from treasury_arena.errors import IntegrityError, ValidationError
 from treasury_arena.events import live as o
 from treasury_arena.events.event import Event
@@ -16,6 +23,11 @@ from treasury_arena.store.order_schema import posting_key, sender_key, slot_key
 from treasury_arena.store.rules import Key, Row, Rule
 
 ACTIVE, HALTED = "ACTIVE", "HALTED"
+# As plain text: an enumeration's members take as long to look up as all the rest of a fold.
+PLANNED, NONCED, SIGNED, SENT = "PLANNED", "NONCED", "SIGNED", "SENT"
+INCLUDED, FINAL, SUPERSEDED, DISPLACED = "INCLUDED", "FINAL", "SUPERSEDED", "DISPLACED"
+RESERVED, EXECUTING, CANCELLED = "RESERVED", "EXECUTING", "CANCELLED"
+QUARANTINED = "QUARANTINED"
 
 
 def _slot_keys(event: Event) -> Iterable[Key]:
@@ -27,9 +39,11 @@ def _intent_keys(event: Event) -> Iterable[Key]:
     return () if event.payload.intent_id is None else ((event.payload.intent_id,),)
 
 
-def _moved(row: Row, to: StepState) -> str:
+def _moved(row: Row, to: str) -> str:
+    if (row["state"], to) in STEP_WAYS:
+        return to
     try:
-        return str(move_step(StepState(row["state"]), to))
+        return str(move_step(StepState(row["state"]), StepState(to)))
     except (ValueError, ValidationError) as error:
         raise IntegrityError(f"slot {row['slot']}: {error}") from error
 
@@ -45,7 +59,7 @@ def _known(row: Row | None, what: str, key: Key) -> Row:
 
 def _nonced(row: Row | None, event: Event, key: Key) -> Row:
     slot: o.NonceAllocated = event.payload
-    if row is not None and row["state"] != StepState.PLANNED:
+    if row is not None and row["state"] != PLANNED:
         raise IntegrityError(f"slot {key[0]} is taken by intent {row['intent_id']}: a nonce is allocated once")
     return {
         "slot": key[0],
@@ -55,7 +69,7 @@ def _nonced(row: Row | None, event: Event, key: Key) -> Row:
         "intent_id": slot.intent_id,
         "step": slot.step,
         "kind": slot.kind,
-        "state": str(move_step(StepState.PLANNED, StepState.NONCED)),
+        "state": NONCED,
         "attempts": 0,
         "tx_hash": None,
         "block_number": None,
@@ -73,20 +87,20 @@ def _slot(change: Callable[[Row, Any], Row]) -> Rule:
 
 
 def _signed(row: Row, attempt: o.AttemptSigned) -> Row:
-    state = row["state"] if row["attempts"] else _moved(row, StepState.SIGNED)
-    if state not in (StepState.SIGNED, StepState.SENT):
+    state = row["state"] if row["attempts"] else _moved(row, SIGNED)
+    if state not in (SIGNED, SENT):
         raise IntegrityError(f"slot {row['slot']} is {state}: nothing is signed for it any more")
     return {"state": state, "attempts": row["attempts"] + 1}
 
 
 def _sent(row: Row, seen: o.SendObserved) -> Row:
-    return {"state": _moved(row, StepState.SENT)} if row["state"] == StepState.SIGNED else {}
+    return {"state": _moved(row, SENT)} if row["state"] == SIGNED else {}
 
 
 def _included(row: Row, seen: o.IncludedObserved) -> Row:
-    state = _moved(row, StepState.SENT) if row["state"] == StepState.SIGNED else row["state"]
+    state = _moved(row, SENT) if row["state"] == SIGNED else row["state"]
     return {
-        "state": _moved({**row, "state": state}, StepState.INCLUDED),
+        "state": _moved({**row, "state": state}, INCLUDED),
         "tx_hash": seen.tx_hash,
         "block_number": seen.block_number,
         "block_hash": seen.block_hash,
@@ -94,14 +108,14 @@ def _included(row: Row, seen: o.IncludedObserved) -> Row:
 
 
 def _reorged(row: Row, seen: o.ReorgDetected | o.FinalityBroken) -> Row:
-    return {"state": _moved(row, StepState.SENT), "tx_hash": None, "block_number": None, "block_hash": None}
+    return {"state": _moved(row, SENT), "tx_hash": None, "block_number": None, "block_hash": None}
 
 
 def _final(row: Row, final: o.StepFinal) -> Row:
-    to = StepState.FINAL
+    to = FINAL
     state = _moved(row, to)
     if final.kind == "cancel" and row["kind"] != "cancel":
-        state = str(StepState.SUPERSEDED)
+        state = SUPERSEDED
     return {
         "state": state,
         "tx_hash": final.tx_hash,
@@ -113,7 +127,7 @@ def _final(row: Row, final: o.StepFinal) -> Row:
 def _displaced(row: Row | None, event: Event, key: Key) -> Row:
     gone: o.SlotDisplaced = event.payload
     if row is not None:
-        return {**row, "state": _moved(row, StepState.DISPLACED), "seq": event.seq}
+        return {**row, "state": _moved(row, DISPLACED), "seq": event.seq}
     return {
         "slot": key[0],
         "chain_id": gone.chain_id,
@@ -122,7 +136,7 @@ def _displaced(row: Row | None, event: Event, key: Key) -> Row:
         "intent_id": gone.intent_id,
         "step": None,
         "kind": None,
-        "state": str(StepState.DISPLACED),
+        "state": DISPLACED,
         "attempts": 0,
         "tx_hash": None,
         "block_number": None,
@@ -215,7 +229,7 @@ def _reserved(row: Row | None, event: Event, key: Key) -> Row:
         "next_step": 0,
         "gained": {},
         "fees_raw": "0",
-        "state": str(move_intent(IntentState.PROPOSED, IntentState.RESERVED)),
+        "state": RESERVED,
         "failed": "",
         "reason": "",
         "reserved_at": event.timestamp,
@@ -231,15 +245,17 @@ def _intent(change: Callable[[Row, Any], Row]) -> Rule:
     return Rule("intents", _intent_keys, fold)
 
 
-def _to(row: Row, to: IntentState) -> str:
+def _to(row: Row, to: str) -> str:
+    if (row["state"], to) in INTENT_WAYS:
+        return to
     try:
-        return str(move_intent(IntentState(row["state"]), to))
+        return str(move_intent(IntentState(row["state"]), IntentState(to)))
     except (ValueError, ValidationError) as error:
         raise IntegrityError(f"intent {row['intent_id']}: {error}") from error
 
 
 def _executing(row: Row, _: Any) -> Row:
-    return {"state": _to(row, IntentState.EXECUTING)} if row["state"] == IntentState.RESERVED else {}
+    return {"state": _to(row, EXECUTING)} if row["state"] == RESERVED else {}
 
 
 def _loaded(value: Any) -> Any:
@@ -285,10 +301,10 @@ def _skipped(row: Row, skipped: o.StepSkipped) -> Row:
 
 def _ended(row: Row, end: o.IntentEnded) -> Row:
     before = row
-    if row["state"] == IntentState.RESERVED and end.status != IntentState.CANCELLED:
-        before = {**row, "state": _to(row, IntentState.EXECUTING)}
+    if row["state"] == RESERVED and end.status != CANCELLED:
+        before = {**row, "state": _to(row, EXECUTING)}
     return {
-        "state": _to(before, IntentState(end.status)),
+        "state": _to(before, end.status),
         "reason": end.reason,
         "reserved_raw": str(int(row["reserved_raw"]) - end.released_raw),
         "gas_raw": str(int(row["gas_raw"]) - end.gas_released_raw),
@@ -296,10 +312,10 @@ def _ended(row: Row, end: o.IntentEnded) -> Row:
 
 
 def _quarantined(row: Row, event: o.IntentQuarantined) -> Row:
-    if row["state"] == IntentState.QUARANTINED:
+    if row["state"] == QUARANTINED:
         return {"reason": event.reason}
-    before = {**row, "state": str(IntentState.EXECUTING)} if row["state"] == IntentState.RESERVED else row
-    return {"state": _to(before, IntentState.QUARANTINED), "reason": event.reason}
+    before = {**row, "state": EXECUTING} if row["state"] == RESERVED else row
+    return {"state": _to(before, QUARANTINED), "reason": event.reason}
 
 
 def _gone(row: Row, event: o.SlotDisplaced) -> Row:
@@ -354,7 +370,7 @@ def _one(_: Event) -> Iterable[Key]:
 ORDER_RULES: dict[str, tuple[Rule, ...]] = {
     "IntentReserved": (Rule("intents", _intent_keys, _reserved),),
     "NonceAllocated": (Rule("slots", _slot_keys, _nonced), _intent(_executing)),
-    "NonceReleased": (_slot(lambda row, _: {"state": _moved(row, StepState.PLANNED)}),),
+    "NonceReleased": (_slot(lambda row, _: {"state": _moved(row, PLANNED)}),),
     "AttemptSigned": (_slot(_signed), Rule("attempts", _attempt_key, _attempt)),
     "SendObserved": (_slot(_sent), Rule("attempts", _attempt_key, _sighted)),
     "IncludedObserved": (_slot(_included),),

@@ -14,7 +14,7 @@ from treasury_arena.errors import IntegrityError, StoreError
 from treasury_arena.events import catalog as c
 from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
-from treasury_arena.store.fuse_projection import FUSE_EVENTS, fold_fuse, fuse_keys
+from treasury_arena.store.fuse_projection import FUSE_EVENTS, data_of, fold_fuse, fuse_keys
 from treasury_arena.store.lease_projection import DAEMON_RULES
 from treasury_arena.store.order_projections import ORDER_RULES
 from treasury_arena.store.rules import Key, Row, Rule
@@ -284,9 +284,7 @@ def needed(touches: Iterable[Touch]) -> dict[str, set[Any]]:
     return wanted
 
 
-def fold_rules(
-    rows: dict[str, dict[Key, Row]], touches: Iterable[Touch], dirty: dict[str, set[Key]] | None = None
-) -> None:
+def fold_rules(rows: dict[str, dict[Key, Row]], touches: Iterable[Touch], dirty: dict[str, set[Key]]) -> None:
     """Fold `touches` into `rows` (table -> key -> row) in place; keys written are added to `dirty`.
 
     Every row that is stored and that the events touch must be in `rows`.
@@ -297,8 +295,7 @@ def fold_rules(
             row = rule.fold(table.get(key), event, key)
             if row is not None:
                 table[key] = row
-                if dirty is not None:
-                    dirty[rule.table].add(key)
+                dirty[rule.table].add(key)
 
 
 _values = {table.name: itemgetter(*table.columns) for table in PROJECTIONS.values()}
@@ -314,7 +311,7 @@ def stored(table: Table, row: Row) -> tuple[Any, ...]:
     for index in _json[table.name]:
         value = values[index]
         if value is not None and type(value) is not str:
-            values[index] = canonical_json(value)
+            values[index] = canonical_json(data_of(value))
     return tuple(values)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import attrs
 from sqlalchemy.engine import Connection
 
-from treasury_arena.events.event import Event
+from treasury_arena.errors import IntegrityError
+from treasury_arena.events.event import Event, Transfer
 from treasury_arena.events.hashing import GENESIS
 from treasury_arena.events.postings import settle
 from treasury_arena.store import schema
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, check_next, event_of, ledger_rows
-from treasury_arena.store.projections import draw_state, fold_rules, stored, touched
+from treasury_arena.store.projections import RULES, draw_state, stored
 from treasury_arena.store.rules import Row
 from treasury_arena.store.table import Table
 
@@ -27,26 +28,60 @@ class Replay:
     def __init__(self) -> None:
         self._rows: dict[str, dict[tuple[Any, ...], Row]] = {name: {} for name in schema.FOLDED}
         self._balances: dict[tuple[str, str], int] = {}
+        self._taken: dict[str, set[int]] = {name: set() for name in schema.FOLDED}
+        self._moved: dict[tuple[str, str], int] = {}
         self.last_seq = 0
         self.digest = GENESIS
 
     def feed(self, event: Event) -> None:
         """Fold one event; raises what appending it would have raised."""
-        fold_rules(self._rows, touched((event,)))
-        after = settle(self._balances, event.transfers)
-        self._balances.update(after)
-        for account, asset in after:
-            row = {"account": account, "asset": asset, "amount": str(after[account, asset]), "seq": event.seq}
-            self._rows["account_balances"][account, asset] = row
+        self.fold(event)
+        self.post(event.seq, event.transfers)
         self.last_seq, self.digest = event.seq, event.hash
+
+    def fold(self, event: Event) -> None:
+        """Fold what an event says by its payload; raises IntegrityError when it touches a row that was taken."""
+        for rule in RULES.get(event.event_type, ()):
+            rows, taken = self._rows[rule.table], self._taken[rule.table]
+            for key in rule.keys(event):
+                before = rows.get(key)
+                if before is None and hash(key) in taken:
+                    raise IntegrityError(f"event {event.seq} touches a row of {rule.table} that was taken")
+                row = rule.fold(before, event, key)
+                if row is not None:
+                    rows[key] = row
+
+    def post(self, seq: int, transfers: tuple[Transfer, ...]) -> int:
+        """Settle an event's transfers and return how many balances they touch."""
+        after = settle(self._balances, transfers)
+        self._balances.update(after)
+        self._moved.update(dict.fromkeys(after, seq))
+        return len(after)
 
     def tables(self) -> dict[str, dict[tuple[Any, ...], StoredRow]]:
         """Projection -> key -> row as the store would hold it."""
-        rows: dict[str, Iterable[Row]] = {name: table.values() for name, table in self._rows.items()}
-        rows[schema.ARENA_STATE.name] = [self._state()] if self.last_seq else []
-        return {
-            name: keyed(table, [stored(table, row) for row in rows[name]]) for name, table in schema.PROJECTIONS.items()
-        }
+        return {name: self.table(name) for name in schema.PROJECTIONS}
+
+    def take(self, name: str, key: tuple[Any, ...]) -> StoredRow:
+        """One row as the store would hold it, which is forgotten: an event that touches it again is refused.
+
+        Raises KeyError when there is none.
+        """
+        row = self._rows[name].pop(key)
+        self._taken[name].add(hash(key))
+        return stored(schema.PROJECTIONS[name], row)
+
+    def table(self, name: str) -> dict[tuple[Any, ...], StoredRow]:
+        """One projection: key -> row as the store would hold it."""
+        rows: Iterable[Row]
+        if name == schema.ARENA_STATE.name:
+            rows = [self._state()] if self.last_seq else []
+        elif name == schema.ACCOUNT_BALANCES.name:
+            return {key: (*key, str(amount), self._moved[key]) for key, amount in self._balances.items()}
+        else:
+            rows = self._rows[name].values()
+        table = schema.PROJECTIONS[name]
+        return keyed(table, [stored(table, row) for row in rows])
 
     def _state(self) -> Row:
         agents = self._rows["agents"].values()
@@ -83,6 +118,16 @@ class Difference:
         return f"{where} differs"
 
 
+def alike(want: StoredRow, have: StoredRow) -> bool:
+    """Whether two rows hold the same to the last bit: True, 1 and 1.0 are three values, and so are both zeros of a float."""
+    if want != have:
+        return False
+    for one, two in zip(want, have, strict=True):
+        if type(one) is not type(two) or (type(one) is float and repr(one) != repr(two)):
+            return False
+    return True
+
+
 def differences(
     expected: dict[str, dict[tuple[Any, ...], StoredRow]], held: dict[str, dict[tuple[Any, ...], StoredRow]]
 ) -> list[Difference]:
@@ -92,15 +137,22 @@ def differences(
         others = held[name]
         for key in rows.keys() | others.keys():
             want, have = rows.get(key), others.get(key)
-            if repr(want) != repr(have):
+            if want is None or have is None or not alike(want, have):
                 seq = (want or have or (0,))[-1]
                 found.append(Difference(seq if isinstance(seq, int) else 0, name, key, have, want))
     return sorted(found, key=lambda item: (item.seq, item.table, repr(item.key)))
 
 
 def stored_tables(store: EventStore, connection: Connection) -> dict[str, dict[tuple[Any, ...], StoredRow]]:
-    """Every projection as the database holds it."""
-    return {name: keyed(table, store.database.rows(connection, table)) for name, table in schema.PROJECTIONS.items()}
+    """Every projection as the database holds it; a row whose key another one has already is kept by a key of its own."""
+    tables: dict[str, dict[tuple[Any, ...], StoredRow]] = {name: {} for name in schema.PROJECTIONS}
+    for name, table in schema.PROJECTIONS.items():
+        for row in store.database.rows(connection, table):
+            key = row[: table.key_columns]
+            while key in tables[name]:
+                key = (*key, "again")
+            tables[name][key] = row
+    return tables
 
 
 @attrs.frozen

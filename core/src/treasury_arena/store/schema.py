@@ -10,10 +10,10 @@ from __future__ import annotations
 from treasury_arena.store import order_schema
 from treasury_arena.store.table import AMOUNT, INT, JSON, REAL, TEXT, Table
 
-HEAD = "0004"
+HEAD = "0005"
 """The Alembic revision this program writes."""
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision this program can bring to HEAD, oldest first."""
 
 EVENTS = Table(

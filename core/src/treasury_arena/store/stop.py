@@ -23,6 +23,16 @@ from treasury_arena.store.event_store import EventStore
 
 
 @attrs.frozen
+class Standing:
+    """A stop that holds: its level, since when, by whom and why, as whoever engaged it first said; empty where nobody said it."""
+
+    level: str
+    since: str
+    operator: str
+    reason: str
+
+
+@attrs.frozen
 class StopFile:
     """The sentinel file; while it exists the stop is HARD."""
 
@@ -58,6 +68,16 @@ class StopFile:
         except OSError as error:
             raise StoreError(f"the stop file {self.path} cannot be written: {error.strerror}") from error
 
+    def told(self) -> Standing:
+        """What the file says of the stop that it is; no words where it cannot be read, for it holds all the same."""
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            text = ""
+        since, _, said = text.strip().partition(" ")
+        operator, _, reason = said.partition(": ")
+        return Standing(HARD, since, operator, reason)
+
     def remove(self) -> None:
         """Remove the file if it is there; raises StoreError when that fails."""
         try:
@@ -68,11 +88,14 @@ class StopFile:
 
 @attrs.frozen
 class Engaged:
-    """What `engage` reached: the stored event, or, with `note` saying why, only the sentinel file."""
+    """What `engage` reached: the stored event, or, with `note` saying why, only the sentinel file; and what that file said of a
+    stop before, if it was there.
+    """
 
     level: str
     event: Event | None
     note: str
+    file_said: Standing | None = None
 
 
 def _file(store: EventStore, file: StopFile | None) -> StopFile | None:
@@ -101,6 +124,27 @@ def level_inside(store: EventStore, connection: Connection, file: StopFile | Non
     return known_level(rows[0][1]) if rows else OFF
 
 
+def earlier(store: EventStore, engaged: Engaged) -> Standing | None:
+    """The stop that held already when one was engaged: the first since the last release that has the highest level; else None.
+
+    Raises StoreError or IntegrityError when the events cannot be read.
+    """
+    until = engaged.event.seq if engaged.event is not None else None
+    holding: list[Standing] = []
+    kinds = ("EmergencyStopReleased", "EmergencyStopEngaged")
+    events = [event for kind in kinds for event in store.read(event_type=kind) if until is None or event.seq < until]
+    for event in sorted(events, key=lambda one: one.seq):
+        if isinstance(event.payload, EmergencyStopReleased):
+            holding.clear()
+        else:
+            said = event.payload
+            holding.append(Standing(said.level, event.timestamp, said.operator, said.reason))
+    hard = [one for one in holding if one.level == HARD]
+    if hard or engaged.file_said is not None:
+        return hard[0] if hard else engaged.file_said
+    return holding[0] if holding else None
+
+
 def engage(
     store: EventStore, stop_level: str, reason: str, operator: str, clock: Clock, file: StopFile | None = None
 ) -> Engaged:
@@ -112,9 +156,10 @@ def engage(
     check_order(reason, operator)
     check_level(stop_level)
     sentinel = _file(store, file) if stop_level == HARD else None
-    note = ""
+    note, said = "", None
     if sentinel is not None:
         try:
+            said = sentinel.told() if sentinel.engaged else None
             sentinel.engage(reason, operator, clock)
         except StoreError as error:
             sentinel, note = None, str(error)
@@ -124,8 +169,8 @@ def engage(
     except (StoreError, IntegrityError) as error:
         if sentinel is None:
             raise
-        return Engaged(stop_level, None, f"stopped by {sentinel.path} alone: {error}")
-    return Engaged(stop_level, event, note)
+        return Engaged(stop_level, None, f"stopped by {sentinel.path} alone: {error}", said)
+    return Engaged(stop_level, event, note, said)
 
 
 def release(store: EventStore, reason: str, operator: str, clock: Clock, file: StopFile | None = None) -> Event:

@@ -51,6 +51,9 @@ SIGNS = {
     StepKind.COLLECT: 1,
     StepKind.BURN: 1,
 }
+#: Kinds that exchange base units for liquidity, which is the treasury's own.
+RANGES = (StepKind.MINT, StepKind.COLLECT, StepKind.BURN)
+LIQUIDITY = "LIQUIDITY"
 
 
 @attrs.define
@@ -156,7 +159,7 @@ class World:
         if success:
             for effect in effects:
                 self.balances[effect.asset] = self.balances.get(effect.asset, 0) + effect.amount_raw
-                if kind in SIGNS:
+                if kind in SIGNS and kind not in RANGES:
                     key = (call["market"], effect.asset)
                     self.locked[key] = self.locked.get(key, 0) - effect.amount_raw
             if kind in ("approve", "revoke"):
@@ -186,7 +189,7 @@ class World:
         self.native_raw += mined.fee_raw
         for effect in mined.effects:
             self.balances[effect.asset] -= effect.amount_raw
-            if call["kind"] in SIGNS:
+            if call["kind"] in SIGNS and call["kind"] not in RANGES:
                 self.locked[call["market"], effect.asset] += effect.amount_raw
 
     def spend_elsewhere(self) -> None:
@@ -380,6 +383,8 @@ class SimulatedPlanner(StepPlanner):
             moves = {base: -amount_raw, self.asset: amount_raw} if self.enter is StepKind.SWAP else {}
         elif step.kind in SIGNS:
             moves = {base: SIGNS[step.kind] * amount_raw}
+            if step.kind in RANGES:
+                moves[LIQUIDITY] = -moves[base]
         if step.kind is StepKind.REVOKE and not self.world.allowances.get(base):
             return None
         call = {"kind": str(step.kind), "market": self.market, "asset": base, "amount": amount_raw, "moves": moves}
@@ -392,7 +397,12 @@ class SimulatedPlanner(StepPlanner):
         for (market, asset), amount in self.world.locked.items():
             if market == self.market:
                 found[asset] = (max(0, amount), max(0, -amount))
+        if self.enter in RANGES:
+            found[LIQUIDITY] = (self.world.balances.get(LIQUIDITY, 0), 0)
         return found
+
+    def wallet(self) -> frozenset[str]:
+        return frozenset({self.asset} if self.enter is StepKind.SWAP else ())
 
 
 __all__ = [

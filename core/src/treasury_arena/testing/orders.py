@@ -16,7 +16,7 @@ from treasury_arena.events.catalog import CapitalAllocated
 from treasury_arena.events.event import Draft, Line, Transfer
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.store.replay import replay
-from treasury_arena.testing.chain import SimulatedClient, SimulatedPlanner, SimulatedSigner, World
+from treasury_arena.testing.chain import LIQUIDITY, SimulatedClient, SimulatedPlanner, SimulatedSigner, World
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.live import CrashPoint, LiveLimits, OrderEngine
 from treasury_arena.trading.live.records import IntentRecord
@@ -132,7 +132,8 @@ class House:
         assert cash == self.world.balances["USDC"]
         gas = books[("treasury:gas", "ETH")] + books.get((f"agent:{AGENT}:reserved", "ETH"), 0)
         assert gas == self.world.native_raw
-        assert books.get((f"agent:{AGENT}:position:only", "WETH"), 0) == self.world.balances.get("WETH", 0)
+        for asset in ("WETH", LIQUIDITY):
+            assert books.get((f"agent:{AGENT}:position:only", asset), 0) == self.world.balances.get(asset, 0)
         locked = self.world.locked.get(("market", "USDC"), 0)
         assert (
             books.get((f"agent:{AGENT}:position:only", "USDC"), 0) + books.get((f"agent:{AGENT}:debt:only", "USDC"), 0)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import attrs
 
+from treasury_arena.contracts.chain import Holding, Plan, StepPlanner
 from treasury_arena.contracts.protocol import ExactMarket, ExactState, Fill
 from treasury_arena.domain.order_states import IntentState, walk_instant
 from treasury_arena.errors import SizeRefusedError, ValidationError
@@ -13,6 +17,8 @@ from treasury_arena.ledger import accounts
 from treasury_arena.trading.account import Account
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.lines import fill_lines, freed_cash
+
+Found = TypeVar("Found")
 
 #: Mode -> venues of markets it may trade in.
 VENUES = {"simulation": ("replay",), "local": ("replay", "local")}
@@ -69,19 +75,40 @@ def piece(market: ExactMarket, state: ExactState, value_raw: int, intent: Intent
     decision: by then others have brought the price back, and the strategy says anew what it wants. Where no size will do, the
     shape alone is moved that the control asks for. In replay an order is refused whole, as the search's models refuse it.
     """
-    targets, told = [intent.target_raw], ""
-    if market.venue != "replay":
-        away = intent.target_raw - value_raw
-        halves = [abs(away) >> number for number in range(1, HALVINGS_MAX + 1)]
-        targets += [max(0, value_raw + half if away > 0 else value_raw - half) for half in halves]
-        targets += [max(0, value_raw)] if intent.control else []
+
+    def quote(target: int) -> Fill | None:
+        return market.trade(state, target, intent.row, intent.control)
+
+    return _first(quote, [intent.target_raw] if market.venue == "replay" else _targets(intent, value_raw), intent)
+
+
+def planned(planner: StepPlanner, holding: Holding, value_raw: int, intent: Intent) -> tuple[Plan | None, str, Intent]:
+    """The plan of an intent, why it is refused, and the intent with the target of the plan; in pieces, as `piece`."""
+
+    def plan(target: int) -> Plan | None:
+        return planner.plan(holding, target, intent.control)
+
+    return _first(plan, _targets(intent, value_raw), intent)
+
+
+def _targets(intent: Intent, value_raw: int) -> list[int]:
+    """The target, then ever nearer ones to what the position is worth, and for a shape that worth itself."""
+    away = intent.target_raw - value_raw
+    halves = [abs(away) >> number for number in range(1, HALVINGS_MAX + 1)]
+    nearer = [max(0, value_raw + half if away > 0 else value_raw - half) for half in halves]
+    return [intent.target_raw, *nearer, *([max(0, value_raw)] if intent.control else [])]
+
+
+def _first(ask: Callable[[int], Found | None], targets: list[int], intent: Intent) -> tuple[Found | None, str, Intent]:
+    """What is answered to the first target whose size is not refused."""
+    told = ""
     for target in dict.fromkeys(targets):
         try:
-            fill = market.trade(state, target, intent.row, intent.control)
+            found = ask(target)
         except SizeRefusedError as error:
             told = told or str(error)
         except ValidationError as error:
             return None, told or str(error), intent
         else:
-            return fill, told if fill is None else "", attrs.evolve(intent, target_raw=target)
+            return found, told if found is None else "", attrs.evolve(intent, target_raw=target)
     return None, told, intent

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from treasury_arena.contracts.chain import StepKind
+from treasury_arena.contracts.chain import Holding, Plan, PlannedStep, StepKind
 from treasury_arena.domain.stops import OFF
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import ChainUnavailableError, SizeRefusedError, ValidationError
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.store.replay import replay
 from treasury_arena.testing.chain import SimulatedClient, SimulatedPlanner, SimulatedSigner, World
@@ -65,7 +65,7 @@ class Office:
 def office(path: Path, *, scale: str = "1", band: float = 0.01, tolerance: float = 100.0) -> Office:
     world = World(balances={"USDC": CASH})
     store = open_store(path / "live.db")
-    planner = SimulatedPlanner(world, "market", USDC, StepKind.SUPPLY, StepKind.WITHDRAW)
+    planner = ThinPlanner(world, "market", USDC, StepKind.SUPPLY, StepKind.WITHDRAW)
     clock = ChainClock(world)
     engine = OrderEngine(
         "arena",
@@ -81,6 +81,17 @@ def office(path: Path, *, scale: str = "1", band: float = 0.01, tolerance: float
     desk = LiveDesk(engine, clock, scale=Decimal(scale), band=band, tolerance_bps=tolerance)
     desk.book("ann")
     return Office(world, store, engine, desk)
+
+
+class ThinPlanner(SimulatedPlanner):
+    """Takes no order of more than `depth` base units in one piece."""
+
+    depth = 10**12
+
+    def plan(self, holding: Holding, target_raw: int, control: tuple[float, ...]) -> Plan | None:
+        if abs(target_raw - self.value(holding)) > self.depth:
+            raise SizeRefusedError(f"more than {self.depth}; split it")
+        return super().plan(holding, target_raw, control)
 
 
 def twin(
@@ -257,3 +268,138 @@ def test_whatever_the_arena_does_books_and_chain_agree(
     assert house.desk.free_raw() == CASH
     house.check()
     house.store.close()
+
+
+def test_what_a_market_does_not_take_in_one_piece_goes_in_pieces_and_comes_home_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = office(tmp_path)
+    monkeypatch.setattr(ThinPlanner, "depth", 30_000_000)
+    seen = []
+    for row in (1, 2, 3):
+        assert house.follow([twin(100_000_000)], row)
+        seen.append(house.position("a1"))
+        house.follow([twin(100_000_000)], row)
+        assert house.position("a1") == seen[-1]  # a decision has one piece
+    assert seen == [25_000_000, 43_750_000, 71_875_000]
+    rows = range(4, 9)
+    for row in rows:
+        house.follow([], row)  # the arena funds it no longer
+    assert (house.position("a1"), house.cash("a1"), house.desk.free_raw()) == (0, 0, CASH)
+    assert list(house.store.read(event_type="OrderRejected")) == []
+    house.check()
+
+
+def test_a_market_that_takes_no_size_refuses_with_its_first_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = office(tmp_path)
+    monkeypatch.setattr(ThinPlanner, "depth", 0)
+    house.follow([twin(100_000_000)], 1)
+    (event,) = house.store.read(event_type="OrderRejected")
+    assert (event.payload.code, event.payload.reason) == ("market", "more than 0; split it")
+    assert house.position("a1") == 0
+    house.check()
+
+
+@pytest.mark.parametrize("error", [ValidationError, ChainUnavailableError])
+def test_a_position_that_cannot_be_valued_stops_its_own_agent_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    house = office(tmp_path)
+    one, other = twin(50_000_000, name="a1"), twin(20_000_000, name="a2")
+    house.follow([one, other], 1)
+    plain = SimulatedPlanner.value
+    unread = [50_000_000]
+
+    def value(planner: SimulatedPlanner, holding: Holding) -> int:
+        if (found := plain(planner, holding)) in unread:
+            raise error("market 'market' cannot be valued")
+        return found
+
+    monkeypatch.setattr(SimulatedPlanner, "value", value)
+    said = house.follow([one, attrs.evolve(other, roles={"lend": ("market", 60_000_000)})], 2)
+    assert said[0] == "a1: left as it is: market 'market' cannot be valued"
+    assert (house.position("a1"), house.position("a2")) == (50_000_000, 60_000_000)
+    unread.append(60_000_000)
+    if error is ChainUnavailableError:  # nobody could be valued: whoever asks must know that the chain is away
+        with pytest.raises(ChainUnavailableError, match="cannot be valued"):
+            house.follow([one, other], 3)
+    else:
+        assert len(house.follow([one, other], 3)) == 2
+    house.check()
+
+
+class ShapedPlanner(SimulatedPlanner):
+    """Positions with a shape of one number: an order of a worth keeps it, one that names another takes it on."""
+
+    shape: tuple[float, ...] = ()
+    asked: tuple[tuple[int, tuple[float, ...]], ...] = ()
+
+    def plan(self, holding: Holding, target_raw: int, control: tuple[float, ...]) -> Plan | None:
+        self.asked = (*self.asked, (target_raw, control))
+        plan, other = super().plan(holding, target_raw, control), control not in ((), self.shape)
+        self.shape = control or self.shape
+        if plan is None and other:
+            steps = (PlannedStep(StepKind.APPROVE, "USDC", 1, 50_000), PlannedStep(StepKind.REVOKE, "USDC", 0, 50_000))
+            return Plan(steps, 1, 0, False)
+        return plan
+
+
+def test_a_position_takes_on_the_shape_of_its_twin(tmp_path: Path) -> None:
+    house = office(tmp_path)
+    planner = ShapedPlanner(house.world, "market", USDC, StepKind.SUPPLY, StepKind.WITHDRAW)
+    house.engine.planners["market"] = planner  # type: ignore[index]
+
+    def shaped(value: int, *shape: float) -> Twin:
+        return attrs.evolve(twin(value), shapes={"lend": shape})
+
+    (_, said) = house.follow([shaped(60_000_000, 0.5)], 1)
+    assert said == "a1: lend to 60000000 base units in market, shaped 0.5"
+    assert planner.asked[-1] == (60_000_000, (0.5,))
+    assert house.follow([shaped(60_000_000, 0.5)], 2) == []
+    assert house.follow(
+        [shaped(60_500_000, 0.7)], 3
+    )  # too small a move is not made, the shape is taken on all the same
+    assert planner.asked[-1] == (60_000_000, (0.7,))
+    assert house.position("a1") == 60_000_000
+    assert house.follow([shaped(30_000_000, 0.7)], 4)
+    assert planner.asked[-1] == (30_000_000, (0.7,))
+    assert house.follow([shaped(0, 0.7)], 5)
+    assert planner.asked[-1] == (0, ())  # nothing has no shape
+    assert house.follow([shaped(0, 0.2)], 6) == []
+    house.check()
+
+
+def test_purchases_share_what_cash_there_is(tmp_path: Path) -> None:
+    house = office(tmp_path, band=0.05)
+
+    def both(first: int, second: int, third: int) -> Twin:
+        roles = {"lend": ("market", first), "more": ("market", second), "most": ("market", third)}
+        return attrs.evolve(twin(0), roles=roles)
+
+    house.follow([both(50_000_000, 0, 0)], 1)
+    said = house.follow([both(46_000_000, 27_000_000, 27_000_000)], 2)  # what is too much is too little to be sold
+    assert said == ["a1: more to 25000000 base units in market", "a1: most to 25000000 base units in market"]
+    assert (house.cash("a1"), house.position("a1")) == (0, 50_000_000)
+    assert house.follow([both(46_000_000, 32_000_000, 27_000_000)], 3) == []  # there is nothing to buy it with
+    assert not list(house.store.read(event_type="OrderRejected"))
+
+
+def test_a_shape_needs_no_cash(tmp_path: Path) -> None:
+    """Too little is held and there is nothing to buy more with: a loan is delevered all the same."""
+    house = office(tmp_path)
+    planner = ShapedPlanner(house.world, "market", USDC, StepKind.SUPPLY, StepKind.WITHDRAW)
+    house.engine.planners["market"] = planner  # type: ignore[index]
+
+    def shaped(lend: int, more: int, shape: float) -> Twin:
+        roles = {"lend": ("market", lend), "more": ("market", more)}
+        return attrs.evolve(twin(0), roles=roles, shapes={"lend": (shape,), "more": (shape,)})
+
+    house.follow([shaped(100_000_000, 0, 0.5)], 1)
+    assert (house.cash("a1"), house.position("a1")) == (0, 100_000_000)
+    said = house.follow([shaped(110_000_000, 20_000_000, 0.2)], 2)
+    assert said == ["a1: lend to 100000000 base units in market, shaped 0.2"]
+    assert planner.shape == (0.2,)
+    assert house.position("a1") == 100_000_000
+    house.check()

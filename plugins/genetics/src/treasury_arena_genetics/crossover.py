@@ -11,6 +11,7 @@ import numpy as np
 
 from treasury_arena.contracts.genes import CHOICE, FloatArray, GeneSpace
 from treasury_arena.contracts.operators import Crossover
+from treasury_arena.domain import elementary
 from treasury_arena.errors import ValidationError
 from treasury_arena_genetics.bounds import settle
 from treasury_arena_genetics.fields import probability, within
@@ -100,8 +101,8 @@ class SimulatedBinary(Crossover):
         width = np.abs(half)
         room = np.maximum(np.minimum(middle - space.low[gene], space.high[gene] - middle) - width, 0.0)
         power = self.eta + 1.0
-        u = rng.random(at.size) * (2.0 - (1.0 + room / width) ** -power)
-        beta = np.where(u <= 1.0, u, 1.0 / (2.0 - u)) ** (1.0 / power)
+        u = rng.random(at.size) * (2.0 - elementary.power(1.0 + room / width, -power))
+        beta = elementary.power(np.where(u <= 1.0, u, 1.0 / (2.0 - u)), 1.0 / power)
         children.ravel()[at] = middle + beta * half
         settle(children, space)
         return children

@@ -13,6 +13,7 @@ import numpy as np
 
 from treasury_arena.contracts.genes import CHOICE, INTEGER, REAL, FloatArray, GeneSpace
 from treasury_arena.contracts.operators import Indices, Mutation
+from treasury_arena.domain import elementary
 from treasury_arena.errors import ValidationError
 from treasury_arena_genetics.bounds import settle
 from treasury_arena_genetics.fields import optional_probability, probability, within
@@ -163,7 +164,8 @@ class Polynomial(Mutation):
         room = np.where(down, old - low, high - old) / np.where(width > 0.0, width, 1.0)
         tail = np.where(down, 2.0 * u, 2.0 - 2.0 * u)
         power = self.eta + 1.0
-        step = 1.0 - (tail + (1.0 - tail) * np.maximum(1.0 - room, 0.0) ** power) ** (1.0 / power)
+        kept = elementary.power(np.maximum(1.0 - room, 0.0), power)
+        step = 1.0 - elementary.power(tail + (1.0 - tail) * kept, 1.0 / power)
         new = old + np.where(down, -step, step) * width
         _store(out, at, old, new, low, high, space.kind[gene], rng)
         return out

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from treasury_arena.domain.frame import JUMP_MAX, first_jump
 from treasury_arena.errors import CoverageError, DataError
 from treasury_arena_history.config import Series
 from treasury_arena_history.reader import NANOSECONDS, IntArray, Rows, show
-from treasury_arena_history.units import RATES, Bounds, FloatArray, spell
+from treasury_arena_history.units import RATES, Bounds, FloatArray, family_of, spell
 
 
 def check_order(rows: Rows) -> None:
@@ -50,6 +51,30 @@ def check_bounds(rows: Rows, converted: FloatArray, series: Series, bounds: Boun
         f"{rows.name} is {rows.value[index]:g} at {rows.at(index)}, which makes {series.column!r} {converted[index]:g}, "
         f"expected {bounds}{hint}"
     )
+
+
+def jump(rows: Rows, converted: FloatArray, column: str) -> str | None:
+    """The first row at which a price moves as no market does, in a sentence; None without one.
+
+    Args:
+        converted: the rows' prices in USD, finite and above 0, in order of time.
+    """
+    index = first_jump(converted)
+    if index is None:
+        return None
+    return (
+        f"{rows.name} takes {column!r} from {converted[index - 1]:g} at {rows.at(index - 1)} to {converted[index]:g} at "
+        f"{rows.at(index)}: no price moves by more than {JUMP_MAX:.0f} times from one row to the next"
+    )
+
+
+def check_jumps(rows: Rows, converted: FloatArray, series: Series) -> None:
+    """Refuse a price that jumps; of a product only the whole is a price, which is looked at on the grid."""
+    if family_of(series.column) != "price" or series.times is not None:
+        return
+    found = jump(rows, converted, series.column)
+    if found is not None:
+        raise DataError(found)
 
 
 def check_cover(rows: Rows, known: IntArray, grid: IntArray, max_age: int, column: str) -> None:

@@ -176,13 +176,7 @@ def _inside(rows: Rows, low: int | None, high: int | None) -> Rows:
         keep &= rows.time < high * NANOSECONDS
     if not keep.any():
         raise DataError(f"{rows.name} has no rows in the period")
-    return attrs.evolve(
-        rows,
-        number=rows.number[keep],
-        time=rows.time[keep],
-        value=rows.value[keep],
-        filled=None if rows.filled is None else rows.filled[keep],
-    )
+    return rows.only(keep)
 
 
 def _frame(reader: Reader, loaded: Loaded, window: Window, first: int | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import os
 from collections import Counter
 from itertools import islice
@@ -29,6 +30,7 @@ NANOSECONDS = 1_000_000_000
 _UTC_NAMES = frozenset({"UTC", "Etc/UTC", "Z", "+00:00", "GMT"})
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)
 _FLAG = "is_forward_filled"
+_TIME_NAMES = frozenset({"time", "timestamp", "date", "datetime", "open_time", "ts", "block_timestamp"})
 #: Entries of the data folder looked at for the nearest name of a missing file.
 _SEARCHED = 20_000
 
@@ -65,6 +67,16 @@ class Rows:
             time=self.time[low:high],
             value=self.value[low:high],
             filled=None if self.filled is None else self.filled[low:high],
+        )
+
+    def only(self, keep: NDArray[np.bool_]) -> Rows:
+        """The rows at which `keep` is True."""
+        return attrs.evolve(
+            self,
+            number=self.number[keep],
+            time=self.time[keep],
+            value=self.value[keep],
+            filled=None if self.filled is None else self.filled[keep],
         )
 
     def at(self, index: int) -> str:
@@ -157,24 +169,46 @@ def _content_of(data: Path, file: str) -> bytes:
 
 
 def _wanted(file: str, names: list[str], series: Series) -> list[str]:
-    wanted = [series.time, str(series.value), *series.where]
-    for name in wanted:
+    asked = [("time", series.time), ("value", str(series.value)), *(("where", name) for name in series.where)]
+    for key, name in asked:
         if name not in names:
-            raise DataError(f"{file} has no column {name!r}, asked for by {series.column!r}: {nearest(name, names)}")
+            raise DataError(
+                f"{file} has no column {name!r}, asked for by {series.column!r}: {nearest(name, names)} {_remedy(key, names)}"
+            )
+    wanted = [name for _, name in asked]
     if _FLAG in names:
         wanted.append(_FLAG)
     return list(dict.fromkeys(wanted))
 
 
+def _remedy(key: str, names: list[str]) -> str:
+    """Which key names the column instead, for the end of a sentence."""
+    if key == "time":
+        guesses = [name for name in names if name.lower() in _TIME_NAMES]
+        example = f" = {json.dumps(guesses[0])}" if guesses else ""
+        return f"Declare `time{example}`{'' if example else ', the column that holds the times of the rows'}"
+    return "Declare `value`, the column that holds the values" if key == "value" else "Its name is a key of `where`"
+
+
+def _held(content: bytes) -> pa.BufferReader:
+    """The content in memory of Arrow's own.
+
+    A thread of Arrow's that lets go of a Python object while the interpreter ends aborts the process.
+    """
+    stream = pa.BufferOutputStream()
+    stream.write(content)
+    return pa.BufferReader(stream.getvalue())
+
+
 def _read_parquet(file: str, content: bytes, series: Series) -> pa.Table:
     try:
-        source = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        source = pq.ParquetFile(_held(content), page_checksum_verification=True)
         names = list(source.schema_arrow.names)
     except _UNREADABLE as error:
         raise DataError(f"{file} is not a readable parquet file (truncated or damaged?): {_one_line(error)}") from error
     wanted = _wanted(file, names, series)
     try:
-        table = source.read(columns=wanted)
+        table = source.read(columns=wanted, use_threads=False)
     except _UNREADABLE as error:
         raise DataError(f"{file}: columns {', '.join(wanted)} cannot be read: {_one_line(error)}") from error
     if not len(table):
@@ -194,7 +228,8 @@ def _read_csv(file: str, content: bytes, series: Series) -> pa.Table:
     wanted = _wanted(file, header, series)
     try:
         table = pa_csv.read_csv(
-            pa.BufferReader(content),
+            _held(content),
+            read_options=pa_csv.ReadOptions(use_threads=False),
             parse_options=pa_csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Raised whenever the same files and mapping would give another frame, so that old cache files are not used.
 RECIPE = 1
+#: Raised whenever rows are refused that were not before: a frame of those in the cache is not used.
+CHECKS = 2
 _COARSE = "forward"
 
 
@@ -69,7 +71,7 @@ class HistorySource(DataSource):
         Raises DataError as `treasury_arena.contracts.source.DataSource.fetch` says.
         """
         reader = Reader(self._data)
-        seal = f"{self._fingerprint(reader)} {window.start} {window.end}"
+        seal = f"{CHECKS} {self._fingerprint(reader)} {window.start} {window.end}"
         key = hashlib.sha256(seal.encode()).hexdigest()
         frame = self._cache.load(key)
         if frame is None:
@@ -167,6 +169,7 @@ class _Builder:
         # The range is that of the product; of its factors only the sign is known.
         sign = Bounds(0.0 if bounds.low >= 0 else -np.inf, np.inf, low_open=bounds.low_open or series.unit in GAS)
         checks.check_bounds(used, values, series, sign if series.times else bounds)
+        checks.check_jumps(used, values, series)
         gridded = to_grid(known, values, grid, step, series.resample, lead=entry.max_age)
         checks.check_age(used, known, grid, gridded.source, entry.max_age, series.column)
         return gridded.values

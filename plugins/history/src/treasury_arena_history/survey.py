@@ -8,6 +8,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.domain import elementary
+from treasury_arena_history.checks import jump
 from treasury_arena_history.config import Series
 from treasury_arena_history.reader import NANOSECONDS, IntArray, Rows, show
 from treasury_arena_history.resample import DAY, usual_distance
@@ -60,7 +62,12 @@ def survey(rows: Rows, series: Series) -> Survey:
     facts.update(_gaps(rows, time, found))
     facts.update(_missing(rows, found))
     _impossible(rows, series, found)
-    level = np.log(value[finite]) if family_of(series.column) == "price" and (value[finite] > 0).all() else None
+    level = elementary.log(value[finite]) if family_of(series.column) == "price" and (value[finite] > 0).all() else None
+    if level is not None and series.times is None:
+        whole = attrs.evolve(rows, number=rows.number[order], time=time, value=rows.value[order], filled=None)
+        told = jump(whole.only(finite), value[finite], series.column)
+        if told is not None:
+            found.append(Finding("error", "jump", told))
     facts.update(_outliers(time[finite], value[finite], level, found))
     facts["hours_of_day"] = _hours(time[finite], value[finite], found) if level is None else []
     facts.update(_carried(rows, time, value, order, found))

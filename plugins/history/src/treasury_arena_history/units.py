@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.domain import elementary
 from treasury_arena.errors import nearest
 
 FloatArray = NDArray[np.float64]
@@ -125,11 +127,10 @@ def convert(
     - everything else: a plain factor.
     """
     if unit == "tick":
-        return np.asarray(np.exp(values * np.log(_TICK_BASE)) * 10.0**decimals_shift)
+        return np.asarray(elementary.exp(values * math.log(_TICK_BASE)) * 10.0**decimals_shift)
     scaled = np.asarray(values * UNITS[unit])
     if unit in ("apy", "percent_apy"):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(compounding * np.expm1(np.log1p(scaled) / compounding))
+        return np.asarray(compounding * elementary.expm1(elementary.log1p(scaled) / compounding))
     return scaled
 
 

@@ -7,12 +7,15 @@ import os
 import secrets
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from treasury_arena.errors import ConfigError, ValidationError, nearest
 from treasury_arena_keys.hidden import Hidden, private_file, private_folder, strong
-from treasury_arena_keys.vault import SCRYPT_N, Vault
+
+if TYPE_CHECKING:
+    from treasury_arena_keys.vault import Vault
 
 LOCAL_CHAINS = frozenset({1337, 31337})
 """Ids of test chains on one's own machine: the only ones that a `local` key signs for, and the ones a `live` key never does."""
@@ -59,8 +62,11 @@ class Keystore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         private_folder(self.folder, "keystore")
 
-    def add(self, vault: Vault, passphrase: Hidden, mode: Mode, scrypt_n: int = SCRYPT_N) -> Key:
-        """Write a key, durably and as a whole. Raises ValidationError when the address is there already, in any mode."""
+    def add(self, vault: Vault, passphrase: Hidden, mode: Mode, scrypt_n: int | None = None) -> Key:
+        """Write a key, durably and as a whole. Raises ValidationError when the address is there already, in any mode.
+
+        `scrypt_n`: the work factor; the vault's own unless given.
+        """
         if mode is Mode.LIVE:
             strong(passphrase)
         self.prepare()
@@ -69,7 +75,7 @@ class Keystore:
             raise ValidationError(f"{path} exists already; a key is never overwritten")
         if marker.exists() and self._mode(marker) is not mode:
             raise ValidationError(f"{marker} says that this address is {self._mode(marker)}; it cannot become {mode}")
-        text = vault.locked(passphrase, scrypt_n)
+        text = vault.locked(passphrase) if scrypt_n is None else vault.locked(passphrase, scrypt_n)
         # The mode first: a key without one is refused, a mode without a key is nothing.
         if not marker.exists():
             self._write(marker, f"{mode}\n")
@@ -102,6 +108,8 @@ class Keystore:
 
     def unlock(self, key: Key, passphrase: Hidden) -> Vault:
         """Decrypt a key. Raises ValidationError when the passphrase does not fit, or another key is inside."""
+        from treasury_arena_keys.vault import Vault  # its libraries take a second to import, and listing needs none
+
         vault = Vault.unlock(self._text(key.path), passphrase, str(key.path))
         if vault.address.lower() != key.address.lower():
             raise ValidationError(f"{key.path}: holds the key of {vault.address}, not of {key.address}")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import click
 
     from treasury_arena.contracts.chain import SignerContext, TransactionSigner
+    from treasury_arena_keys.config import ExternalSection, ProcessSection
 
 
 @hookimpl
@@ -26,9 +27,28 @@ def arena_config_sections() -> Mapping[str, type[Any]]:
 
 @hookimpl
 def arena_signers() -> Mapping[str, Callable[[Any, SignerContext], TransactionSigner]]:
-    from treasury_arena_keys import client, external
+    return {"process": _process, "web3signer": _web3signer, "clef": _clef}
 
-    return {"process": client.build, "web3signer": external.web3signer, "clef": external.clef}
+
+# The libraries that read transactions take a second to import: only an arena that signs imports them.
+
+
+def _process(section: ProcessSection, context: SignerContext) -> TransactionSigner:
+    from treasury_arena_keys.client import build
+
+    return build(section, context)
+
+
+def _web3signer(section: ExternalSection, context: SignerContext) -> TransactionSigner:
+    from treasury_arena_keys.external import web3signer
+
+    return web3signer(section, context)
+
+
+def _clef(section: ExternalSection, context: SignerContext) -> TransactionSigner:
+    from treasury_arena_keys.external import clef
+
+    return clef(section, context)
 
 
 @hookimpl

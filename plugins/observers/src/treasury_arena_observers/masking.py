@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from treasury_arena.errors import ConfigError
+
 MASKED = "***"
 _PART_MIN = 4
 _VARIABLE_MIN = 8
@@ -23,6 +25,25 @@ _PAIR = re.compile(rf"([\w-]*(?:{_NAME})[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]
 _FIELDS = frozenset({"signed"})
 
 
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds the secrets and each telling part of them."""
+    known = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _VARIABLE_MIN}
+    parts: set[str] = set()
+    for secret in secrets:
+        _, _, rest = secret.rpartition("://")
+        known |= {secret, rest, unquote(rest)}
+        parts |= {*re.split(_BETWEEN, rest), *re.split(_BETWEEN, unquote(rest))}
+    parts = {part for part in parts if len(part) >= _PART_MIN and not (part.isdigit() and len(part) < _NUMBER_MIN)}
+    known |= {part for part in parts if len(part) >= _VARIABLE_MIN}
+    longest = sorted((one for one in known if len(one) >= _PART_MIN), key=lambda one: (-len(one), one))
+    patterns = [
+        *map(re.escape, longest),
+        # A short part is one only where it stands alone: it may be in any word.
+        *(rf"(?<!\w){re.escape(part)}(?!\w)" for part in sorted(parts - known)),
+    ]
+    return re.compile("|".join(patterns)) if patterns else None
+
+
 class Mask:
     """Replaces secrets by ``***``: the given ones and each telling part of them, what secret-looking environment variables hold,
     everything behind the scheme of a URL, and values after names such as ``password``.
@@ -31,23 +52,10 @@ class Mask:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {
-            value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _VARIABLE_MIN
-        }
-        parts: set[str] = set()
-        for secret in secrets:
-            _, _, rest = secret.rpartition("://")
-            known |= {secret, rest, unquote(rest)}
-            parts |= {*re.split(_BETWEEN, rest), *re.split(_BETWEEN, unquote(rest))}
-        parts = {part for part in parts if len(part) >= _PART_MIN and not (part.isdigit() and len(part) < _NUMBER_MIN)}
-        known |= {part for part in parts if len(part) >= _VARIABLE_MIN}
-        longest = sorted((one for one in known if len(one) >= _PART_MIN), key=lambda one: (-len(one), one))
-        patterns = [
-            *map(re.escape, longest),
-            # A short part is one only where it stands alone: it may be in any word.
-            *(rf"(?<!\w){re.escape(part)}(?!\w)" for part in sorted(parts - known)),
-        ]
-        self._known = re.compile("|".join(patterns)) if patterns else None
+        try:
+            self._known = _pattern(secrets)
+        except Exception as error:  # told without its frames, which hold what is to be hidden
+            raise ConfigError(f"what is to be masked cannot be read ({type(error).__name__})") from None
 
     def __repr__(self) -> str:
         return "Mask()"

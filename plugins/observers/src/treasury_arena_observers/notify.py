@@ -11,6 +11,7 @@ from treasury_arena.config.keys import dereference
 from treasury_arena.contracts.runtime import Observer, ObserverContext
 from treasury_arena.errors import ConfigError
 from treasury_arena.events.event import Event
+from treasury_arena.veiled import Veiled
 from treasury_arena_observers.config import NotifySection
 from treasury_arena_observers.masking import Mask, MaskedRecords
 from treasury_arena_observers.outbox import Letter, Outbox, Pace
@@ -85,7 +86,7 @@ def build(section: NotifySection, context: ObserverContext) -> Observer:
 def _urls(section: NotifySection) -> list[str]:
     """The addresses; never a local variable of a frame that may fail."""
     return [
-        part
+        Veiled(part)
         for text in dereference(section.urls.reference).splitlines()
         if not text.lstrip().startswith("#")
         for part in text.split()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
@@ -85,11 +85,30 @@ def date_axis(axes: Axes, result: RunResult) -> None:
         axes.set_xticks([first], [date.fromordinal(int(first) + EPOCH).isoformat()])
         return
     axes.set_xlim(first, last)
+    ticks = _ticks(first, last)
+    axes.set_xticks(ticks, _tick_labels(ticks))
+
+
+def _ticks(first: float, last: float) -> list[float]:
+    """Three to six whole days between two, at the beginnings of years or months where the span is long enough."""
+    ends = (date.fromordinal(int(day) + EPOCH) for day in (first, last))
+    low, high = (datetime(end.year, end.month, end.day, tzinfo=UTC) for end in ends)
     locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib types dates in part
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.xaxis.get_offset_text().set_color(LIGHT["muted"])
-    axes.xaxis.get_offset_text().set_fontsize(8.5)
+    found = [float(tick) for tick in locator.tick_values(low, high)]  # type: ignore[no-untyped-call]
+    return [tick for tick in found if first <= tick <= last and tick == int(tick)]
+
+
+def _tick_labels(ticks: Sequence[float]) -> list[str]:
+    """Days or months, with the year at the first one and at each that begins another year."""
+    days = [date.fromordinal(int(tick) + EPOCH) for tick in ticks]
+    if all((day.month, day.day) == (1, 1) for day in days) and len(days) > 1:
+        return [str(day.year) for day in days]
+    form = "%b" if all(day.day == 1 for day in days) else "%-d %b"
+    years = [None, *(day.year for day in days)]
+    return [
+        day.strftime(form) + (f" {day.year}" if day.year != before else "")
+        for before, day in zip(years, days, strict=False)
+    ]
 
 
 def value_axis(

@@ -9,9 +9,11 @@ from typing import Any
 import attrs
 
 from treasury_arena.contracts.results import RunResult
-from treasury_arena_reports.formats import count, decimal, percent, plural, shorten, tiny, usd
+from treasury_arena_reports.formats import count, decimal, percent, plural, points, shorten, tiny, usd
 
 STAGES = ("arena", "proving", "simulation", "retired", "dead")
+#: Days below which a yearly rate or a ratio of daily returns says nothing.
+DAYS_MIN = 30
 #: Signs of a failure's reason that a sentence quotes.
 REASON_SHOWN = 120
 #: Names that a list of agents gives before it counts.
@@ -38,18 +40,35 @@ class Row:
 
 def comparison(result: RunResult) -> list[Row]:
     """Whole treasury, managed capital, then the benchmarks and control rows in the result's own order."""
-    lends = "reserve_lent" in result.capital
+    lends, short = "reserve_lent" in result.capital, short_days(result) is not None
     label = "Managed capital (reserve left out)" if lends else "Managed capital (no reserve)"
     treasury = {"costs": result.capital.get("costs"), **result.treasury}
     rows = [
-        _row("treasury", "Whole treasury", "treasury", result.capital["final"], treasury),
-        _row("managed", label, "managed", managed_final(result), dict(result.managed)),
+        _row("treasury", "Whole treasury", "treasury", result.capital["final"], treasury, short),
+        _row("managed", label, "managed", managed_final(result), dict(result.managed), short),
     ]
     rows.extend(
-        _row(name, str(row.get("label") or name), "benchmark", row.get("final"), row)
+        _row(name, str(row.get("label") or name), "benchmark", row.get("final"), row, short)
         for name, row in result.benchmarks.items()
     )
     return rows
+
+
+def short_days(result: RunResult) -> int | None:
+    """The days of a run too short for yearly rates and ratios; None for a longer one, and where no day was recorded."""
+    days = len(result.series.get("dates", ())) - 1
+    return days if 0 <= days < DAYS_MIN else None
+
+
+def short_sentence(result: RunResult) -> str:
+    """Why yearly rates and ratios are missing, where they are."""
+    days = short_days(result)
+    if days is None:
+        return ""
+    return (
+        f"The record has {plural(days, 'day')}: yearly rates and ratios such as Sharpe's say nothing below {DAYS_MIN} days "
+        "and are left out."
+    )
 
 
 def managed_final(result: RunResult) -> Decimal | None:
@@ -125,12 +144,39 @@ def _clause(text: str) -> str:
 
 
 def trials_sentence(result: RunResult) -> str:
-    return f"{plural(result.trials, 'genome')} tried over the whole run; each one counts against the winners."
+    return f"{plural(result.trials, 'genome')} tried over the whole run; each one counts against those promoted."
 
 
-def champions(result: RunResult) -> list[dict[str, Any]]:
+def promoted(result: RunResult) -> list[dict[str, Any]]:
     """Promoted agents: highest stage first, then by fitness, then by id."""
     return [agent for agent in ranked(result.agents) if agent.get("promoted")]
+
+
+def mean_returns(result: RunResult) -> tuple[Decimal, Decimal, int] | None:
+    """Mean return of promoted agents until their promotion and since, and of how many; None when no record tells both."""
+    lives = [
+        (decimal(agent.get("return_until_promotion")), decimal(agent.get("return_since_promotion")))
+        for agent in promoted(result)
+    ]
+    known = [(until, since) for until, since in lives if until is not None and since is not None]
+    if not known:
+        return None
+    sums = (sum((part[which] for part in known), Decimal(0)) for which in (0, 1))
+    return next(sums) / len(known), next(sums) / len(known), len(known)
+
+
+def promotion_sentence(result: RunResult) -> str:
+    """What promoted agents were chosen by, and what came of it; nothing without any."""
+    means = mean_returns(result)
+    if means is None:
+        return ""
+    before, since, agents = means
+    left_out = len(promoted(result)) - agents
+    without = f" ({left_out} without a whole record left out)" if left_out else ""
+    return (
+        f"Mean return of {plural(agents, 'promoted agent')}{without}: {percent(before)} until promotion, which is what the "
+        f"promotion was decided by, and {percent(since)} since."
+    )
 
 
 def gap(agent: dict[str, Any]) -> str:
@@ -141,7 +187,7 @@ def gap(agent: dict[str, Any]) -> str:
 def gap_sentences(result: RunResult) -> list[str]:
     """Why gaps of promoted agents were not measured: one sentence a reason, in the order of the agents."""
     told: dict[str, list[str]] = {}
-    for agent in champions(result):
+    for agent in promoted(result):
         if agent.get("gap_unmeasured"):
             told.setdefault(_clause(agent["gap_unmeasured"]), []).append(str(agent["id"]))
     return [f"Gap of {names(ids)} not measured: {reason}." for reason, ids in told.items()]
@@ -176,11 +222,12 @@ def lead(result: RunResult, against: str = "lend_everything") -> Decimal | None:
 def interval_sentence(result: RunResult) -> str:
     """The verdict's figures, where its words leave them out: annual difference to the control row with its interval."""
     verdict = result.verdict
-    if verdict.get("difference") is None or " a year" in str(verdict.get("text")):  # the words say it already
+    said = " a year" in str(verdict.get("text"))
+    if said or verdict.get("difference") is None or short_days(result) is not None:
         return ""
-    words = f"Managed capital against the control row: {percent(verdict['difference'], sign=True)} a year"
+    words = f"Managed capital against the control row: {points(verdict['difference'])} points a year"
     if verdict.get("low") is not None and verdict.get("high") is not None:
-        words += f" (interval {percent(verdict['low'], sign=True)} to {percent(verdict['high'], sign=True)})"
+        words += f" (interval {points(verdict['low'])} to {points(verdict['high'])})"
         if verdict.get("significant"):
             words += ", larger than its uncertainty"
         elif verdict["low"] <= 0.0 <= verdict["high"]:
@@ -190,9 +237,13 @@ def interval_sentence(result: RunResult) -> str:
     return words + "."
 
 
-def _row(name: str, label: str, kind: str, final: Any, metrics: dict[str, Any]) -> Row:
+def _row(name: str, label: str, kind: str, final: Any, metrics: dict[str, Any], short: bool) -> Row:
     def get(key: str) -> Decimal | None:
         return decimal(metrics.get(key), f"{name}.{key}")
+
+    def scaled(key: str) -> Decimal | None:
+        found = get(key)
+        return None if short else found
 
     return Row(
         name=name,
@@ -200,10 +251,10 @@ def _row(name: str, label: str, kind: str, final: Any, metrics: dict[str, Any]) 
         kind=kind,
         final=decimal(final, f"{name}.final"),
         total_return=get("return"),
-        annual_return=get("annual_return"),
-        sharpe=get("sharpe"),
-        excess_sharpe=get("excess_sharpe"),
-        sortino=get("sortino"),
+        annual_return=scaled("annual_return"),
+        sharpe=scaled("sharpe"),
+        excess_sharpe=scaled("excess_sharpe"),
+        sortino=scaled("sortino"),
         max_drawdown=get("max_drawdown"),
         costs=get("costs"),
     )

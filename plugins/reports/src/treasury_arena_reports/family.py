@@ -1,4 +1,4 @@
-"""The family tree of the champions: parents to the left, one lane for each line of descent."""
+"""The family tree of the promoted agents: parents to the left, one lane for each line of descent."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LABELLED = 30
 
 
 def family_tree(result: RunResult, *, title: bool = True) -> Figure:
-    """Champions and their ancestors by date of birth; a line joins parent and child, a ring marks a champion.
+    """Promoted agents and their ancestors by date of birth; a line joins parent and child, a ring marks a promoted agent.
 
-    At most 60 agents are drawn, families of the highest ranked champions first; the lineage table has them all.
+    At most 60 agents are drawn, families of the highest ranked first; the lineage table has them all.
     """
     with style():
         names, _ = families(result, NODES)

@@ -66,6 +66,11 @@ def percent(value: Any, digits: int = 2, sign: bool = False) -> str:
     return f"{'+' if gain else ''}{text}%"
 
 
+def points(value: Any) -> str:
+    """A fraction in signed percentage points: 0.0113 gives ``+1.13``."""
+    return percent(value, sign=True).removesuffix("%")
+
+
 def count(value: Any) -> str:
     """A whole number with thousands separators."""
     return number(value, 0)

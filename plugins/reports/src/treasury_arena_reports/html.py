@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -16,7 +17,7 @@ from treasury_arena_reports.family import NODES
 from treasury_arena_reports.formats import NOTHING, count, decimal, number, percent, ratio, usd
 from treasury_arena_reports.lineage import descents, families
 from treasury_arena_reports.palette import DARK, LIGHT
-from treasury_arena_reports.winners import winners
+from treasury_arena_reports.parameters import parameters
 
 AGENTS_SHOWN = 1000
 TIMINGS = {
@@ -40,6 +41,7 @@ class Cell:
     text: str
     value: str = ""
     numeric: bool = True
+    words: tuple[str, ...] = ()  # parts that no line break may cut, instead of `text`
 
 
 def render_html(result: RunResult) -> str:
@@ -50,7 +52,7 @@ def render_html(result: RunResult) -> str:
     check(result)
     result = cleaned(result)
     template = _environment().get_template("report.html.j2")
-    chosen = facts.champions(result)
+    chosen = facts.promoted(result)
     _, drawn = families(result, NODES)
     return template.render(
         result=result,
@@ -65,10 +67,12 @@ def render_html(result: RunResult) -> str:
         rows=facts.comparison(result),
         charts={name: _figure(chart) for name, chart in draw(result).items()},
         unmeasured=facts.gap_sentences(result),
-        champions=[_champion(agent) for agent in chosen],
+        promoted=[_promoted(agent) for agent in chosen],
+        promotion=facts.promotion_sentence(result),
+        short=facts.short_sentence(result),
         families_drawn=drawn if drawn < len(chosen) else 0,
         descents=[_descent(line) for line in descents(result)],
-        winners=winners(result),
+        parameters=parameters(result),
         agents=[_agent(agent) for agent in facts.ranked(result.agents)[:AGENTS_SHOWN]],
         data=[(key, str(value)) for key, value in result.data.items()],
         timings=_timings(result),
@@ -93,7 +97,9 @@ def _figure(chart: Chart) -> dict[str, Any]:
 
 def _cards(result: RunResult) -> list[tuple[str, str, str]]:
     """Key figures: label, value, what it is measured against."""
-    treasury, managed = result.treasury, result.managed
+    treasury, managed = facts.comparison(result)[:2]
+    rate = treasury.annual_return
+    yearly = "over the whole record" if rate is None else f"{percent(rate)} a year"
     ahead = facts.lead(result)
     against = NOTHING if ahead is None else f"{'+' if ahead > 0 else ''}{usd(ahead, cents=False)}"
     return [
@@ -102,18 +108,18 @@ def _cards(result: RunResult) -> list[tuple[str, str, str]]:
             usd(result.capital["final"], cents=False),
             f"USD, from {usd(result.capital['initial'], cents=False)}",
         ),
-        ("Return", percent(treasury.get("return")), f"{percent(treasury.get('annual_return'))} a year"),
+        ("Return", percent(treasury.total_return), yearly),
         ("Against lending everything", against, "USD at the end"),
         (
             "Worst drawdown",
-            percent(treasury.get("max_drawdown")),
-            f"managed capital {percent(managed.get('max_drawdown'))}",
+            percent(treasury.max_drawdown),
+            f"managed capital {percent(managed.max_drawdown)}",
         ),
-        ("Managed capital", percent(managed.get("return")), "return, without the reserve"),
+        ("Managed capital", percent(managed.total_return), "return, without the reserve"),
         (
             "Sharpe ratio",
-            ratio(treasury.get("sharpe")),
-            f"over lending everything {ratio(treasury.get('excess_sharpe'))}",
+            ratio(treasury.sharpe),
+            f"over lending everything {ratio(treasury.excess_sharpe)}",
         ),
         ("Costs", usd(result.capital.get("costs")), "USD of fees, spread, impact and gas"),
         ("Trials", count(result.trials), "genomes evaluated"),
@@ -129,13 +135,20 @@ def _word(value: Any) -> Cell:
     return Cell(NOTHING if value is None or value == "" else str(value), numeric=False)
 
 
-def _champion(agent: dict[str, Any]) -> list[Cell]:
+def _ids(listed: Sequence[Any]) -> Cell:
+    """Ids, none of them broken at its hyphen."""
+    told = facts.names(listed)
+    return Cell(told or NOTHING, numeric=False, words=tuple(told.split(", ")) if told else ())
+
+
+def _promoted(agent: dict[str, Any]) -> list[Cell]:
     get = agent.get
     return [
         _word(agent["id"]),
         _word(get("strategy")),
         _word(get("stage")),
         _cell(get("total_return"), percent(get("total_return"))),
+        _cell(get("return_since_promotion"), percent(get("return_since_promotion"))),
         _cell(get("sharpe"), ratio(get("sharpe"))),
         _cell(get("deflated_sharpe"), number(get("deflated_sharpe"))),
         _cell(get("pbo"), percent(get("pbo"), 0)),
@@ -162,7 +175,7 @@ def _agent(agent: dict[str, Any]) -> list[Cell]:
         _cell(get("max_drawdown"), percent(get("max_drawdown"))),
         _cell(get("coin_share"), percent(get("coin_share"), 1)),
         _cell(get("capital"), usd(get("capital"), cents=False)),
-        _word(facts.names(get("parents") or ())),
+        _ids(get("parents") or ()),
         _word(get("label")),
     ]
 
@@ -172,9 +185,9 @@ def _descent(line: Any) -> list[Cell]:
         _word(line.agent["id"]),
         _word(line.agent.get("strategy")),
         _word(_day(line.agent.get("born"))),
-        _word(facts.names(line.parents)),
-        _word(facts.names(line.grandparents)),
-        _word(facts.names(line.founders)),
+        _ids(line.parents),
+        _ids(line.grandparents),
+        _ids(line.founders),
         _cell(line.ancestors, count(line.ancestors)),
         _cell(line.depth, count(line.depth)),
     ]
@@ -187,7 +200,10 @@ def _day(value: Any) -> str | None:
 
 def _timings(result: RunResult) -> list[tuple[str, str]]:
     lines = []
-    for key, value in result.timings.items():
+    known = list(TIMINGS)
+    order = sorted(result.timings, key=lambda key: (known.index(key) if key in TIMINGS else len(known), key))
+    for key in order:
+        value = result.timings[key]
         words, unit, digits = TIMINGS.get(key, (key.replace("_", " "), "", 2))
         lines.append((words, f"{number(value, digits)} {unit}".strip()))
     return lines

@@ -9,17 +9,17 @@ from typing import Any
 import attrs
 
 from treasury_arena.contracts.results import RunResult
-from treasury_arena_reports.facts import champions
+from treasury_arena_reports.facts import promoted
 
 Agents = Mapping[str, dict[str, Any]]
 
 
 @attrs.frozen
 class Descent:
-    """The line of one champion.
+    """The line of one promoted agent.
 
     Attributes:
-        agent: the champion's own record.
+        agent: its own record.
         parents, grandparents: ids, in the record's order, each once; also those born outside this run.
         ancestors: how many agents of this run it descends from.
         depth: generations of recorded agents above it (0 for one bred by search alone).
@@ -53,10 +53,10 @@ def family(agents: Agents, root: str) -> dict[str, int]:
 
 
 def descents(result: RunResult) -> list[Descent]:
-    """One line per champion, in the order of `champions`."""
+    """One line per promoted agent, in the order of `promoted`."""
     agents = {str(agent["id"]): agent for agent in result.agents}
     lines = []
-    for agent in champions(result):
+    for agent in promoted(result):
         tree = family(agents, str(agent["id"]))
         parents = parents_of(agent)
         above = dict.fromkeys(up for name in parents if name in agents for up in parents_of(agents[name]))
@@ -80,14 +80,14 @@ def descents(result: RunResult) -> list[Descent]:
 
 
 def families(result: RunResult, limit: int) -> tuple[list[str], int]:
-    """Ids of champions and all their ancestors, whole families only, at most `limit` agents unless the first needs more.
+    """Ids of promoted agents and all their ancestors, whole families only, at most `limit` agents unless the first needs more.
 
-    Returns the ids in order of birth and how many champions' families are among them.
+    Returns the ids in order of birth and how many of their families are among them.
     """
     agents = {str(agent["id"]): agent for agent in result.agents}
     chosen: dict[str, None] = {}
     shown = 0
-    for agent in champions(result):
+    for agent in promoted(result):
         tree = sorted(family(agents, str(agent["id"])).items(), key=lambda item: (item[1], item[0]))
         extended = {**chosen, **dict.fromkeys(name for name, _ in tree)}
         if len(extended) > limit:

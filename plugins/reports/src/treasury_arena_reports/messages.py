@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from treasury_arena.contracts.results import RunResult
-from treasury_arena_reports.facts import champions, lead
+from treasury_arena_reports.facts import lead, promoted
 from treasury_arena_reports.formats import percent, plural, usd
 
 
@@ -84,12 +84,12 @@ def fitness_by_generation_message(result: RunResult) -> str:
 
 
 def family_message(result: RunResult) -> str:
-    chosen = champions(result)
+    chosen = promoted(result)
     if not chosen:
         return "No agent was promoted, so there is no family to draw"
     known = {agent["id"] for agent in result.agents}
     bred = sum(1 for agent in chosen if any(parent in known for parent in agent.get("parents") or ()))
-    return f"{bred} of {plural(len(chosen), 'champion')} descended from agents of this run"
+    return f"{bred} of {plural(len(chosen), 'promoted agent')} descended from agents of this run"
 
 
 def drawdowns(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports import messages
@@ -35,20 +36,22 @@ PANELS = 12
 
 
 def fitness_by_cycle(result: RunResult, *, title: bool = True) -> Figure:
-    """Best and median training score of each cycle's last generation."""
+    """Best and median training score of each cycle's last generation; no line where a cycle had no search."""
     with style():
-        panels: dict[str, list[tuple[float, float, float]]] = {}
-        for (_, strategy), rows in messages.searches(result).items():
+        panels: dict[str, list[tuple[float, float, float, float]]] = {}
+        for (cycle, strategy), rows in messages.searches(result).items():
             scored = [row for row in rows if row.get("best") is not None and row.get("median") is not None]
             if scored:
                 day = float(days_of([scored[-1]["date"]], "generations.date")[0])
-                panels.setdefault(strategy, []).append((day, float(scored[-1]["best"]), float(scored[-1]["median"])))
+                last = scored[-1]
+                panels.setdefault(strategy, []).append((day, float(last["best"]), float(last["median"]), float(cycle)))
         if not panels:
             return blank(HALF, "No search was recorded.")
         figure, axes = _panels(sorted(panels))
         for pair, strategy in zip(axes, sorted(panels), strict=False):
             table = np.array(panels[strategy])
-            _draw(pair, table[:, 0], table[:, 1], table[:, 2], result_colours(result)[strategy])
+            runs = np.cumsum(np.diff(table[:, 3], prepend=table[0, 3]) > 1, dtype=np.int64)
+            _draw(pair, table[:, 0], table[:, 1], table[:, 2], result_colours(result)[strategy], runs)
             date_axis(pair, result)
         add_title(figure, messages.fitness_by_cycle_message(result), title)
         return figure
@@ -91,11 +94,23 @@ def _panels(strategies: Sequence[str]) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def _draw(axes: Axes, x: FloatArray, best: FloatArray, median: FloatArray, colour: str) -> None:
+def _draw(
+    axes: Axes,
+    x: FloatArray,
+    best: FloatArray,
+    median: FloatArray,
+    colour: str,
+    runs: NDArray[np.int64] | None = None,
+) -> None:
+    """Best and median; with `runs` every value has a mark, and only those of one run are joined."""
     kept = thin([best, median])
     value_axis(axes, [best, median], score)
     axes.yaxis.set_major_locator(MaxNLocator(3))
-    marker = "o" if len(x) == 1 else ""
-    axes.plot(x[kept], median[kept], color=LIGHT["muted"], linewidth=1.1, linestyle="dashed", marker=marker)
-    axes.plot(x[kept], best[kept], color=colour, linewidth=1.6, marker=marker)
+    gaps = np.flatnonzero(np.diff(runs[kept])) + 1 if runs is not None else np.array([], dtype=np.int64)
+    days, high, middle = (np.insert(values[kept], gaps, np.nan) for values in (x, best, median))
+    marker = "o" if len(x) == 1 or runs is not None else ""
+    size = 2.5 if len(x) > 1 else 6.0
+    for values, tone, width, dash in ((middle, LIGHT["muted"], 1.1, "dashed"), (high, colour, 1.6, "solid")):
+        line = axes.plot(days, values, color=tone, linewidth=width, linestyle=dash, marker=marker, markersize=size)
+        line[0].set_clip_on(not marker)  # marks are whole at the first and the last day too
     end_labels(axes, [(float(best[-1]), "best", colour), (float(median[-1]), "median", LIGHT["muted"])])

@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +18,6 @@ from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports.checks import check, cleaned
 from treasury_arena_reports.facts import (
     Row,
-    champions,
     comparison,
     gap,
     gap_sentences,
@@ -26,16 +25,19 @@ from treasury_arena_reports.facts import (
     idle_sentence,
     interval_sentence,
     life_sentence,
+    promoted,
+    promotion_sentence,
+    short_sentence,
     stop_sentences,
     trials_sentence,
 )
-from treasury_arena_reports.formats import NOTHING, count, number, percent, ratio, strategy_of, usd
+from treasury_arena_reports.formats import NOTHING, count, number, percent, plural, ratio, strategy_of, usd
 
 NARROWEST = 48
 NARROW = 100
-WIDE = 112
 WIDTH_WITHOUT_TERMINAL = 120
-SHOWN_CHAMPIONS = 15
+SHOWN_PROMOTED = 15
+SINCE = "Since\npromotion"
 
 
 def render(result: RunResult, width: int | None = None, colour: bool | None = None) -> str:
@@ -69,15 +71,17 @@ def render(result: RunResult, width: int | None = None, colour: bool | None = No
     )
     console.print(Text(headline(result), style="bold"))
     console.print()
-    console.print(_comparison(result, width))
+    _comparison(console, result, width)
     console.print()
     for sentence in (*stop_sentences(result), str(result.verdict.get("text") or ""), interval_sentence(result)):
         if sentence:
             console.print(Text(sentence, style="bold"))
+    if short := short_sentence(result):
+        console.print(Text(short))
     for sentence in (idle_sentence(result), life_sentence(result), trials_sentence(result)):
         console.print(Text(sentence))
     console.print()
-    _champions(console, result, width)
+    _promoted(console, result, width)
     console.print()
     console.print(Text(_timings(result)))
     console.print(Text(f"Run {result.run_id}, profile {result.profile}, seed {result.seed}"))
@@ -86,7 +90,7 @@ def render(result: RunResult, width: int | None = None, colour: bool | None = No
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _comparison(result: RunResult, width: int) -> Table:
+def _comparison(console: Console, result: RunResult, width: int) -> None:
     cents = width >= NARROW
     columns: list[tuple[str, Callable[[Row], str]]] = [
         ("Final USD", lambda row: usd(row.final, cents)),
@@ -99,12 +103,7 @@ def _comparison(result: RunResult, width: int) -> Table:
         ("Costs", lambda row: usd(row.costs, cents)),
     ]
     rows = comparison(result)
-    if width < WIDE:
-        columns = [column for column in columns if column[0] != "Excess"]
-    for unwanted in ("Sortino", "Sharpe", "Annual", "Costs"):
-        if _needed(columns, rows) <= width - 16:
-            break
-        columns = [column for column in columns if column[0] != unwanted]
+    columns, missing = _fitting(columns, rows, width - 16, ("Excess", "Sortino", "Sharpe", "Annual", "Costs"))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", overflow="fold", min_width=min(14, width // 3))
     for title, _ in columns:
@@ -113,45 +112,72 @@ def _comparison(result: RunResult, width: int) -> Table:
         style = "bold" if row.kind == "treasury" else None
         cells = [Text(cell(row)) for _, cell in columns]
         table.add_row(Text(row.label), *cells, style=style, end_section=at == 1)
-    return table
+    console.print(table)
+    _tell_missing(console, missing)
 
 
-def _needed(columns: list[tuple[str, Callable[[Row], str]]], rows: list[Row]) -> int:
-    return sum(max(len(title), *(len(cell(row)) for row in rows)) + 2 for title, cell in columns)
+def _fitting(
+    columns: list[tuple[str, Callable[[Any], str]]], rows: Sequence[Any], width: int, unwanted: Sequence[str]
+) -> tuple[list[tuple[str, Callable[[Any], str]]], list[str]]:
+    """The columns that fit into `width`, given up in the order of `unwanted`, and the titles of those given up."""
+    missing: list[str] = []
+    for name in unwanted:
+        if _needed(columns, rows) <= width:
+            break
+        columns = [column for column in columns if column[0] != name]
+        missing.append(name)
+    return columns, missing
 
 
-def _champions(console: Console, result: RunResult, width: int) -> None:
-    chosen = champions(result)
+def _needed(columns: list[tuple[str, Callable[[Any], str]]], rows: Sequence[Any]) -> int:
+    return sum(max(*map(len, title.split("\n")), 0, *(len(cell(row)) for row in rows)) + 2 for title, cell in columns)
+
+
+def _tell_missing(console: Console, missing: Sequence[str]) -> None:
+    if missing:
+        which = f"{plural(len(missing), 'column')} ({', '.join(missing)}) {'does' if len(missing) == 1 else 'do'}"
+        console.print(Text(f"{which} not fit here: see report.html"))
+
+
+def _promoted(console: Console, result: RunResult, width: int) -> None:
+    chosen = promoted(result)
     if not chosen:
         console.print(Text("No agent was promoted: none passed the rules, so no capital was given to one."))
         return
-    columns: list[tuple[str, Callable[[dict[str, Any]], str], int]] = [
-        ("Promoted agent", lambda agent: str(agent["id"]), 0),
-        ("Strategy", strategy_of, 60),
-        ("Stage", lambda agent: str(agent.get("stage") or NOTHING), 0),
-        ("Return", lambda agent: percent(agent.get("total_return")), 0),
-        ("Sharpe", lambda agent: ratio(agent.get("sharpe")), 0),
-        ("Deflated", lambda agent: number(agent.get("deflated_sharpe")), 70),
-        ("PBO", lambda agent: percent(agent.get("pbo"), 0), 80),
-        ("Gap bps", gap, 90),
-        ("Label", lambda agent: str(agent.get("label") or ""), 100),
+    columns: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("Promoted agent", lambda agent: str(agent["id"])),
+        ("Strategy", strategy_of),
+        ("Stage", lambda agent: str(agent.get("stage") or NOTHING)),
+        ("Return", lambda agent: percent(agent.get("total_return"))),
+        (SINCE, lambda agent: percent(agent.get("return_since_promotion"))),
+        ("Sharpe", lambda agent: ratio(agent.get("sharpe"))),
+        ("Deflated", lambda agent: number(agent.get("deflated_sharpe"))),
+        ("PBO", lambda agent: percent(agent.get("pbo"), 0)),
+        ("Gap bps", gap),
+        ("Label", lambda agent: str(agent.get("label") or "")),
     ]
-    shown = [(title, cell) for title, cell, from_width in columns if width >= from_width]
+    listed = chosen[:SHOWN_PROMOTED]
+    shown, missing = _fitting(columns, listed, width + 2, ("Gap bps", "PBO", "Strategy", "Deflated", "Sharpe", "Label"))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title, _ in shown:
         text = title in ("Promoted agent", "Strategy", "Stage", "Label")
-        table.add_column(title, justify="left" if text else "right", no_wrap=not text, overflow="fold")
-    for agent in chosen[:SHOWN_CHAMPIONS]:
+        table.add_column(
+            title, justify="left" if text else "right", no_wrap=not text, overflow="fold", vertical="bottom"
+        )
+    for agent in listed:
         table.add_row(*(Text(cell(agent)) for _, cell in shown))
     console.print(table)
-    if len(chosen) > SHOWN_CHAMPIONS:
-        console.print(Padding(Text(f"and {len(chosen) - SHOWN_CHAMPIONS} more, in report.html"), (0, 0, 0, 0)))
-    for sentence in gap_sentences(result):
+    if len(chosen) > SHOWN_PROMOTED:
+        console.print(Padding(Text(f"and {len(chosen) - SHOWN_PROMOTED} more, in report.html"), (0, 0, 0, 0)))
+    _tell_missing(console, missing)
+    for sentence in filter(None, (promotion_sentence(result), *gap_sentences(result))):
         console.print(Text(sentence))
 
 
 def _timings(result: RunResult) -> str:
     timings = result.timings
+    if "seconds" not in timings:  # of a run that was only looked at again
+        return f"{count(timings.get('agent_steps'))} agent-steps, {count(timings.get('events'))} events."
     return (
         f"Took {number(timings.get('seconds'), 1)} s: {count(timings.get('agent_steps'))} agent-steps, "
         f"{count(timings.get('agent_steps_per_second'))} a second; search {number(timings.get('search_seconds'), 1)} s, "

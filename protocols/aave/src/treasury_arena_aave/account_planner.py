@@ -14,10 +14,10 @@ import attrs
 
 from treasury_arena.contracts.bound import ONE, fixed
 from treasury_arena.contracts.chain import ALL, Holding, Plan, PlannedStep, PlannerContext, Step, StepKind
-from treasury_arena.errors import ConfigError, ValidationError
+from treasury_arena.errors import ConfigError, SizeRefusedError, ValidationError
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.hands import Rehearsal, aimed, terms_of
-from treasury_arena_aave.loop import SPARE, NotReachedError, Terms, place, release
+from treasury_arena_aave.loop import GRAIN, SPARE, NotReachedError, Terms, place, release
 from treasury_arena_aave.planner import GAS, AavePlanner
 from treasury_arena_aave.reading import MINED_WITHIN_SECONDS, USER
 from treasury_arena_evm.errors import RevertError
@@ -238,8 +238,10 @@ class AccountPlanner(AavePlanner):
             self._try(hands, lambda: release(hands, target_raw, ltv))
             if idle:
                 hands.spend(StepKind.SWAP, idle)
+        elif small:
+            hands = self._shaped(hands.terms, kept, ltv)
         else:
-            hands = self._placed(hands.terms, 0 if small else max(0, move), ltv)
+            hands = self._placed(hands.terms, max(0, move), ltv)
         if hands.failed is not None:
             if spare >= self.dust:
                 return self._repaid(terms, spare)
@@ -307,6 +309,17 @@ class AccountPlanner(AavePlanner):
                 self._try(ratio, lambda: place(ratio, ltv))
                 return ratio
         return hands
+
+    def _shaped(self, terms: Terms, kept: int, ltv: int) -> Drafting:
+        """Go to the loan-to-value alone, or as far there as the exchange takes: nobody can ask for half of a shape."""
+        while True:
+            try:
+                return self._placed(terms, 0, ltv)
+            except SizeRefusedError:
+                nearer = kept + (ltv - kept) // 2
+                if abs(nearer - kept) <= 2 * GRAIN:
+                    raise
+                ltv = nearer
 
     def _check_tokens(self) -> None:
         """Both tokens do what they say, between Aave, the wallet and the exchange."""

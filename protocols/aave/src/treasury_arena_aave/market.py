@@ -197,6 +197,10 @@ class AccountExact(VersionedMarket):
             health = min(health, self._health(self._balance(collateral), owed, row) / WAD)
         return {"health": health, "ltv": owed / held if held else 0.0}
 
+    def shape(self, state: ExactState, row: int) -> tuple[float, ...]:
+        """The loan-to-value."""
+        return (self.views(state, row)["ltv"],)
+
     def _values(self, tokens: int, owed: int, row: int) -> tuple[int, int, Side, Side]:
         """Collateral and debt in the oracle's currency, and their sides."""
         secured = Side(max(1, self._at("price", row, ORACLE)), self.asset.unit)

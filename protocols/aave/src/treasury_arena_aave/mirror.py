@@ -6,7 +6,7 @@ line and of 3.6, whose e-modes by bitmaps are not modelled; web3 is not needed, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -30,6 +30,15 @@ from treasury_arena_evm.interfaces.aave import (
 from treasury_arena_evm.interfaces.tokens import ERC20
 
 ZERO = "0x" + "00" * 20
+#: A contract, a function of it, and arguments.
+Read = tuple[str, Any, tuple[Any, ...]]
+_FACTS = (
+    "getReserveConfigurationData",
+    "getReserveCaps",
+    "getLiquidationProtocolFee",
+    "getPaused",
+    "getInterestRateStrategyAddress",
+)
 
 
 class Reader(Protocol):
@@ -131,6 +140,28 @@ def read_pool(
             pool.borrowings[name, user] = bool(bits >> (2 * found.number) & 1)
             pool.collaterals[name, user] = bool(bits >> (2 * found.number + 1) & 1)
     return pool
+
+
+def pool_reads(at: PoolAt, users: Iterable[str], version: Version, categories: int = 3) -> Iterator[Read]:
+    """What `read_pool` reads whatever the answers are, to be asked for at once; the users' addresses."""
+    for number in range(1, 1 + (0 if version.later else categories)):
+        yield at.pool, POOL.function("getEModeCategoryData"), (number,)
+    for found in at.reserves.values():
+        for name in _FACTS if version.later else (*_FACTS, "getReserveEModeCategory"):
+            yield at.data_provider, DATA_PROVIDER.function(name), (found.asset,)
+        yield at.pool, POOL.function("getReserveData"), (found.asset,)
+        yield at.oracle, ORACLE.function("getAssetPrice"), (found.asset,)
+        for token in (found.a_token, found.debt_token):
+            yield token, SCALED_TOKEN.function("scaledTotalSupply"), ()
+            for address in users:
+                yield token, SCALED_TOKEN.function("scaledBalanceOf"), (address,)
+        if version.later:
+            yield at.pool, POOL_LATER.function("getVirtualUnderlyingBalance"), (found.asset,)
+        else:
+            yield found.asset, ERC20.function("balanceOf"), (found.a_token,)
+    for address in users:
+        for name in ("getUserEMode", "getUserConfiguration"):
+            yield at.pool, POOL.function(name), (address,)
 
 
 def _price(reader: Reader, at: PoolAt, source: str) -> int:

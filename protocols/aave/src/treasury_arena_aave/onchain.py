@@ -7,7 +7,7 @@ refuse in any step is refused while quoting, before anything is signed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -59,6 +59,10 @@ class AaveOnChain(OnChainMarket):
         super().__init__(spec, session, who, asset, base, **more)
         self.aave = AaveMarket(session, health_min=health_min, price_age_seconds_max=price_age_seconds_max)
         self._supplied, self._borrowed = self.aave.reserve(asset.symbol), self.aave.reserve(base.symbol)
+
+    def spenders(self) -> Collection[tuple[Asset, str]]:
+        """The pool, that takes either asset."""
+        return [(asset, self.aave.at.pool) for asset in dict.fromkeys((self.asset, self.base))]
 
     def _index(self, asset: str, *, debt: bool = False) -> int:
         name = "getReserveNormalizedVariableDebt" if debt else "getReserveNormalizedIncome"
@@ -214,7 +218,8 @@ class AccountOnChain(AaveOnChain):
     that an order which could not be finished left in the wallet.
 
     Args: as `OnChainMarket`, and
-        exchange: swaps between the base asset and the coin for the same account.
+        exchange: swaps between the base asset and the coin for the same account; one that gives allowances says its
+            `spender`, so that what a killed process left of them is taken back.
         ltv_max: controls are cut to it (None: they are not, and one beyond what Aave lends or the floor allows is refused).
         slack: how far the loan-to-value may be from the control before a move below `dust` is made for it.
         slippage_bps: by which a swap may pay less than the order's quote had it.
@@ -246,6 +251,11 @@ class AccountOnChain(AaveOnChain):
         if not 1 <= slippage_bps <= SLIPPAGE_BPS_MAX:
             raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
         self.slippage_bps = slippage_bps
+
+    def spenders(self) -> Collection[tuple[Asset, str]]:
+        """The pool, and whoever the exchange says takes what is swapped."""
+        taker = getattr(self.exchange, "spender", None)
+        return [*super().spenders(), *((asset, taker) for asset in (self.asset, self.base) if taker is not None)]
 
     def open(self) -> ExactState:
         return (0, 0, 0, 0, 0)

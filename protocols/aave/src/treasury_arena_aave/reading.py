@@ -14,7 +14,7 @@ from treasury_arena_aave.exact.state import AccountData, Result
 from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_0, V3_5
 from treasury_arena_aave.exact.wad_ray import MAX_UINT256, WAD
-from treasury_arena_aave.mirror import PoolAt, ReserveAt, read_pool
+from treasury_arena_aave.mirror import PoolAt, ReserveAt, pool_reads, read_pool
 from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.errors import AbiError, ChainError, RevertError
 from treasury_arena_evm.interfaces.aave import (
@@ -125,6 +125,8 @@ class AaveReader:
         than its pinned reserves hold: its health cannot be foretold then.
         """
         with self.reader.pinned():
+            account = self.at.pool, POOL.function("getUserAccountData"), (address,)
+            self.reader.read_ahead((*pool_reads(self.at, [address], self.version), account))
             try:
                 now = self.reader.head().timestamp
                 pool = read_pool(self.reader, self.at, {USER: address}, now, self.version, curves=self._curves)

@@ -5,13 +5,14 @@ The state is ``(shares, assets)``: the holder's shares, and what they were worth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, TreasuryArenaError, ValidationError
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.interfaces.tokens import ERC4626
 from treasury_arena_evm.onchain import OnChainMarket
 from treasury_arena_evm.receipts import Receipt
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
 
     from treasury_arena_evm.session import Session
 
-BPS = 10_000
+BPS, SLIPPAGE_BPS_MAX = 10_000, 1_000
 
 
 class VaultOnChain(OnChainMarket):
     """One vault of the base asset. Refuses a vault of another asset, one that is closed, and amounts it would not take.
 
+    What a vault with fees of its own keeps is the fill's cost.
+
     Args: as `OnChainMarket`, `vault`, the vault's address, and `slippage_bps`, how much less than its quote a fill may be.
 
-    Raises ConfigError for a vault of another asset.
+    Raises ConfigError for a vault of another asset, ValidationError for a slippage that cannot be.
     """
 
     def __init__(
@@ -44,6 +47,9 @@ class VaultOnChain(OnChainMarket):
         **more: Any,
     ) -> None:
         super().__init__(spec, session, who, base, base, **more)
+        check_whole(slippage_bps, "a slippage in bps")
+        if not 1 <= slippage_bps <= SLIPPAGE_BPS_MAX:
+            raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
         self.vault, self.slippage_bps = vault, slippage_bps
         pinned = session.tokens.symbol(base.symbol).address
         try:
@@ -59,6 +65,10 @@ class VaultOnChain(OnChainMarket):
 
     def _ask(self, function: str, *arguments: Any) -> Any:
         return self.session.call(self.vault, ERC4626.function(function), *arguments)
+
+    def spenders(self) -> Collection[tuple[Asset, str]]:
+        """The vault, that takes the base asset."""
+        return [(self.base, self.vault)]
 
     def open(self) -> ExactState:
         return (0, 0)
@@ -88,18 +98,20 @@ class VaultOnChain(OnChainMarket):
             shares = int(self._ask("previewDeposit", move))
             if not shares:
                 raise ValidationError(f"market {self.spec.name!r}: {move} base units are worth no share")
-            return self._filled(state, (state[0] + shares, worth + self._worth(shares)), -move)
+            return self._filled(state, worth, (state[0] + shares, worth + self._worth(shares)), -move)
         burnt = state[0] if target_raw == 0 else int(self._ask("previewWithdraw", -move))
         paid = worth if target_raw == 0 else -move
         if paid > (most := int(self._ask("maxWithdraw", me))):
             raise ValidationError(f"market {self.spec.name!r}: the vault pays {most} base units now, not {paid}")
         token.check(self.vault, me, paid)
-        return self._filled(state, (state[0] - burnt, self._worth(state[0] - burnt)), paid)
+        return self._filled(state, worth, (state[0] - burnt, self._worth(state[0] - burnt)), paid)
 
-    def _filled(self, before: ExactState, after: ExactState, cash: int) -> Fill:
+    def _filled(self, before: ExactState, worth: int, after: ExactState, cash: int) -> Fill:
+        """`worth`: of the shares before, at the price of now; what is less afterwards is the cost."""
         symbol = self.base.symbol
+        cost = max(0, worth - after[1] - cash)
         entries = [("cash", symbol, cash), ("position", symbol, after[1] - before[1])]
-        return self.fill(after, entries, abs(cash), 0, 0.0)
+        return self.fill(after, entries, abs(cash), cost, 10_000.0 * cost / abs(cash) if cash else 0.0)
 
     def execute(self, state: ExactState, fill: Fill) -> Fill:
         me, cash = self.who.address, fill.cash_raw
@@ -129,7 +141,7 @@ class VaultOnChain(OnChainMarket):
         moved = self.moved(self.base)
         if moved != assets:
             self.unfinished = f"the vault says {assets} base units moved, the token's own events say {moved}"
-        return self._filled(state, (shares, self._worth(shares)), moved)
+        return self._filled(state, self._worth(state[0]), (shares, self._worth(shares)), moved)
 
     def _check_quoted(self, what: str, quoted: int, now: int, *, more_is_worse: bool = False) -> None:
         """Refuse when the vault gives less than the quote by more than `slippage_bps`: it has no minimum of its own."""

@@ -15,6 +15,7 @@ their canonical names (`uint256`, never `uint`), arrays, tuples in parentheses, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import attrs
@@ -37,17 +38,17 @@ class Entry:
     outputs: tuple[Parameter, ...] = ()
     mutability: str = "nonpayable"
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """Name and canonical types: ``transfer(address,uint256)``."""
         return f"{self.name}({','.join(parameter.canonical for parameter in self.inputs)})"
 
-    @property
+    @cached_property
     def selector(self) -> bytes:
         """First four bytes of keccak256(signature)."""
         return self.topic[:4]
 
-    @property
+    @cached_property
     def topic(self) -> bytes:
         """keccak256(signature): an event's first topic."""
         return keccak(self.signature.encode())
@@ -77,20 +78,20 @@ class Entry:
         if len(arguments) != len(self.inputs):
             raise AbiError(f"{self.signature} takes {len(self.inputs)} arguments, not {len(arguments)}")
         try:
-            data = encode([parameter.canonical for parameter in self.inputs], arguments)
+            data = encode(self._taken, arguments)
         except (EncodingError, TypeError) as error:
             raise AbiError(f"{self.signature} cannot take {arguments!r}: {error}") from error
         return data if self.kind == "constructor" else self.selector + data
 
     def decode(self, data: bytes) -> tuple[Any, ...]:
         """The outputs in returned data; AbiError when they are not there (no contract at the address, another interface)."""
-        return self._decoded(self.outputs, data, "returned")
+        return self._decoded(self._returned, data, "returned")
 
     def decode_arguments(self, data: bytes) -> tuple[Any, ...]:
         """The arguments in call data (or an error's data) that begins with the selector."""
         if data[:4] != self.selector:
             raise AbiError(f"0x{data[:4].hex()} is not the selector of {self.signature}")
-        return self._decoded(self.inputs, data[4:], "was given")
+        return self._decoded(self._taken, data[4:], "was given")
 
     def decode_log(self, topics: Sequence[bytes], data: bytes) -> dict[str, Any]:
         """An event's values by name; a dynamic indexed value is its hash. AbiError when the log is of another event."""
@@ -100,21 +101,32 @@ class Entry:
         values: dict[str, Any] = {}
         for parameter, topic in zip(indexed, topics[1:], strict=True):
             values[parameter.name] = (
-                bytes(topic) if parameter.dynamic else self._decoded((parameter,), bytes(topic), "logged")[0]
+                bytes(topic) if parameter.dynamic else self._decoded((parameter.canonical,), bytes(topic), "logged")[0]
             )
         plain = tuple(item for item in self.inputs if not item.indexed)
-        values.update(zip((item.name for item in plain), self._decoded(plain, data, "logged"), strict=True))
+        values.update(zip((item.name for item in plain), self._decoded(_kinds(plain), data, "logged"), strict=True))
         return {item.name: values[item.name] for item in self.inputs}
 
-    def _decoded(self, parameters: Sequence[Parameter], data: bytes, verb: str) -> tuple[Any, ...]:
+    @cached_property
+    def _taken(self) -> tuple[str, ...]:
+        return _kinds(self.inputs)
+
+    @cached_property
+    def _returned(self) -> tuple[str, ...]:
+        return _kinds(self.outputs)
+
+    def _decoded(self, kinds: Sequence[str], data: bytes, verb: str) -> tuple[Any, ...]:
         from eth_abi.abi import decode
         from eth_abi.exceptions import DecodingError
 
         try:
-            return tuple(decode([item.canonical for item in parameters], bytes(data)))
+            return tuple(decode(kinds, bytes(data)))
         except (DecodingError, OverflowError) as error:
-            kinds = ", ".join(item.canonical for item in parameters)
-            raise AbiError(f"{self.signature} {verb} {len(data)} bytes that are not ({kinds})") from error
+            raise AbiError(f"{self.signature} {verb} {len(data)} bytes that are not ({', '.join(kinds)})") from error
+
+
+def _kinds(parameters: Sequence[Parameter]) -> tuple[str, ...]:
+    return tuple(item.canonical for item in parameters)
 
 
 class Interface:
@@ -127,6 +139,10 @@ class Interface:
         )
         seen = {(entry.kind, entry.signature) for entry in own}
         self._entries = tuple(item for item in self._entries if (item.kind, item.signature) not in seen) + own
+        self._named: dict[tuple[Kind, str], list[Entry]] = {}
+        for entry in self._entries:
+            for name in {entry.name, entry.signature}:
+                self._named.setdefault((entry.kind, name), []).append(entry)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -157,7 +173,7 @@ class Interface:
         return None
 
     def _one(self, kind: Kind, name: str) -> Entry:
-        found = [entry for entry in self._entries if entry.kind == kind and name in (entry.name, entry.signature)]
+        found = self._named.get((kind, name), [])
         if len(found) == 1:
             return found[0]
         if found:

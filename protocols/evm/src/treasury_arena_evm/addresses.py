@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 
 def keccak(data: bytes) -> bytes:
     """Ethereum's keccak-256."""
@@ -15,6 +17,11 @@ def checksummed(address: str) -> str:
     plain = address[2:].lower()
     if address[:2] != "0x" or len(plain) != 40 or not set(plain) <= set("0123456789abcdef"):
         raise ValueError(f"{address!r} is not an address")
+    return _capitals(plain)
+
+
+@lru_cache(maxsize=4096)
+def _capitals(plain: str) -> str:
     marks = keccak(plain.encode()).hex()
     return "0x" + "".join(
         letter.upper() if int(mark, 16) >= 8 else letter for letter, mark in zip(plain, marks, strict=False)

@@ -9,7 +9,7 @@ gas was worth.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,7 @@ class OnChainMarket(ExactMarket):
         self._outcomes: dict[str, Fill | ExecutionError] = {}
         self._spent: list[Receipt] = []
         self._given: set[tuple[str, str]] = set()
+        self._first = True
         check_pins(spec.name, session.chain, session.tokens, {asset, base})
 
     def token(self, asset: Asset) -> Erc20:
@@ -105,6 +106,13 @@ class OnChainMarket(ExactMarket):
     @abstractmethod
     def recovered(self, state: ExactState, fill: Fill) -> Fill:
         """The fill of what was mined before `execute` failed, by the chain alone: tokens that moved must not leave the books."""
+
+    def spenders(self) -> Collection[tuple[Asset, str]]:
+        """Whom an order of this market may allow to take which asset; nobody unless overridden.
+
+        What a process that was killed left of such an allowance is taken back before the first order of the next one.
+        """
+        return ()
 
     def value(self, state: ExactState, row: int) -> int:
         """What a position is worth now; errors as `reading`."""
@@ -183,12 +191,16 @@ class OnChainMarket(ExactMarket):
             raise UnknownOutcomeError(f"market {self.spec.name!r}: {text}; then {error}") from error
 
     def _take_back(self, owner: Owner) -> str:
-        """Take back what is left of allowances that this order or an earlier one gave, by the receipts.
+        """Take back what is left of allowances that this order or an earlier one gave, by the receipts, and once those that a
+        process before this one may have left.
 
         What cannot be taken back now is tried again before the next order; why the node did not let it, empty where it did or
         something else refuses (gas that is too dear). UnknownOutcomeError when a transaction for it may have been sent.
         """
         unheard = ""
+        if self._first:
+            self._given |= {(self.token(asset).token.address, spender) for asset, spender in self.spenders()}
+            self._first = False
         for receipt in self._spent:
             self._given |= receipt.approvals(self.who.address)
         for address, spender in sorted(self._given):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -32,6 +32,9 @@ class ChainReader(Protocol):
         self, to: str, function: Entry, *arguments: Any, sender: str | None = None, block: str | int | None = None
     ) -> Any:
         """A read at a block, else the pinned or the latest one: one output, or a tuple. RevertError when the contract refuses."""
+
+    def read_ahead(self, reads: Iterable[tuple[str, Entry, Sequence[Any]]]) -> None:
+        """Ask for several reads ``(contract, function, arguments)`` of the pinned block at once; see `Session.read_ahead`."""
 
     def simulate(
         self, calls: Sequence[tuple[str, str, bytes]], later_seconds: Sequence[tuple[int, int]] = ()

@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from treasury_arena_evm.answers import (
     understood,
 )
 from treasury_arena_evm.chains import Chain, ChainTable
-from treasury_arena_evm.errors import ChainError, RevertError
+from treasury_arena_evm.errors import AbiError, ChainError, RevertError
 from treasury_arena_evm.fees import BLOCKS, FeePolicy, Fees, suggest
 from treasury_arena_evm.outstanding import (
     NOBODY,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 GAS_MAX = 15_000_000
 #: Room above the estimate, for state that changes before the transaction is mined.
 GAS_MARGIN = (5, 4)
+#: More in one request would make nodes refuse it.
+READS_TOGETHER_MAX = 50
 TIMEOUT_SECONDS = 10.0
 WAIT_BLOCKS = 20
 WAIT_SECONDS_MIN = 60.0
@@ -120,22 +123,27 @@ class Session:
     def pinned(self) -> Iterator[int]:
         """Let all reads inside be of one block: the latest one as it begins, or that of the pinning around it; its number.
 
-        What takes several reads is one picture only so: other blocks may come between them. Not for sending. Each thread has a
-        pinning of its own.
+        What takes several reads is one picture only so: other blocks may come between them. What was read once is not asked for
+        again. Not for sending. Each thread has a pinning of its own.
         """
         if (pinned := self.pinned_at) is not None:
             yield pinned
             return
-        self._pin.block = self.height
+        self._pin.block, self._pin.read = self.height, {}
         try:
             yield self._pin.block
         finally:
-            self._pin.block = None
+            self._pin.block, self._pin.read = None, {}
 
     @property
     def pinned_at(self) -> int | None:
         """Number of the pinned block."""
         return getattr(self._pin, "block", None)
+
+    @property
+    def _read_already(self) -> dict[tuple[str, str | None, str, str], bytes]:
+        """What calls gave at the pinned block: block, sender, contract and calldata -> output."""
+        return getattr(self._pin, "read", {})
 
     @property
     def _at(self) -> str:
@@ -151,13 +159,43 @@ class Session:
         request = {"to": to, "data": "0x" + function.encode(*arguments).hex()}
         if sender is not None:
             request["from"] = sender
-        try:
-            where = hex(block) if isinstance(block, int) else block or self._at
-            data = self.ask("eth_call", request, where, read=bytes_of)
-        except NodeError as error:
-            raise reverted(function.signature, error) from error
+        where = hex(block) if isinstance(block, int) else block or self._at
+        asked = (where, sender, to, request["data"])
+        data = self._read_already.get(asked)
+        if data is None:
+            try:
+                data = self.ask("eth_call", request, where, read=bytes_of)
+            except NodeError as error:
+                raise reverted(function.signature, error) from error
         outputs = function.decode(data)
+        if where == self._at != "latest":
+            self._read_already[asked] = data
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def read_ahead(self, reads: Iterable[tuple[str, Entry, Sequence[Any]]]) -> None:
+        """Ask for several reads ``(contract, function, arguments)`` of the pinned block at once, so that `call` has them.
+
+        What does not come is asked for, and told of when it is refused, by `call`; outside a pinning nothing is asked.
+        """
+        if self.pinned_at is None:
+            return
+        at = self._at
+        functions = {
+            (at, None, to, "0x" + function.encode(*arguments).hex()): function for to, function, arguments in reads
+        }
+        wanted = [asked for asked in functions if asked not in self._read_already]
+        for start in range(0, len(wanted), READS_TOGETHER_MAX):
+            some = wanted[start : start + READS_TOGETHER_MAX]
+            calls = [("eth_call", ({"to": to, "data": data}, at)) for _, _, to, data in some]
+            answers = self._transport.request_together(calls)
+            for asked, answer in zip(some, answers, strict=True):
+                # What cannot be read is asked for again by `call`, which says what it was.
+                with contextlib.suppress(ValueError, TypeError, AttributeError, AbiError):
+                    data = bytes_of(answer)
+                    functions[asked].decode(data)
+                    self._read_already[asked] = data
+            if all(answer is None for answer in answers):
+                return
 
     def simulate(
         self, calls: Sequence[tuple[str, str, bytes]], later_seconds: Sequence[tuple[int, int]] = ()

@@ -9,7 +9,7 @@ from treasury_arena.contracts.chain import PlannedStep, Step, StepKind
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.planning import EvmPlanner, Expected
-from treasury_arena_evm.v3 import BPS, Pool, Quote, V3Reader, check_move, swap_calldata
+from treasury_arena_evm.v3 import BPS, Pool, Quote, V3Reader, check_move, least_out, swap_calldata
 
 SWAP_GAS = 500_000
 """Most gas of a swap; one that crossed two ticks took 150,000 on the local chain, and every tick more some 25,000."""
@@ -66,7 +66,7 @@ class Swaps:
             paid_now: whether the treasury holds the amount already; it may come in by a step before.
         """
         planner, pool, quote = self.planner, self.pool(), self.quote(buys, amount)
-        check_move(pool, quote.sqrt_price_after_x96, self.max_move_bps, planner.market)
+        check_move(pool, quote.sqrt_price_after_x96, self.max_move_bps, f"market {planner.market!r}: the order")
         given, got = self._sides(buys)
         planner.token(given).check(
             *((planner.sender, pool.address, amount) if paid_now else (pool.address,) * 2 + (1,))
@@ -85,7 +85,7 @@ class Swaps:
         planner, buys = self.planner, bool(step.details["buys"])
         deadline, quote = planner.deadline(now), self.checked(buys, amount)
         planned = int(step.details["out_raw"]) * amount // int(step.details["in_raw"])
-        least = max(1, *(out * (BPS - self.slippage_bps) // BPS for out in (quote.amount_out, planned)))
+        least = max(least_out(out, self.slippage_bps) for out in (quote.amount_out, planned))
         given, got = (planner.reader.tokens.symbol(asset.symbol) for asset in self._sides(buys))
         if quote.amount_out < least:
             raise ValidationError(

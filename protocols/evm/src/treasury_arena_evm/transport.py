@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
+from collections.abc import Sequence
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, count
+from math import inf
+from operator import attrgetter
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from treasury_arena.errors import ChainUnavailableError, ConfigError
+from treasury_arena.veiled import Veiled
+from treasury_arena_evm.direct import direct_session_class
 from treasury_arena_evm.errors import ChainError
 
 if TYPE_CHECKING:
@@ -51,15 +56,19 @@ _LOGGERS = (
     "urllib3.connectionpool",
     "web3.providers.HTTPProvider",
     "web3._utils.http_session_manager.HTTPSessionManager",
+    "treasury_arena_evm.direct",
 )
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
     """What may be a key in a node's address: user, password, each part of path and query, as written and decoded."""
-    parts = urlsplit(url)
-    found = [parts.username or "", parts.password or "", *parts.path.split("/")]
-    found += [piece for pair in parts.query.split("&") for piece in (pair, *pair.split("=")[1:])]
-    return tuple({text for piece in found for text in (piece, unquote(piece)) if len(text) >= _SECRET_MIN})
+    # No part is ever held in a local variable but veiled.
+    user, password, path, query = map(Veiled, attrgetter("username", "password", "path", "query")(urlsplit(url)))
+    found = [user, password, *map(Veiled, path.split("/"))]
+    for pair in map(Veiled, query.split("&")):
+        found += [pair, *map(Veiled, pair.split("=")[1:])]
+    found += [Veiled(unquote(piece)) for piece in found]
+    return tuple({text for text in found if len(text) >= _SECRET_MIN})
 
 
 def without(text: str, secrets: tuple[str, ...]) -> str:
@@ -77,7 +86,7 @@ class _Hush(logging.Filter):
         self.secrets: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
+        text = Veiled(record.getMessage())
         clean = without(text, tuple(self.secrets))
         if clean != text:
             record.msg, record.args = clean, ()
@@ -113,21 +122,27 @@ def check_depth(text: bytes) -> None:
         raise DepthError(f"nested more than {DEPTH_MAX} deep")
 
 
+class _Numbers:
+    """Counts requests from 0, and keeps the last number that each thread took."""
+
+    def __init__(self) -> None:
+        self._count, self.last = count(), threading.local()
+
+    def __next__(self) -> int:
+        self.last.number = number = next(self._count)
+        return number
+
+
 @cache
 def _provider_class() -> type[Any]:
     """web3.py's provider with an answer's id held against its request's, and no address in its text. Imported when needed."""
+    from eth_typing import URI
     from web3 import HTTPProvider
-    from web3.types import RPCEndpoint
 
     class Provider(HTTPProvider):
         def __init__(self, *arguments: Any, **keys: Any) -> None:
             super().__init__(*arguments, **keys)
-            self._asked = threading.local()
-
-        def encode_rpc_request(self, method: RPCEndpoint, params: Any) -> bytes:
-            encoded = super().encode_rpc_request(method, params)
-            self._asked.id = json.loads(encoded)["id"]
-            return encoded
+            self.request_counter = _Numbers()  # type: ignore[assignment]
 
         @staticmethod
         def decode_rpc_response(raw_response: bytes) -> Any:
@@ -137,12 +152,45 @@ def _provider_class() -> type[Any]:
         @property
         def asked(self) -> Any:
             """The id of this thread's last request."""
-            return self._asked.id
+            return self.request_counter.last.number  # type: ignore[attr-defined]
+
+        def encode_batch_rpc_request(self, requests: list[tuple[Any, Any]]) -> bytes:
+            bodies, self.request_counter.last.together = [], []  # type: ignore[attr-defined]
+            for method, params in requests:
+                bodies.append(self.encode_rpc_request(method, params))
+                self.asked_together.append(self.asked)
+            return b"[" + b",".join(bodies) + b"]"
+
+        def make_batch_request(self, batch_requests: list[tuple[Any, Any]]) -> Any:
+            # web3.py's own puts the answers in the order of their ids, and believes whatever ids they have.
+            body = self.encode_batch_rpc_request(batch_requests)
+            post, keys = self._request_session_manager.make_post_request, self.get_request_kwargs()
+            return self.decode_rpc_response(post(URI(Veiled(str(self.endpoint_uri))), body, **keys))
+
+        @property
+        def asked_together(self) -> Any:
+            """The ids of this thread's last requests that were sent as one."""
+            return self.request_counter.last.together  # type: ignore[attr-defined]
 
         def __str__(self) -> str:
             return f"RPC connection {shown(str(self.endpoint_uri))}"
 
     return Provider
+
+
+#: Hosts that no proxy stands before.
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _session_here(url: str) -> Any:
+    """What asks a node on this machine: directly, or with TLS as any other, but never through a proxy."""
+    from requests import Session
+
+    if urlsplit(url).scheme == "http":
+        return direct_session_class()(url)
+    session = Session()
+    session.trust_env = False
+    return session
 
 
 class Requester(Protocol):
@@ -158,6 +206,9 @@ class Requester(Protocol):
 
     def request(self, method: str, *params: Any) -> Any:
         """One call's result."""
+
+    def request_together(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Results of calls ``(method, params)`` sent as one request; None for each that gave none."""
 
 
 class Transport:
@@ -184,8 +235,13 @@ class Transport:
         self.name, self.secrets = shown(url), secrets_of(url)
         _HUSH.secrets.update(self.secrets)
         keys: dict[str, Any] = {} if retries else {"exception_retry_configuration": None}
-        self.provider = _provider_class()(url, request_kwargs={"timeout": timeout_seconds}, **keys)
+        if urlsplit(url).hostname in LOOPBACK:
+            keys["session"] = _session_here(url)
+        provider = _provider_class()  # it would make the headers anew for every request
+        asked = {"timeout": timeout_seconds, "headers": provider.get_request_headers()}
+        self.provider = provider(url, request_kwargs=asked, **keys)
         self.w3: Web3 = Web3(self.provider)
+        self._alone_until = 0.0
 
     def __repr__(self) -> str:
         return f"Transport({self.name})"
@@ -196,26 +252,82 @@ class Transport:
         from web3.exceptions import Web3Exception
         from web3.types import RPCEndpoint
 
+        why, busy = "", False
         try:
             answer = self.provider.make_request(RPCEndpoint(method), list(params))
         except HTTPError as error:
             status = error.response.status_code if error.response is not None else "?"
-            hint = "; it asks for fewer requests" if status == 429 else ""
-            raise LostError(
-                f"{method}: the node at {self.name} answered with HTTP status {status}{hint}", status == 429
-            ) from None
+            busy = status == 429
+            why = f"answered with HTTP status {status}{'; it asks for fewer requests' if busy else ''}"
         except DepthError as error:
-            raise LostError(f"{method}: the node at {self.name} answered with JSON that is {error}") from None
+            why = f"answered with JSON that is {error}"
         except (RequestException, Web3Exception, OSError, ValueError) as error:
-            # The cause is left out on purpose: its text holds the whole address.
-            raise LostError(f"{method}: the node at {self.name} does not answer ({type(error).__name__})") from None
+            why = f"does not answer ({type(error).__name__})"
+        if why:  # out here, so that nothing hangs on the library's error, whose text and frames hold the whole address
+            raise LostError(f"{method}: the node at {self.name} {why}", busy)
         if not isinstance(answer, dict) or ("error" not in answer and "result" not in answer):
             raise LostError(f"{method}: the node at {self.name} answered with something else than JSON-RPC")
         # A node that could not read the request answers with an error of no id.
         if answer.get("id") != self.provider.asked and not ("error" in answer and answer.get("id") is None):
             raise LostError(f"{method}: the node at {self.name} answered another request than it was asked")
         if "error" in answer:
-            told: Any = answer["error"]
-            fields = dict(told) if isinstance(told, dict) else {"message": str(told)}
-            raise NodeError(method, {**fields, "message": without(str(fields.get("message", "")), self.secrets)})
+            told = answer.pop("error")
+            fields = dict(told) if isinstance(told, dict) else {"message": told}
+            fields["message"] = Veiled(fields.get("message", ""))
+            del told  # it may repeat a key, and a traceback may show local variables
+            fields["message"] = without(fields["message"], self.secrets)
+            raise NodeError(method, fields)
         return answer["result"]
+
+    def request_together(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Results of calls ``(method, params)`` sent as one request; None for each that was refused, lost, or not understood.
+
+        Raises nothing: whoever needs a result that did not come asks for it by itself, and hears why. A node that refuses such
+        requests is not sent any more, one that answered them oddly or not at all none for a while.
+        """
+        from requests.exceptions import HTTPError, RequestException
+        from web3.exceptions import Web3Exception
+        from web3.types import RPCEndpoint
+
+        if not calls or monotonic() < self._alone_until:
+            return [None] * len(calls)
+        answers, refused = None, False
+        try:
+            answers = self.provider.make_batch_request(
+                [(RPCEndpoint(method), list(params)) for method, params in calls]
+            )
+            refused = isinstance(answers, dict) and _knows_none(answers)
+        except HTTPError as error:
+            refused = error.response is not None and error.response.status_code in _REFUSALS
+        except (RequestException, Web3Exception, OSError, ValueError):
+            pass  # lost: each call is made by itself
+        found = _told(answers, self.provider.asked_together)
+        if found is None:
+            self._alone_until = inf if refused else monotonic() + ALONE_SECONDS
+        return [None] * len(calls) if found is None else found
+
+
+#: How long a node is sent single calls only after several together were lost.
+ALONE_SECONDS = 60.0
+#: HTTP statuses of a server that takes no such request: bad request, not found, method not allowed, too large.
+_REFUSALS = (400, 404, 405, 413)
+
+
+def _knows_none(answer: dict[str, Any]) -> bool:
+    """Whether a node's one answer to several calls says that it is no request, or of no method, that it knows."""
+    error = answer.get("error")
+    return isinstance(error, dict) and error.get("code") in (-32600, -32601)
+
+
+def _told(answers: Any, asked: list[int]) -> list[Any] | None:
+    """Results by the ids that were asked, None for a refused one; None for all when the ids are not exactly those: answers may
+    have changed places.
+    """
+    if not isinstance(answers, list) or len(answers) != len(asked):
+        return None
+    told: dict[int, Any] = {}
+    for one in answers:
+        if not isinstance(one, dict) or type(number := one.get("id")) is not int:
+            return None
+        told[number] = None if "error" in one else one.get("result")
+    return [told[number] for number in asked] if set(told) == set(asked) else None

@@ -108,20 +108,39 @@ def check_slippage(slippage_bps: int) -> None:
         raise ValidationError(f"a slippage of {slippage_bps} bps must lie from 1 to {SLIPPAGE_BPS_MAX}")
 
 
+def check_move_limit(move_bps_max: int) -> None:
+    """Raise ValidationError for a move of the price that nothing stays below, or everything does."""
+    if not 1 <= move_bps_max < BPS:
+        raise ValidationError(f"a move of the price by {move_bps_max} bps must lie from 1 to {BPS - 1}")
+
+
+def least_out(expected: int, slippage_bps: int) -> int:
+    """The least that a swap may bring of what is expected of it; never nothing."""
+    return max(1, expected * (BPS - slippage_bps) // BPS)
+
+
+def check_unmoved(pool: Pool, quoted_x96: int, slippage_bps: int) -> None:
+    """Raise ValidationError where the pool's price has moved by more than the slippage since it was `quoted_x96`."""
+    if beyond(quoted_x96, pool.sqrt_price_x96, slippage_bps):
+        was, now = quoted_x96**2, pool.sqrt_price_x96**2
+        raise ValidationError(
+            f"the price of {pool.name} has moved by {abs(now - was) * BPS // was} bps since the quote, more than {slippage_bps}"
+        )
+
+
 def beyond(was_x96: int, now_x96: int, bps: int) -> bool:
     """Whether a price (as square roots, Q64.96) is further from what it was than so many parts in 10,000."""
     was, now = was_x96**2, now_x96**2
     return abs(now - was) * BPS > was * bps
 
 
-def check_move(pool: Pool, after_x96: int, move_bps_max: int, market: str) -> None:
-    """Raise SizeRefusedError for an order after which the pool's price is too far from where it was."""
+def check_move(pool: Pool, after_x96: int, move_bps_max: int, what: str) -> None:
+    """Raise SizeRefusedError for an order (`what` it is, in words) after which the pool's price is too far from where it was."""
     low, high = sorted((pool.sqrt_price_x96, after_x96))
     was, now = low**2, high**2
     if beyond(low, high, move_bps_max):
         raise SizeRefusedError(
-            f"market {market!r}: the order would move the price of {pool.name} by {(now - was) * BPS // was} bps, more than "
-            f"{move_bps_max}; split it"
+            f"{what} would move the price of {pool.name} by {(now - was) * BPS // was} bps, more than {move_bps_max}; split it"
         )
 
 
@@ -161,6 +180,9 @@ class V3Reader:
             return self.reader.call(address, V3_POOL.function(name))
 
         with self.reader.pinned():
+            self.reader.read_ahead(
+                (address, V3_POOL.function(name), ()) for name in ("slot0", "tickSpacing", "liquidity")
+            )
             price, tick, *_ = read("slot0")
             return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
 

@@ -12,6 +12,7 @@ import pytest
 from treasury_arena.errors import ChainUnavailableError
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
+from treasury_arena_evm.liquidity import INCREASED
 from treasury_arena_evm.live import nodes as nodes_module
 from treasury_arena_evm.live.client import EvmClient
 from treasury_arena_evm.live.sending import outcome
@@ -81,6 +82,20 @@ def test_what_one_node_does_not_say_the_other_does(pair: Pair, fault: Fault) -> 
     assert reads(pair.alone, pair.alice) == wanted
 
 
+@pytest.mark.parametrize("fault", [*TRANSPORT, Fault.STALE_HEAD], ids=lambda fault: fault.name)
+def test_what_is_asked_for_together_is_what_it_is_alone(pair: Pair, fault: Fault) -> None:
+    usdc, balance_of = pair.market.token("USDC").address, ERC20.function("balanceOf")
+    users = [user.address for user in pair.market.users]
+    pair.market.fund("USDC", users[0], 12)
+    pair.market.chain.mine(STALE_BLOCKS)
+    wanted = [pair.market.balance("USDC", user) for user in users]
+    for broken in (always(fault), None):
+        pair.bad.choose = broken
+        with pair.client.pinned():
+            pair.client.read_ahead((usdc, balance_of, (user,)) for user in users)
+            assert [pair.client.call(usdc, balance_of, user) for user in users] == wanted
+
+
 def test_a_contracts_refusal_is_an_answer(pair: Pair) -> None:
     transfer = ERC20.function("transferFrom")
     for client in (pair.client, pair.alone):
@@ -144,6 +159,24 @@ def test_a_lying_receipt_is_no_inclusion(pair: Pair, which: int, monkeypatch: py
     with pytest.raises(ChainUnavailableError, match=f"receipt of {done}"):
         pair.alone.inclusion(done, pair.alice)
     assert pair.client.inclusion(done, pair.alice) == true
+
+
+def test_liquidity_that_a_node_makes_up_is_not_booked(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The position manager was not called, and still its logs are held against the block's."""
+    done = pair.mined()
+
+    def more(receipt: dict[str, Any], _: int) -> dict[str, Any]:
+        last, topics = receipt["logs"][-1], [INCREASED, f"0x{7:064x}"]
+        added = {"address": pair.market.uniswap.positions, "topics": topics, "data": f"0x{10**18:064x}{1:064x}{1:064x}"}
+        return {
+            **receipt,
+            "logs": [*receipt["logs"], {**last, **added, "logIndex": hex(int(last["logIndex"], 16) + 1)}],
+        }
+
+    monkeypatch.setattr("treasury_arena_evm.local.faults.lie", more)
+    pair.bad.choose = always(Fault.LYING_RECEIPT)
+    with pytest.raises(ChainUnavailableError, match=f"receipt of {done} has other logs than its block"):
+        pair.alone.inclusion(done, pair.alice)
 
 
 def test_a_receipt_that_one_node_has_and_an_equal_one_has_not(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,18 +11,11 @@ from treasury_arena.testing.orders import Killed
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.live import CrashPoint
 from treasury_arena_evm.local.house import AGENT, MARKET, ChainHouse
+from treasury_arena_evm.local.killing import FINALITY, killer, until_killed
 
 AMOUNT = 1_000 * 10**6
 GWEI = 10**9
 HouseOf = Callable[..., ChainHouse]
-
-
-def killer(point: CrashPoint, kind: str) -> Callable[[CrashPoint, str], None]:
-    def kill(at: CrashPoint, of: str) -> None:
-        if at is point and of in (kind, "", "cancel"):
-            raise Killed
-
-    return kill
 
 
 def settled(house: ChainHouse, target: int, row: int) -> None:
@@ -53,35 +46,13 @@ def test_in_and_out_again(house_of: HouseOf) -> None:
     assert not any(house.store.balances(f"agent:{AGENT}:reserved").values())
 
 
-def until_killed(house: ChainHouse, target: int, point: CrashPoint, kind: str) -> None:
-    """Submit, and let the chain do what the point needs, until it is passed."""
-    house.submit(target)
-    chain = house.market.chain
-    for _ in range(40):
-        house.engine.tick()
-        slot = next(iter(house.engine.records.open_slots()), None)
-        if point is CrashPoint.K12 and slot is not None and (slot.kind, slot.state) == (kind, "SENT"):
-            house.mine_without(3)
-            house.engine.tick()
-        chain.mine()
-        house.engine.tick()
-        slot = next(iter(house.engine.records.open_slots()), None)
-        if point is CrashPoint.K10 and slot is not None and (slot.kind, slot.state) == (kind, "INCLUDED"):
-            chain.rpc("anvil_reorg", 1, [])
-            house.engine.tick()
-        elif point is CrashPoint.K11 and kind in house.mined():
-            chain.rpc("anvil_reorg", 1, [])
-            chain.mine()
-            house.engine.reconcile()
-
-
 @pytest.mark.parametrize("mined_while_down", [True, False], ids=["mined", "waiting"])
 @pytest.mark.parametrize("kind", ["approve", "supply", "withdraw"])
 @pytest.mark.parametrize("point", list(CrashPoint), ids=lambda point: point.name)
 def test_a_kill_loses_and_doubles_nothing(
     house_of: HouseOf, point: CrashPoint, kind: str, mined_while_down: bool
 ) -> None:
-    house = house_of(finality={CrashPoint.K10: 3, CrashPoint.K11: 0}.get(point, 1))
+    house = house_of(finality=FINALITY.get(point, 1))
     target = AMOUNT
     if kind == "withdraw":
         settled(house, AMOUNT, 0)
@@ -89,7 +60,7 @@ def test_a_kill_loses_and_doubles_nothing(
     already = len(house.mined())
     house.start(killer(point, kind))
     with pytest.raises(Killed):
-        until_killed(house, target, point, kind)
+        until_killed(house, point, kind, target)
     if mined_while_down:
         house.market.chain.mine(2)
     house.keys["finality"] = 1
@@ -114,7 +85,7 @@ def test_a_kill_on_postgresql(house_of: HouseOf, point: CrashPoint) -> None:
     house = house_of("postgresql")
     house.start(killer(point, "supply"))
     with pytest.raises(Killed):
-        until_killed(house, AMOUNT, point, "supply")
+        until_killed(house, point, "supply", AMOUNT)
     house.start()
     settled(house, AMOUNT, 1)
     check(house)

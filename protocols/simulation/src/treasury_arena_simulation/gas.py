@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.domain import elementary
 from treasury_arena_simulation.config import SimulatedSection
 from treasury_arena_simulation.prices import COINS, PriceBlock
-from treasury_arena_simulation.recursion import BLOCK_HOURS, HOURS_PER_YEAR, Recursion
+from treasury_arena_simulation.recursion import BLOCK_HOURS, HOURS_PER_YEAR, Recursion, rhythm
 
 FloatArray = NDArray[np.float64]
 
@@ -39,9 +40,9 @@ class GasPath:
             + np.array(self._fast.run(normal[2].tolist()))
             + np.array(self._burst.run(burst.tolist()))
             + 0.3 * (market.log_volatility + 0.45)
-            + 0.15 * np.cos(2.0 * np.pi * (hour % 24 - 15) / 24.0)
+            + 0.15 * rhythm(hour)
         )
-        return np.asarray(self._section.gas_usd * np.exp(level), dtype=np.float64)
+        return np.asarray(self._section.gas_usd * elementary.exp(level), dtype=np.float64)
 
 
 class DepthPath:
@@ -57,7 +58,7 @@ class DepthPath:
         columns = [
             self._section.depth
             * usual
-            * np.exp(np.array(own.run(draws.tolist())) - 0.7 * (market.log_volatility + 0.45))
+            * elementary.exp(np.array(own.run(draws.tolist())) - 0.7 * (market.log_volatility + 0.45))
             for usual, own, draws in zip(USUAL_DEPTH_USD, self._own, normal, strict=True)
         ]
         return np.asarray(np.column_stack(columns), dtype=np.float64)

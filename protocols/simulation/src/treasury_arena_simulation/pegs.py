@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.domain import elementary
 from treasury_arena.randomness import stream
 from treasury_arena_simulation.config import SimulatedSection
 from treasury_arena_simulation.recursion import BLOCK_HOURS, Recursion
@@ -33,8 +34,9 @@ class Depeg:
     def gap(self, hours: FloatArray) -> FloatArray:
         """(hours,) how far below one the price is meant to be."""
         since = hours - self.start
-        falling = self.depth * np.clip(since / self.fall, 0.0, 1.0) ** 1.5
-        healing = np.exp2(-np.maximum(since - self.fall, 0.0) / self.half_life)
+        fallen = np.clip(since / self.fall, 0.0, 1.0)
+        falling = self.depth * fallen * np.sqrt(fallen)
+        healing = elementary.exp(-math.log(2.0) * np.maximum(since - self.fall, 0.0) / self.half_life)
         return np.asarray(np.where(since > LASTS_HOURS, 0.0, falling * healing), dtype=np.float64)
 
 

@@ -19,8 +19,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.domain import elementary
 from treasury_arena_simulation.config import SimulatedSection
-from treasury_arena_simulation.recursion import BLOCK_HOURS, HOURS_PER_YEAR, Recursion, decay
+from treasury_arena_simulation.recursion import BLOCK_HOURS, HOURS_PER_YEAR, Recursion, decay, rhythm
 
 FloatArray = NDArray[np.float64]
 
@@ -94,7 +95,7 @@ class PricePath:
             np.array(self._slow.run(mixed[0].tolist()))
             + np.array(self._mid.run(mixed[1].tolist()))
             + np.array(self._fast.run(mixed[2].tolist()))
-            + 0.16 * np.cos(2.0 * np.pi * (calendar % 24 - 15) / 24.0)
+            + 0.16 * rhythm(calendar)
             + np.where(weekend, -0.25, 0.0)
             + STRESS_LOG_VOLATILITY * stress
             - NORMALISER
@@ -155,7 +156,7 @@ class PricePath:
             trends.append(trend)
             regimes.append(self._regime)
         path = np.array([log[-BLOCK_HOURS:] for log in self._logs]).T
-        return PriceBlock(np.exp(path), np.array(level), np.array(trends), np.array(regimes), np.array(jumped))
+        return PriceBlock(elementary.exp(path), np.array(level), np.array(trends), np.array(regimes), np.array(jumped))
 
     def _trend(self) -> tuple[float, float]:
         """Trailing return of the market (BTC and ETH) over `TREND_DAYS` and over the last day, in standard deviations."""

@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from treasury_arena.domain import elementary
 from treasury_arena_simulation.config import SimulatedSection
 from treasury_arena_simulation.pegs import PEGGED
 from treasury_arena_simulation.prices import PriceBlock
@@ -91,13 +92,13 @@ class RatePath:
             own = np.array(self._slow[i].run(normal[0, i].tolist())) + np.array(
                 self._fast[i].run(normal[1, i].tolist())
             )
-            usual = curve.kink / (1.0 + np.exp(-(wish + curve.spread * own)))
+            usual = curve.kink / (1.0 + elementary.exp(-(wish + curve.spread * own)))
             spiked = chance[i] < curve.spikes * REGIME_SPIKES[market.regime] / HOURS_PER_YEAR
             push = np.array(self._shock[i].run(np.where(spiked, curve.push * size[i], 0.0).tolist()))
-            fresh = np.exp(np.array(self._fresh[i].run(normal[2, i].tolist())))
+            fresh = elementary.exp(np.array(self._fresh[i].run(normal[2, i].tolist())))
             if curve.asset in PEGGED:
                 push = push + 25.0 * gaps[:, PEGGED.index(curve.asset)]
-            utilisation = usual + (FULL - usual) * (1.0 - np.exp(-push * fresh))
-            slope1 = curve.slope1 * np.exp(0.40 * curve.appetite * np.clip(appetite, -2.5, 2.5))
+            utilisation = usual + (FULL - usual) * (1.0 - elementary.exp(-push * fresh))
+            slope1 = curve.slope1 * elementary.exp(0.40 * curve.appetite * np.clip(appetite, -2.5, 2.5))
             rates[:, i] = self._section.rates * curve.supply(utilisation, slope1)
         return rates

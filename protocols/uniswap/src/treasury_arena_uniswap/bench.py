@@ -119,8 +119,11 @@ class Bench:
         return zero_for_one, enough
 
 
-def bench(reader: ChainReader, pool: Pool, held: Iterable[tuple[int, int, int]] = ()) -> Bench:
-    """Read a pool's price, liquidity and ticks at one block; `held` are positions of ours: lower and upper tick, liquidity."""
+def bench(reader: ChainReader, pool: Pool, held: Iterable[tuple[int, int, int]] = (), lens: str | None = None) -> Bench:
+    """Read a pool's price, liquidity and ticks at one block; `held` are positions of ours: lower and upper tick, liquidity.
+
+    `lens`: the contract that tells ticks, the chain's pinned one unless given.
+    """
     height, spacing = reader.head().number, pool.spacing
     address = pool.address
 
@@ -137,7 +140,7 @@ def bench(reader: ChainReader, pool: Pool, held: Iterable[tuple[int, int, int]] 
     held = list(held)
     word = tick // spacing >> 8
     near = range(word - WORDS, word + WORDS + 1)
-    lens, ask = reader.chain.contract("uniswap_v3_tick_lens"), V3_TICK_LENS.function("getPopulatedTicksInWord")
+    lens, ask = lens or reader.chain.contract("uniswap_v3_tick_lens"), V3_TICK_LENS.function("getPopulatedTicksInWord")
     ends = {bound // spacing >> 8 for lower, upper, _ in held for bound in (lower, upper)}
     for number in sorted({*near, *ends}):
         if MIN_TICK // spacing >> 8 <= number <= MAX_TICK // spacing >> 8:

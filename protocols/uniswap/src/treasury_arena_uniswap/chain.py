@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from treasury_arena_evm.session import Session
 
 UINT_128_MAX = 2**128 - 1
+DEADLINE_SECONDS = 600
+"""From sending a transaction of a market here until it may no longer be mined."""
 #: What the contracts' short reasons for a token that does not move mean.
 REASONS = {
     "STF": "a token cannot be taken from the account",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from treasury_arena.errors import SizeRefusedError, ValidationError
+from treasury_arena.errors import ValidationError
 from treasury_arena_evm.errors import RevertError
-from treasury_arena_evm.v3 import BPS, Pool, Quote, beyond, check_slippage
-from treasury_arena_uniswap.chain import Swapped, UniswapV3
-
-DEADLINE_SECONDS = 600
+from treasury_arena_evm.v3 import Pool, Quote, check_move, check_move_limit, check_slippage, check_unmoved, least_out
+from treasury_arena_uniswap.chain import DEADLINE_SECONDS, Swapped, UniswapV3
 
 
 class PoolExchange:
@@ -34,11 +32,15 @@ class PoolExchange:
         max_move_bps: int = 200,
     ) -> None:
         check_slippage(slippage_bps)
-        if not 1 <= max_move_bps < BPS:
-            raise ValidationError(f"a move of the price by {max_move_bps} bps must lie from 1 to {BPS - 1}")
+        check_move_limit(max_move_bps)
         self.uniswap, self.coin, self.base, self.fee = uniswap, coin, base, fee
         self.slippage_bps, self.max_move_bps = slippage_bps, max_move_bps
         self._seen_x96 = self._pool().sqrt_price_x96
+
+    @property
+    def spender(self) -> str:
+        """The router, that takes what is swapped."""
+        return self.uniswap.router
 
     def quote_buy(self, base_raw: int) -> int:
         """Coins for so much of the base asset at the latest block; ValidationError for what the pool cannot swap."""
@@ -70,22 +72,14 @@ class PoolExchange:
             quote = self.uniswap.quote(given, got, self.fee, amount)
         except RevertError as error:
             raise ValidationError(f"the pool {pool.name} does not swap {amount} base units: {error}") from error
-        low, high = sorted((pool.sqrt_price_x96, quote.sqrt_price_after_x96))
-        if beyond(low, high, self.max_move_bps):
-            raise SizeRefusedError(
-                f"swapping {amount} base units of {given} would move the price of {pool.name} by more than "
-                f"{self.max_move_bps} bps; split it"
-            )
+        check_move(pool, quote.sqrt_price_after_x96, self.max_move_bps, f"swapping {amount} base units of {given}")
         return quote
 
     def _swapped(self, given: str, got: str, amount: int, least_raw: int) -> Swapped:
         pool = self._pool()
-        if beyond(self._seen_x96, pool.sqrt_price_x96, self.slippage_bps):
-            raise ValidationError(
-                f"the price of {pool.name} has moved by more than {self.slippage_bps} bps since the quote"
-            )
+        check_unmoved(pool, self._seen_x96, self.slippage_bps)
         expected = self._checked(pool, given, got, amount).amount_out
-        least = max(1, least_raw, expected * (BPS - self.slippage_bps) // BPS)
+        least = max(least_raw, least_out(expected, self.slippage_bps))
         until = self.uniswap.session.now + DEADLINE_SECONDS
         done = self.uniswap.swap(given, got, self.fee, amount, least, until)
         self._seen_x96 = done.sqrt_price_x96

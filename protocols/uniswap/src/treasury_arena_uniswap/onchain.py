@@ -6,7 +6,7 @@ have tokens alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,24 +18,23 @@ from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, ValidationError
 from treasury_arena_evm.onchain import OnChainMarket
 from treasury_arena_evm.v3 import (
-    BPS,
     Pool,
-    beyond,
     check_amount,
     check_liquid,
     check_move,
+    check_move_limit,
     check_priced,
     check_slippage,
+    check_unmoved,
+    least_out,
 )
 from treasury_arena_uniswap.bench import Bench, bench
-from treasury_arena_uniswap.chain import UniswapV3
+from treasury_arena_uniswap.chain import DEADLINE_SECONDS, UniswapV3
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from treasury_arena_evm.session import Session
-
-DEADLINE_SECONDS = 600
 
 
 @attrs.frozen
@@ -74,8 +73,7 @@ class PoolOnChain(OnChainMarket):
             )
         super().__init__(spec, session, who, asset, base, **more)
         check_slippage(slippage_bps)
-        if not 1 <= max_move_bps < BPS:
-            raise ValidationError(f"a move of the price by {max_move_bps} bps must lie from 1 to {BPS - 1}")
+        check_move_limit(max_move_bps)
         self.fee, self.slippage_bps, self.max_move_bps = fee, slippage_bps, max_move_bps
         self.uniswap = UniswapV3(session, who)
         try:
@@ -84,6 +82,10 @@ class PoolOnChain(OnChainMarket):
             raise ConfigError(f"market {spec.name!r}: {error}") from error
         self._coin_is_token0 = pool.token0.symbol == asset.symbol
         self._before = pool
+
+    def spenders(self) -> Collection[tuple[Asset, str]]:
+        """The router, that takes either token."""
+        return [(asset, self.uniswap.router) for asset in (self.asset, self.base)]
 
     # ---------------------------------------------------------------- the pool
     def pool(self) -> Pool:
@@ -122,24 +124,19 @@ class PoolOnChain(OnChainMarket):
 
     def check_move(self, pool: Pool, after_x96: int) -> None:
         """Refuse an order after which the pool's price is too far from where it was."""
-        check_move(pool, after_x96, self.max_move_bps, self.spec.name)
+        check_move(pool, after_x96, self.max_move_bps, f"market {self.spec.name!r}: the order")
 
     def check_quoted(self, fill: Fill, pool: Pool) -> PoolFill:
         """The quote, unless the pool's price has moved by more than the slippage since, or the fill is none of ours."""
         if not isinstance(fill, PoolFill):
             raise ValidationError("the fill was not quoted by this market")
-        was, now = fill.quoted_x96**2, pool.sqrt_price_x96**2
-        if beyond(fill.quoted_x96, pool.sqrt_price_x96, self.slippage_bps):
-            raise ValidationError(
-                f"the price of {pool.name} has moved by {abs(now - was) * BPS // was} bps since the quote, more than "
-                f"{self.slippage_bps}"
-            )
+        check_unmoved(pool, fill.quoted_x96, self.slippage_bps)
         return fill
 
     def swapped(self, coin_in: bool, amount: int, expected: int) -> int:
         """Swap on the chain for what is expected less the slippage; what came."""
         names = (self.asset.symbol, self.base.symbol) if coin_in else (self.base.symbol, self.asset.symbol)
-        least = max(1, expected * (BPS - self.slippage_bps) // BPS)
+        least = least_out(expected, self.slippage_bps)
         return self.uniswap.swap(*names, self.fee, amount, least, self.deadline()).amount_out
 
     def deadline(self) -> int:

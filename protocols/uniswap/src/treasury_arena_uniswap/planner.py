@@ -13,8 +13,7 @@ from treasury_arena_evm.swaps import KEYS, Swaps
 class SpotPlanner(EvmPlanner):
     """Swaps of the base asset for a coin and back. Settings: `Swaps`'.
 
-    Coins of all holders lie in the treasury's wallet: two markets that keep the same coin there need addresses of their own,
-    for `holdings` counts the whole wallet.
+    Coins of all holders lie in the treasury's wallet, together with those of other markets that keep them there.
     """
 
     def __init__(self, context: PlannerContext) -> None:
@@ -35,7 +34,10 @@ class SpotPlanner(EvmPlanner):
         )
 
     def _holdings(self) -> Mapping[str, tuple[int, int]]:
-        return {self.asset.symbol: (self.token(self.asset).balance(self.sender), 0)}
+        return {}
+
+    def wallet(self) -> frozenset[str]:
+        return frozenset({self.asset.symbol})
 
     def _plan(self, holding: Holding, target_raw: int, control: tuple[float, ...]) -> Plan | None:
         coins, worth = self._coins(holding), self._value(holding)

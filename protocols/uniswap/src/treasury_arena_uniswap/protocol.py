@@ -34,8 +34,9 @@ class UniswapProtocol(Protocol):
 
     def planner(self, context: PlannerContext) -> StepPlanner:
         from treasury_arena_uniswap.planner import SpotPlanner
+        from treasury_arena_uniswap.range_planner import RangePlanner
 
-        return SpotPlanner(context) if self._model(context.spec).kind == "spot" else super().planner(context)
+        return SpotPlanner(context) if self._model(context.spec).kind == "spot" else RangePlanner(context)
 
     def _model(self, spec: MarketSpec) -> PositionModel:
         models = {model.name: model for model in self.models}

@@ -105,6 +105,14 @@ class RangeMarket(PoolMarket):
         offset = (0.5 * math.log(price) - centre) / (0.25 * (high - low) * LOG_TICK)
         return {"inside": 1.0 if self._inside(held, self._sqrt_price(row)) else 0.0, "offset": offset}
 
+    def shape(self, state: ExactState, row: int) -> tuple[float, ...]:
+        """Width and ticks of base units of the base asset for one of the coin; nothing to say for no range."""
+        held = Held(*state)
+        if not held.liquidity:
+            return ()
+        low, high = (held.lower, held.upper) if self._coin_is_token0 else (-held.upper, -held.lower)
+        return (held.width / ONE, float(low), float(high))
+
     @staticmethod
     def _inside(held: Held, sqrt_price_x96: int) -> bool:
         return sqrt_ratio_at_tick(held.lower) <= sqrt_price_x96 < sqrt_ratio_at_tick(held.upper)

@@ -8,12 +8,13 @@ the position's idle ones, and go into the range with the next order.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import attrs
 
 from treasury_arena.contracts.bound import ONE, asked, ceil_div, fixed
 from treasury_arena.contracts.protocol import ExactState, Fill
+from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ValidationError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
 from treasury_arena_evm.v3 import NOWHERE, Pool, check_amount, check_liquid
@@ -54,6 +55,10 @@ class RangeOnChain(PoolOnChain):
 
     def open(self) -> ExactState:
         return tuple(HeldOnChain())
+
+    def spenders(self) -> Collection[tuple[Asset, str]]:
+        """The router and the position manager, that take either token."""
+        return [*super().spenders(), *((asset, self.uniswap.positions) for asset in (self.asset, self.base))]
 
     # ---------------------------------------------------------------- what is held
     def look(self, state: ExactState) -> Look:

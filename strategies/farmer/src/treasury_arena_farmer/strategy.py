@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, counted
+from treasury_arena.contracts.arithmetic import (
+    CAP_SLACK,
+    DAYS_PER_YEAR,
+    DUST_USD,
+    MOVE_BAND,
+    STAKE,
+    counted,
+    unless_topped_up,
+)
 from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
-
-STAKE = 0.01
-"""A share of equity from which a market counts as held; smaller differences to a target are not topped up."""
-CAP_SLACK = 0.02
-"""How far interest may carry a market above `max_share` before that alone causes a trade, share of equity."""
-MOVE_BAND = 0.005
-"""The summed drift, as a share of equity, below which a wanted move is already made."""
 
 
 class Genes(NamedTuple):
@@ -85,8 +86,7 @@ def place(usable: float, better: float, most: float, held: float) -> float:
     """Share of a market that `better` eligible markets come before; a top-up below STAKE is left out."""
     left = 1.0 - better * most
     share = usable * min(most, left if left > 0.0 else 0.0)
-    lacking = share - held
-    return held if lacking >= 0.0 and lacking < STAKE else share
+    return unless_topped_up(share, held)
 
 
 def worth(usable: float, rate: float, minimum: float) -> float:

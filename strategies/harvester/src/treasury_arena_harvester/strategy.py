@@ -4,15 +4,8 @@ Each protocol has a largest share; the best takes as much as it may, the next be
 cash. A place that holds something already counts `minimum_advantage` more than it yields, so that another one must beat it by
 that; a move is made when it gains as much on the money that moves, and over the horizon more than it costs.
 
-Per year and dollar in a range of half width w, with r = 1 - 1 / sqrt(1 + w):
-
-- fees: volume x fee / (depth x r + own capital), depth the pool's virtual reserves 2 L sqrt(P) in USD (Uniswap v3 white paper,
-  section 2);
-- loss to arbitrage: variance / (8 r) (Milionis, Moallemi, Roughgarden, Zhang 2022, "Automated Market Making and
-  Loss-Versus-Rebalancing"), times `caution`;
-- re-centring: a random walk is a distance d from where it began after d^2 / variance on average, d the logarithm of the price
-  at which the range is re-centred (log(1 + w) taken as w / (1 + w / 2), half a percent too low at w = 0.25). Fees and losses stop
-  for the hour that it takes.
+What a range is expected to earn and lose: `treasury_arena.contracts.ranges`, the loss to arbitrage times `caution`. Fees and
+losses stop for the hour that re-centring takes.
 
 Two declarations share everything but how they learn the pool's depth: `HARVESTER` reads the liquidity in range,
 `HARVESTER_TVL` the value locked.
@@ -20,26 +13,33 @@ Two declarations share everything but how they learn the pool's depth: `HARVESTE
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, HOURS_PER_YEAR, counted, power_of_two
+from treasury_arena.contracts.arithmetic import (
+    CAP_SLACK,
+    DAYS_PER_YEAR,
+    DUST_USD,
+    MOVE_BAND,
+    STAKE,
+    counted,
+    power_of_two,
+    unless_topped_up,
+)
+from treasury_arena.contracts.ranges import (
+    CONCENTRATION,
+    SWAPPED,
+    fee_apr,
+    loss_apr,
+    reach,
+    recentre_cost,
+    turns,
+    virtual,
+)
 from treasury_arena.contracts.strategy import FORCE, HOLD, Choice, Column, Real, Role, Strategy
 
 POOL_FEE = 0.0005
 """The pool's fee; `fee_trust` makes it another."""
-SWAPPED = 0.5
-"""Share of a range that is swapped to open, re-centre or close it."""
-CONCENTRATION = 10.0
-"""Virtual reserves over value locked, where only the latter is known; `fee_trust` corrects it."""
 POOL_ACTIONS = 2.0
-RECENTRE_ACTIONS = 3.0
-STAKE = 0.01
-"""A share of equity from which a place counts as held; smaller differences to a target are not topped up."""
-CAP_SLACK = 0.02
-"""How far a protocol may grow past its largest share before that alone causes a trade, share of equity."""
-MOVE_BAND = 0.005
-"""The summed drift, as a share of equity, below which a wanted move is already made."""
 
 
 class Genes(NamedTuple):
@@ -138,15 +138,11 @@ def pool_yield(depth: float, volume: float, volatility: float, gas: float, g: Ge
     """APR expected of `pool_max` of equity in a range: believed fees, less what arbitrage and re-centring take."""
     own = max(g.pool_max * equity, DUST_USD)
     width = power_of_two(g.width_log2)
-    part = 1.0 - 1.0 / math.sqrt(1.0 + width)
-    below = depth * part + own
-    fees = HOURS_PER_YEAR * volume * POOL_FEE / below if below > 0.0 else 0.0
-    variance = volatility * volatility
-    away = g.recentre * width / (1.0 + 0.5 * width)
-    turns = variance / (away * away)
-    turn_cost = SWAPPED * POOL_FEE + RECENTRE_ACTIONS * gas / own
-    losses = HOURS_PER_YEAR * (g.caution * variance / (8.0 * part) + turns * turn_cost)
-    return (g.fee_trust * fees - losses) / (1.0 + turns)
+    part = reach(width)
+    fees = fee_apr(depth, volume, POOL_FEE, part, own)
+    turn = turns(volatility, width, g.recentre)
+    losses = loss_apr(volatility, part, g.caution, turn, POOL_FEE, gas, own)
+    return (g.fee_trust * fees - losses) / (1.0 + turn)
 
 
 def seen(rate: float, held: float, g: Genes) -> float:
@@ -163,8 +159,7 @@ def before(other: float, this: float, first: float, g: Genes, share: float) -> f
 def place(worth: float, taken: float, most: float, held: float, g: Genes) -> float:
     """Share of a protocol after others took theirs; a top-up below STAKE is left out."""
     share = min(most, max(1.0 - taken, 0.0)) if worth >= g.minimum_advantage else 0.0
-    lacking = share - held
-    return held if lacking >= 0.0 and lacking < STAKE else share
+    return unless_topped_up(share, held)
 
 
 def choose(r: Rates, earns: float, g: Genes, book: Book) -> Target:
@@ -180,7 +175,7 @@ def choose(r: Rates, earns: float, g: Genes, book: Book) -> Target:
     width = power_of_two(g.width_log2)
     holds = book.pool > DUST_USD
     beyond = holds and (book.pool_inside < 0.5 or abs(book.pool_offset) >= g.recentre)
-    repays = earns * book.pool * years > SWAPPED * POOL_FEE * book.pool + RECENTRE_ACTIONS * r.gas
+    repays = earns * book.pool * years > recentre_cost(book.pool, POOL_FEE, r.gas)
     idle = holds and book.pool_inside < 0.5 and not repays
     pool_apr = 0.0 if idle else earns
 
@@ -233,7 +228,7 @@ def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
     """Decide with the liquidity in range."""
     if book.equity <= DUST_USD:
         return Target(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, HOLD), State()
-    depth = 2.0 * f.liquidity * math.sqrt(f.price) if f.price > 0.0 else 0.0
+    depth = virtual(f.liquidity, f.price)
     earns = pool_yield(depth, f.volume, f.volatility, f.gas, g, book.equity)
     return choose(Rates(f.usdc, f.usdt, f.dai, f.vault, f.gas), earns, g, book), State()
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, HOURS_PER_YEAR, changes
 from treasury_arena.contracts.strategy import FORCE, HOLD, Choice, Column, Real, Role, Strategy
+from treasury_arena.domain import elementary
 
 EXIT_BAND = 0.02
 """The band, whatever the gas, while a loop is held and none is wanted."""
@@ -34,7 +35,7 @@ def yearly_growth(column: NDArray[np.float64], window: int) -> NDArray[np.float6
     sums = np.concatenate([[0.0], np.cumsum(column)])
     row = np.arange(column.size)
     seen = np.minimum(row + 1, window)
-    logs = np.log((sums[row + 1] - sums[row + 1 - seen]) / seen)
+    logs = elementary.log((sums[row + 1] - sums[row + 1 - seen]) / seen)
     middle = row - 0.5 * (seen - 1)
     before = np.maximum(row - window, 0)
     apart = middle - middle[before]

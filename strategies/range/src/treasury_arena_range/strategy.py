@@ -1,37 +1,32 @@
 """Range provider: concentrated liquidity in one of two Uniswap v3 pools while its fees beat lending, lends the rest.
 
 Two declarations share everything but how they learn a pool's depth: `RANGE` reads the liquidity in range, `RANGE_TVL` the
-value locked. Per year and dollar in a range of half width w, with r = 1 - 1 / sqrt(1 + w) the part of the virtual reserves
-that the range has to hold:
-
-- fees: volume x fee / (depth x r + own capital), where depth is the pool's virtual reserves 2 L sqrt(P) in USD (a dollar in
-  the range is 1 / r dollars of virtual reserves; Uniswap v3 white paper, section 2);
-- loss to arbitrage: variance / (8 r) (Milionis, Moallemi, Roughgarden, Zhang 2022, "Automated Market Making and
-  Loss-Versus-Rebalancing": variance / 8 for a pool without bounds, times the leverage 1 / r);
-- re-centring: a random walk is a distance d from where it began after d^2 / variance on average, d the logarithm of the price
-  at which the range is re-centred (log(1 + w) taken as w / (1 + w / 2), half a percent too low at w = 0.25). Fees and losses stop
-  while it waits.
+value locked. What a range is expected to earn and lose: `treasury_arena.contracts.ranges`. Fees and losses stop while it waits.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, HOURS_PER_YEAR, changes, power_of_two
+from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, changes, power_of_two
+from treasury_arena.contracts.ranges import (
+    CONCENTRATION,
+    SWAPPED,
+    fee_apr,
+    loss_apr,
+    reach,
+    recentre_cost,
+    turns,
+    virtual,
+)
 from treasury_arena.contracts.strategy import FORCE, HOLD, Choice, Column, Real, Role, Strategy
 
 ROOT_OF_DAY = 4.898979485566356
 """Square root of 24: hourly standard deviation to daily."""
 LOW_FEE = 0.0005
 HIGH_FEE = 0.003
-SWAPPED = 0.5
-"""Share of a position that is swapped to open, re-centre or close it."""
-CONCENTRATION = 10.0
-"""Virtual reserves over value locked, where only the latter is known; `fee_trust` corrects it."""
 OPEN_ACTIONS = 6.0
 """Actions that gas is paid for to open and one day close a range, lending included."""
-RECENTRE_ACTIONS = 3.0
 EXIT_BAND = 0.02
 """The band, whatever the gas, while a range is held and none is wanted."""
 EXIT_ACTIONS = 4.0
@@ -141,27 +136,13 @@ class Plan(NamedTuple):
     band: float
 
 
-def reach(width: float) -> float:
-    """The part of the virtual reserves that a range from price / (1 + width) to price (1 + width) has to hold."""
-    return 1.0 - 1.0 / math.sqrt(1.0 + width) if width > 0.0 else 1.0
-
-
-def virtual(liquidity: float, price: float) -> float:
-    """USD of virtual reserves on both sides."""
-    return 2.0 * liquidity * math.sqrt(price) if price > 0.0 else 0.0
-
-
 def income(pool: Pool, width: float, own: float, gas: float, g: Genes) -> float:
     """APR expected of `own` USD in a range: believed fees, less what arbitrage and re-centring take."""
     part = reach(width)
-    below = pool.depth * part + own
-    fees = HOURS_PER_YEAR * pool.volume * pool.fee / below if below > 0.0 else 0.0
-    variance = pool.volatility * pool.volatility
-    away = g.recentre * width / (1.0 + 0.5 * width)
-    turns = variance / (away * away)
-    inside = 1.0 / (1.0 + (1.0 + g.patience) * turns)
-    turn_cost = SWAPPED * pool.fee + RECENTRE_ACTIONS * gas / own
-    return inside * (g.fee_trust * fees - HOURS_PER_YEAR * (variance / (8.0 * part) + turns * turn_cost))
+    fees = fee_apr(pool.depth, pool.volume, pool.fee, part, own)
+    turn = turns(pool.volatility, width, g.recentre)
+    inside = 1.0 / (1.0 + (1.0 + g.patience) * turn)
+    return inside * (g.fee_trust * fees - loss_apr(pool.volatility, part, 1.0, turn, pool.fee, gas, own))
 
 
 def wanted(active: float, daily: float, edge: float, g: Genes) -> float:
@@ -195,7 +176,7 @@ def plan(pool: Pool, rate: float, gas: float, g: Genes, equity: float, lent: flo
     due = s.due + 1.0 if beyond else 0.0
     if due > g.patience:
         gain = income(pool, fresh, size, gas, g) * pool.held * years
-        if gain > SWAPPED * pool.fee * pool.held + RECENTRE_ACTIONS * gas:
+        if gain > recentre_cost(pool.held, pool.fee, gas):
             return Plan(g.share, -fresh, FORCE), State(1.0, fresh, 0.0)
     if held > 0.5 and pool.inside < 0.5:
         return Plan(g.share, 0.0, HOLD), State(1.0, width, due)

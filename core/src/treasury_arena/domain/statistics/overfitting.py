@@ -64,10 +64,18 @@ def _halves(splits: int) -> Iterator[FloatArray]:
         yield rows
 
 
+def _totals(chosen: FloatArray, of_blocks: FloatArray) -> FloatArray:
+    """Sums over the chosen blocks, block after block: in what order a matrix product adds is its library's choice."""
+    total = np.zeros((len(chosen), of_blocks.shape[1]))
+    for column, row in zip(chosen.T, of_blocks, strict=True):
+        total += column[:, None] * row
+    return total
+
+
 def _sharpe(
     chosen: FloatArray, counts: FloatArray, sums: FloatArray, squares: FloatArray, centre: FloatArray
 ) -> FloatArray:
-    days = (chosen @ counts)[:, None]
-    offset = (chosen @ sums) / days
-    variance = np.maximum((chosen @ squares) / days - np.square(offset), 0.0) * days / np.maximum(days - 1.0, 1.0)
+    days = _totals(chosen, counts[:, None])
+    offset = _totals(chosen, sums) / days
+    variance = np.maximum(_totals(chosen, squares) / days - np.square(offset), 0.0) * days / np.maximum(days - 1.0, 1.0)
     return ratio(offset + centre, np.sqrt(variance))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from treasury_arena.domain import elementary
 from treasury_arena.domain.statistics.series import (
     DAYS_PER_YEAR,
     NOISE,
@@ -45,19 +46,20 @@ def curve_of(returns: ArrayLike, start: float = 1.0) -> FloatArray:
 
 
 def _log_growth(returns: ArrayLike) -> FloatArray:
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log1p(checked_growth(returns)).sum(axis=-1), dtype=np.float64)
+    return np.asarray(elementary.log1p(checked_growth(returns)).sum(axis=-1), dtype=np.float64)
 
 
 def total_return(returns: ArrayLike) -> FloatArray:
     """Compounded return over all days, a fraction, at most `RATIO_CAP`; 0 for no days."""
-    return np.asarray(np.expm1(np.minimum(_log_growth(returns), _LOG_CAP)), dtype=np.float64)
+    return np.asarray(elementary.expm1(np.minimum(_log_growth(returns), _LOG_CAP)), dtype=np.float64)
 
 
 def annual_return(returns: ArrayLike) -> FloatArray:
     """Compounded return a year (365 days), a fraction, at most `RATIO_CAP`; 0 for no days."""
     days = max(np.shape(returns)[-1], 1)
-    return np.asarray(np.expm1(np.minimum(_log_growth(returns) * (DAYS_PER_YEAR / days), _LOG_CAP)), dtype=np.float64)
+    return np.asarray(
+        elementary.expm1(np.minimum(_log_growth(returns) * (DAYS_PER_YEAR / days), _LOG_CAP)), dtype=np.float64
+    )
 
 
 def max_drawdown(curve: ArrayLike) -> FloatArray:

@@ -53,8 +53,8 @@ def floored_sharpe(returns: ArrayLike, benchmark: ArrayLike = 0.0, floor: float 
     excess = excess_returns(returns, benchmark)
     if excess.shape[-1] < 2:
         return np.zeros(excess.shape[:-1])
-    risk = np.hypot(deviation(excess) * math.sqrt(DAYS_PER_YEAR), floor)
-    return np.clip(mean(excess) * DAYS_PER_YEAR / risk, -RATIO_CAP, RATIO_CAP)
+    risk = np.sqrt(np.square(deviation(excess)) * DAYS_PER_YEAR + floor * floor)
+    return np.clip(ratio(mean(excess) * DAYS_PER_YEAR, risk), -RATIO_CAP, RATIO_CAP)
 
 
 def sortino(
@@ -106,7 +106,8 @@ def cvar(returns: ArrayLike, level: float = 0.05) -> FloatArray:
     if days == 0:
         return np.zeros(array.shape[:-1])
     worst = max(math.ceil(level * days - 1e-9), 1)
-    return np.asarray(np.partition(array, worst - 1, axis=-1)[..., :worst].mean(axis=-1), dtype=np.float64)
+    # Sorted, not partitioned: a mean depends on the order of its terms, and a partition's order on the machine.
+    return np.asarray(np.sort(array, axis=-1)[..., :worst].mean(axis=-1), dtype=np.float64)
 
 
 def _standardised(returns: ArrayLike, power: int, flat: float) -> FloatArray:
@@ -117,8 +118,10 @@ def _standardised(returns: ArrayLike, power: int, flat: float) -> FloatArray:
     squares = np.square(centred)
     variance = squares.mean(axis=-1)
     still = variance <= NOISE**2
+    safe = np.where(still, 1.0, variance)
+    scale = safe * (np.sqrt(safe) if power == 3 else safe)
     top = (squares * (centred if power == 3 else squares)).mean(axis=-1)
-    return np.asarray(np.where(still, flat, top / np.where(still, 1.0, variance) ** (power / 2)), dtype=np.float64)
+    return np.asarray(np.where(still, flat, top / scale), dtype=np.float64)
 
 
 def skewness(returns: ArrayLike) -> FloatArray:

@@ -174,6 +174,19 @@ class ProtocolConformance:
 
     @CASES
     @given(data=st.data())
+    def test_a_position_with_a_control_says_its_shape(self, case: ProtocolCase, data: st.DataObject) -> None:
+        """Orders on a chain follow it: finite numbers, the same whenever they are asked for."""
+        market, spec, row, _ = self._draw(data, case)
+        held = self._held(data, case, market, row)
+        if case.model(spec).control is None or not market.value(held, row):
+            return
+        shape = market.shape(held, row)
+        assert shape
+        assert all(isinstance(part, float) and math.isfinite(part) for part in shape)
+        assert market.shape(held, row) == shape
+
+    @CASES
+    @given(data=st.data())
     def test_numbers_beyond_measure_end_in_one_sentence(self, case: ProtocolCase, data: st.DataObject) -> None:
         """A frame's finite numbers may be anything: a market refuses them, or computes with them and answers numbers."""
         _, spec, row, target = self._draw(data, case)

@@ -4,18 +4,19 @@ The arena decides in exact simulation; each of its funded agents has a twin here
 positions follow the shares that the agent holds there, and the live result is held against the simulated one of the same
 days: an agent whose result is another than simulation's is stopped and brought home. That tests fidelity, not luck.
 
-All it knows is in the live store, so that a restart goes on where it was.
+All it knows is in the live store, so that a restart goes on where it was; what it has read of that it does not read again.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import attrs
 
 from treasury_arena.clock import Clock, iso
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import ChainUnavailableError, ValidationError
 from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft, Line, Transfer
 from treasury_arena.ledger import accounts
@@ -27,8 +28,6 @@ from treasury_arena.trading.live.engine import OrderEngine
 POOL = "live"
 TENTH_BPS = 1e4
 CLOSE = "close"
-INTENTS = 10_000
-"""So many intents back it is known who holds what."""
 
 
 @attrs.frozen
@@ -39,6 +38,7 @@ class Twin:
         equity_raw, nav: its worth, and what one unit of its capital has become.
         given_raw: capital that the arena has given it and not taken back, in all.
         roles: role -> (market, value in base units).
+        shapes: role -> what shape its position has, as the market's planner takes it as control; roles without one have none.
     """
 
     agent_id: str
@@ -46,6 +46,7 @@ class Twin:
     nav: float
     given_raw: int
     roles: Mapping[str, tuple[str, int]]
+    shapes: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -55,6 +56,17 @@ class Stand:
     mark: o.LiveMarked | None
     followed_raw: int
     halted: str
+
+
+def _after(stand: Stand, payload: object) -> Stand:
+    """How an agent stands after one more event."""
+    if isinstance(payload, o.CapitalFollowed):
+        return attrs.evolve(stand, followed_raw=stand.followed_raw + payload.amount_raw)
+    if isinstance(payload, o.LiveMarked):
+        return attrs.evolve(stand, mark=payload)
+    if isinstance(payload, o.AgentHalted):
+        return attrs.evolve(stand, halted=payload.reason)
+    return attrs.evolve(stand, mark=None, halted="")
 
 
 class LiveDesk:
@@ -72,27 +84,26 @@ class LiveDesk:
         self.store: EventStore = engine.store
         self.scale, self.band, self.tolerance_bps = scale, band, tolerance_bps
         self.base = engine.context.base
+        self._lock = threading.Lock()
+        self._stands: dict[str, Stand] = {}
+        self._told = 0
 
     # -- what the store says
 
     def stands(self) -> dict[str, Stand]:
         """Every agent that was ever given live capital."""
-        found: dict[str, Stand] = {}
-        kinds = ("CapitalFollowed", "LiveMarked", "AgentHalted", "AgentResumed")
-        events = [event for kind in kinds for event in self.store.read(event_type=kind)]
-        for event in sorted(events, key=lambda event: event.seq):
-            agent, payload = event.agent_id or "", event.payload
-            stand = found.get(agent, Stand(None, 0, ""))
-            if isinstance(payload, o.CapitalFollowed):
-                stand = attrs.evolve(stand, followed_raw=stand.followed_raw + payload.amount_raw)
-            elif isinstance(payload, o.LiveMarked):
-                stand = attrs.evolve(stand, mark=payload)
-            elif isinstance(payload, o.AgentHalted):
-                stand = attrs.evolve(stand, halted=payload.reason)
-            else:
-                stand = attrs.evolve(stand, mark=None, halted="")
-            found[agent] = stand
-        return found
+        with self._lock:
+            last = self.store.last()[0]
+            events = [
+                event
+                for kind in ("CapitalFollowed", "LiveMarked", "AgentHalted", "AgentResumed")
+                for event in self.store.read(after=self._told, upto=last, event_type=kind)
+            ]
+            for event in sorted(events, key=lambda event: event.seq):
+                agent = event.agent_id or ""
+                self._stands[agent] = _after(self._stands.get(agent, Stand(None, 0, "")), event.payload)
+            self._told = last
+            return dict(self._stands)
 
     def free_raw(self) -> int:
         """Capital of the live pool that no agent has."""
@@ -114,15 +125,26 @@ class LiveDesk:
     def follow(self, twins: Sequence[Twin], row: int, arena_seq: int) -> list[str]:
         """Bring live agents to where their twins are at `row`; what was done, as sentences.
 
-        An agent with an order under way is left alone until that is over: its equity is not known exactly before.
+        An agent with an order under way is left alone until that is over: its equity is not known exactly before. One whose
+        position cannot be valued is left as it is, which is said; the others go on. Raises ChainUnavailableError when that is
+        so of every agent because the chain does not answer.
         """
         said: list[str] = []
         stands = self.stands()
         named = {twin.agent_id: twin for twin in twins}
         busy = {intent.agent_id for intent in self.engine.records.open_intents()}
-        for agent_id in sorted({*stands, *named}):
-            if agent_id not in busy:
+        free = sorted({*stands, *named} - busy)
+        unheard: list[ChainUnavailableError] = []
+        for agent_id in free:
+            try:
                 said += self._one(agent_id, named.get(agent_id), stands.get(agent_id), row, arena_seq)
+            except ValidationError as error:
+                said.append(f"{agent_id}: left as it is: {error}")
+            except ChainUnavailableError as error:
+                unheard.append(error)
+                said.append(f"{agent_id}: left as it is: {error}")
+        if unheard and len(unheard) == len(free):
+            raise unheard[0]
         return said
 
     def _one(self, agent_id: str, twin: Twin | None, stand: Stand | None, row: int, arena_seq: int) -> list[str]:
@@ -180,19 +202,48 @@ class LiveDesk:
         return amount_raw
 
     def _orders(self, agent_id: str, twin: Twin, equity: int, kept: int, row: int) -> list[str]:
-        """Sales first; purchases are asked for when nothing is left to sell. `kept`: equity without what must be brought back."""
+        """Sales first; purchases are asked for when nothing is left to sell, and share the free cash where they want more.
+
+        `kept`: equity without what must be brought back.
+
+        A position whose worth is right may have another shape than its twin's: its planner knows, and does nothing otherwise.
+        """
         if twin.equity_raw <= 0:
             return []
         smallest = max(1, int(self.band * equity))
         sales: list[Intent] = []
         buys: list[Intent] = []
+        needs: dict[str, int] = {}
         for role, (market, value) in twin.roles.items():
             target = kept * value // twin.equity_raw
             now = self.value_raw(agent_id, role, market)
+            shape = twin.shapes.get(role, ()) if target else ()
             if target == now or (abs(target - now) < smallest and (target or not now)):
-                continue
-            (sales if target < now else buys).append(Intent(agent_id, role, market, target, row))
-        return self._submit(sales or buys)
+                if not shape or not now:
+                    continue
+                target = now
+            (sales if target < now else buys).append(Intent(agent_id, role, market, target, row, shape))
+            needs[role] = target - now
+        return self._submit(sales or self._affordable(agent_id, buys, needs, smallest))
+
+    def _affordable(
+        self, agent_id: str, buys: Sequence[Intent], needs: Mapping[str, int], smallest: int
+    ) -> list[Intent]:
+        """Purchases as far as the free cash goes; what is left of one that is too small to be worth an order is left out.
+
+        A position that is held takes on its twin's shape all the same: a loan is repaid without any cash.
+        """
+        cash, total = self.store.balance(accounts.agent_available(agent_id), self.base), sum(needs.values())
+        if total <= cash:
+            return list(buys)
+        found = []
+        for intent in buys:
+            now, need = intent.target_raw - needs[intent.role], needs[intent.role] * cash // total
+            if need >= smallest:
+                found.append(attrs.evolve(intent, target_raw=now + need))
+            elif intent.control and now:
+                found.append(attrs.evolve(intent, target_raw=now))
+        return found
 
     def _home(self, agent_id: str, stand: Stand | None, row: int, arena_seq: int, why: str) -> list[str]:
         """Sell everything, and bring the cash back into the pool when nothing is left to sell."""
@@ -207,7 +258,7 @@ class LiveDesk:
 
     def positions(self) -> dict[tuple[str, str], str]:
         """(agent, role) -> market of everything that is held or owed, from the intents that made it; sorted."""
-        places = {(i.agent_id or "", i.role): i.market for i in self.engine.records.intents(INTENTS)}
+        places = {(agent_id or "", role): market for agent_id, role, market in self.engine.records.places()}
         holdings = {place: self.engine.holding(*place) for place in sorted(places)}
         return {place: places[place] for place, holding in holdings.items() if holding.held or holding.owed}
 
@@ -218,7 +269,7 @@ class LiveDesk:
 
     def _submit(self, intents: Sequence[Intent]) -> list[str]:
         return [
-            f"{intent.agent_id}: {intent.role} to {intent.target_raw} base units in {intent.market}"
+            f"{intent.agent_id}: {intent.role} to {intent.target_raw} base units in {intent.market}{_shaped(intent.control)}"
             for intent in intents
             if self.engine.submit(intent) is not None
         ]
@@ -265,3 +316,7 @@ class LiveDesk:
 
     def _append(self, payload: object, agent_id: str | None, transfers: tuple[Transfer, ...] = ()) -> None:
         self.store.append([Draft(payload, iso(self.clock.now()), agent_id, transfers)])
+
+
+def _shaped(control: tuple[float, ...]) -> str:
+    return f", shaped {', '.join(f'{value:g}' for value in control)}" if control else ""

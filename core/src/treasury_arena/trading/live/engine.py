@@ -3,7 +3,8 @@
 1. Nothing is signed before its row is durable; nothing is sent before the signature is.
 2. From then on the transaction may be public. Only a final block that uses its nonce ends it, no timer does.
 3. A retry sends the same bytes; a new signature on the same nonce is another attempt, and all of them are watched.
-4. `advance` looks only at the journal and at the chain, never at what it remembers, so that a restart is nothing special.
+4. `advance` looks only at the journal and at the chain, never at what it remembers, so that a restart is nothing special:
+   at most it waits once more.
 5. Money moves in the books when a final block says so, by the logs of its receipt, and each log once.
 """
 

@@ -9,7 +9,7 @@ import attrs
 
 from treasury_arena.contracts.chain import Refusal
 from treasury_arena.errors import ValidationError
-from treasury_arena.trading.live.records import IntentRecord
+from treasury_arena.trading.live.records import Reserved
 
 
 def _positive(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
@@ -35,13 +35,18 @@ class LiveLimits:
         "All capital that orders have put to work and not brought back, reserved money included."
     )
 
+    @property
+    def timed(self) -> bool:
+        """Whether what was reserved in the last hours is limited at all."""
+        return (self.hourly_raw, self.daily_raw, self.agent_daily_raw) != (None, None, None)
+
     def refuse(
         self,
         agent_id: str,
         notional_raw: int,
         cash_raw: int,
         deployed_raw: int,
-        recent: Sequence[tuple[int, IntentRecord]],
+        recent: Sequence[tuple[int, Reserved]],
         armed_raw: int,
     ) -> Refusal | None:
         """Why an order that adds risk is not reserved, or None.
@@ -49,7 +54,8 @@ class LiveLimits:
         Args:
             agent_id, notional_raw, cash_raw: of the order.
             deployed_raw: capital at work in all markets, reservations of open orders included.
-            recent: (age in seconds, intent) of every risk-adding intent reserved in the last 24 hours and not cancelled.
+            recent: (age in seconds, intent) of every risk-adding intent reserved in the last 24 hours and not cancelled; none
+                need be given unless the limits are `timed`.
             armed_raw: the limit that was confirmed when live was armed.
         """
         hour = sum(intent.notional_raw for age, intent in recent if age < 3_600)

@@ -1,7 +1,8 @@
 """Ledger lines of live orders. They come from reservations and from the logs of final receipts; nothing else posts.
 
 Cash of an intent waits on its agent's ``reserved`` account until the intent ends. What a step does with a token follows from its
-kind: a supply moves it into the position, a borrow is owed by it, a swap exchanges it with the world.
+kind: a supply moves it into the position, a borrow is owed by it, a swap exchanges it with the world. So does what opens,
+changes or closes a range of liquidity: tokens go for liquidity, and liquidity for tokens.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ GAS_POOL = "treasury:gas"
 Balance = Callable[[str, str], int]
 """(account, asset) -> base units that the books hold."""
 
-_INTO = (StepKind.SUPPLY, StepKind.MINT)
-_OUT_OF = (StepKind.WITHDRAW, StepKind.COLLECT, StepKind.BURN)
+_INTO = (StepKind.SUPPLY,)
+_OUT_OF = (StepKind.WITHDRAW,)
+_RANGES = (StepKind.COLLECT, StepKind.BURN)
 
 
 def moved(source: str, target: str, asset: str, amount_raw: int) -> tuple[Line, ...]:
@@ -96,6 +98,9 @@ class StepBook:
                 self._move(self._debt, self._world, asset, amount - owed)
             self._move(source, self._debt, asset, amount)
         else:
+            missing = amount - self._held(source, asset)
+            if kind in _RANGES and source == self._position and missing > 0:  # anybody may add liquidity to a position
+                self._move(self._world, source, asset, missing)
             self._move(source, self._world, asset, amount)
 
     def _came(self, kind: StepKind, asset: str, amount: int) -> None:

@@ -12,17 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import attrs
-from sqlalchemy.engine import Connection
 
 from treasury_arena.clock import to_epoch
 from treasury_arena.contracts.chain import BlockRef
-from treasury_arena.domain.order_states import IntentState, StepState
+from treasury_arena.domain.order_states import IntentState
 from treasury_arena.errors import ChainUnavailableError
 from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft, Transfer
 from treasury_arena.ledger import accounts
-from treasury_arena.store import order_schema, schema
 from treasury_arena.trading.live import postings
+from treasury_arena.trading.live.comparing import INTEREST, Comparison, Kind
 from treasury_arena.trading.live.context import Context, Part
 from treasury_arena.trading.live.points import CrashPoint
 from treasury_arena.trading.live.records import IntentRecord, SlotRecord
@@ -64,6 +63,7 @@ class Reconciler(Part):
     ) -> None:
         super().__init__(context)
         self._advance, self._broken = advance, broken
+        self._books = Comparison(context)
         self._since: int | None = None
 
     def run(self, *, write: bool = True) -> Reconciliation:
@@ -71,7 +71,7 @@ class Reconciler(Part):
 
         Raises ChainUnavailableError when the chain does not answer or is not to be believed.
         """
-        head = self._believable()
+        head = self.believable()
         differences: list[str] = []
         if write:
             differences += self._refinalized()
@@ -85,7 +85,8 @@ class Reconciler(Part):
             self._since = head.timestamp
         return Reconciliation(head, tuple(differences))
 
-    def _believable(self) -> BlockRef:
+    def believable(self) -> BlockRef:
+        """R1: the newest block; raises ChainUnavailableError when the chain does not answer or is not to be believed."""
         armed = self.records.armed()
         for found in self.client.identities():
             if found.chain_id != self.client.chain_id:
@@ -119,9 +120,7 @@ class Reconciler(Part):
         return found
 
     def _settled(self, lowest: int) -> list[SlotRecord]:
-        used = self.records.used(self.client.chain_id, self.signer.address)
-        ends = (StepState.FINAL, StepState.SUPERSEDED)
-        return [slot for slot in used if slot.state in ends and (slot.block_number or 0) >= lowest]
+        return self.records.settled(self.client.chain_id, self.signer.address, lowest)
 
     def _break(self, slot: SlotRecord, why: str) -> None:
         assert slot.tx_hash is not None
@@ -173,7 +172,7 @@ class Reconciler(Part):
         """Nonces used up to the finalized block that no journaled transaction used."""
         armed = self.records.armed()
         sender = self.signer.address
-        used = {slot.nonce: slot for slot in self.records.used(self.client.chain_id, sender)}
+        used = self.records.nonces(self.client.chain_id, sender)
         first = armed.nonce if armed is not None else min(used, default=0)
         if armed is None and not used:
             return []
@@ -190,86 +189,22 @@ class Reconciler(Part):
 
     # --- R5
 
-    def _books(self) -> dict[tuple[str, str], int]:
-        with self.store.database.read() as connection:
-            return self._balances(connection)
-
-    def _balances(self, connection: Connection) -> dict[tuple[str, str], int]:
-        rows = self.store.database.rows(connection, schema.ACCOUNT_BALANCES)
-        return {(account, asset): int(amount) for account, asset, amount, _ in rows}
-
     def _wallet(self) -> list[str]:
         """Cash and gas: exactly what the books say, unless an order is under way whose block is not final."""
-        if self._in_flight():
-            return []
-        books, base, native = self._books(), self.context.base, self.client.native.symbol
-        address = self.signer.address
-        found = []
-        held = self.client.balances(address)
-        cash = sum(
-            amount
-            for (account, asset), amount in books.items()
-            if asset == base and account.split(":")[0] in ("treasury", "pool", "agent") and _is_cash(account)
-        )
-        gas = sum(
-            amount for (account, asset), amount in books.items() if asset == native and account.split(":")[0] != "world"
-        ) - books.get((accounts.GAS, native), 0)
-        for symbol, booked, there in (
-            (base, cash, held.get(base, 0)),
-            (native, gas, self.client.native_balance(address)),
-        ):
-            if booked != there:
-                found.append(f"{address} holds {there} base units of {symbol}, the books say {booked}")
-        known = {base, native} | {asset for account, asset in books if ":position:" in account}
-        found += [
-            f"{address} holds {amount} base units of {symbol} that no book knows; it is reported, never adopted"
-            for symbol, amount in sorted(held.items())
-            if amount and symbol not in known
-        ]
-        return found
-
-    def _in_flight(self) -> bool:
-        return bool(self.records.open_slots(self.signer.address))
+        return [] if self._books.under_way() else [difference.text for difference in self._books.wallet()]
 
     def _markets(self, head: BlockRef, write: bool) -> list[str]:
         """Positions: the difference is interest when interest explains it, and is posted as such."""
-        if self._in_flight():
+        if self._books.under_way():
             return []
         found: list[str] = []
-        holders = self._holders()
-        wallet = dict(self.client.balances(self.signer.address))
-        wallet.pop(self.context.base, None)
-        for market, planner in self.planners.items():
-            for asset, (held, owed) in planner.holdings().items():
-                for name, there, of in (
-                    ("position", held, accounts.agent_position),
-                    ("debt", -owed, accounts.agent_debt),
-                ):
-                    shares = {
-                        (agent, role): amount
-                        for (agent, role) in holders.get(market, ())
-                        if (amount := self.store.balance(of(agent, role), asset))
-                    }
-                    booked = sum(shares.values())
-                    if there == booked:
-                        continue
-                    if not shares or not self._explained(booked, there, len(shares), head):
-                        found.append(
-                            f"market {market!r}: the chain has a {name} of {there} base units of {asset}, the books {booked}"
-                        )
-                    elif write:
-                        self._adjust(market, asset, there - booked, shares, of, head)
-        return found
-
-    def _holders(self) -> dict[str, set[tuple[str, str]]]:
-        """market -> (agent, role) that ever had an intent there."""
-        with self.store.database.read() as connection:
-            rows = self.store.database.rows(connection, order_schema.INTENTS)
-        names = list(order_schema.INTENTS.columns)
-        found: dict[str, set[tuple[str, str]]] = {}
-        for row in rows:
-            values = dict(zip(names, row, strict=True))
-            found.setdefault(values["market"], set()).add((values["agent_id"], values["role"]))
+        for difference in list(self._books.positions()):
+            holders = len(difference.shares)
+            exact = difference.kind is Kind.COINS  # plain tokens earn nothing
+            if exact or not holders or not self._explained(difference.booked, difference.there, holders, head):
+                found.append(difference.text)
+            elif write:
+                self.store.append(self._books.adjusted(difference, head, INTEREST))
         return found
 
     def _explained(self, booked: int, there: int, holders: int, head: BlockRef) -> bool:
@@ -281,32 +216,3 @@ class Reconciler(Part):
             return True
         seconds = YEAR_SECONDS if self._since is None else max(60, head.timestamp - self._since)
         return 0 < difference <= abs(booked) * RATE_MAX * seconds // YEAR_SECONDS + ROUNDING_RAW * holders
-
-    def _adjust(
-        self,
-        market: str,
-        asset: str,
-        difference: int,
-        shares: dict[tuple[str, str], int],
-        of: Callable[[str, str], str],
-        head: BlockRef,
-    ) -> None:
-        """Share a difference by what each holds, the remainder to the largest; as events of the agents."""
-        total = sum(shares.values())
-        parts = {key: difference * amount // total for key, amount in shares.items()}
-        largest = max(shares, key=lambda key: (abs(shares[key]), key))
-        parts[largest] += difference - sum(parts.values())
-        drafts = []
-        for (agent, role), amount in sorted(parts.items()):
-            if amount:
-                lines = postings.moved(accounts.world(market), of(agent, role), asset, amount)
-                payload = o.HoldingsAdjusted(market, role, asset, amount, "interest", head.number)
-                drafts.append(self.context.draft(payload, agent, (Transfer("interest", lines),)))
-        self.store.append(drafts)
-
-
-def _is_cash(account: str) -> bool:
-    kind, *rest = account.split(":")
-    if kind == "agent":
-        return rest[-1] in ("available", "reserved") and len(rest) == 2
-    return not account.endswith(":lent")

@@ -156,6 +156,15 @@ def step_of(call: dict[str, Any]) -> Step:
     )
 
 
+@attrs.frozen
+class Reserved:
+    """What a limit counts of an intent: whose it is, how much, and since when (stored form)."""
+
+    agent_id: str | None
+    notional_raw: int
+    reserved_at: str
+
+
 class Records:
     """Reads the tables of live orders of one store."""
 
@@ -170,11 +179,7 @@ class Records:
         self, table: Table, tail: str, params: Sequence[Any], connection: Connection | None
     ) -> list[dict[str, Any]]:
         database = self._store.database
-        if connection is None:
-            with database.read() as own:
-                found = database.rows(own, table, tail, params)
-        else:
-            found = database.rows(connection, table, tail, params)
+        found = database.rows(connection, table, tail, params) if connection else database.ask(table, tail, params)
         names = list(table.columns.items())
         return [
             {name: json.loads(value) if kind == JSON else value for (name, kind), value in zip(names, row, strict=True)}
@@ -187,11 +192,38 @@ class Records:
         tail = f"WHERE state IN ({marks}) ORDER BY reserved_at, seq, intent_id"
         return [_intent(row) for row in self._rows(order_schema.INTENTS, tail, list(OPEN_INTENTS), connection)]
 
-    def since(self, reserved_at: str, connection: Connection | None = None) -> list[IntentRecord]:
-        """Intents reserved at or after a time (stored form) and not cancelled."""
-        tail = "WHERE reserved_at >= ? AND state <> ?"
-        params = [reserved_at, str(IntentState.CANCELLED)]
-        return [_intent(row) for row in self._rows(order_schema.INTENTS, tail, params, connection)]
+    def since(self, reserved_at: str, connection: Connection | None = None) -> list[Reserved]:
+        """Risk-adding intents reserved at or after a time (stored form) and not cancelled."""
+        tail = "WHERE reserved_at >= ? AND state <> ? AND reduces = 0"
+        found = self._some(
+            ("agent_id", "notional_raw", "reserved_at"), tail, [reserved_at, str(IntentState.CANCELLED)], connection
+        )
+        return [Reserved(agent_id, int(notional), at) for agent_id, notional, at in found]
+
+    def open_for(self, agent_id: str, role: str, connection: Connection | None = None) -> str | None:
+        """The id of an intent of an agent's role that holds a reservation, or None."""
+        marks = ", ".join("?" * len(OPEN_INTENTS))
+        tail = f"WHERE state IN ({marks}) AND agent_id = ? AND role = ? ORDER BY reserved_at, seq, intent_id LIMIT 1"
+        found = self._some(("intent_id",), tail, [*map(str, OPEN_INTENTS), agent_id, role], connection)
+        return str(found[0][0]) if found else None
+
+    def places(self) -> list[tuple[str | None, str, str]]:
+        """Every (agent, role, market) that ever had an intent, in the order in which each was last reserved.
+
+        Late news of an old intent, as when its finality broke, does not make its market the newest one again.
+        """
+        tail = "GROUP BY agent_id, role, market ORDER BY max(reserved_at), max(seq)"
+        return [(agent, role, market) for agent, role, market in self._some(("agent_id", "role", "market"), tail)]
+
+    def _some(
+        self, columns: Sequence[str], tail: str, params: Sequence[Any] = (), connection: Connection | None = None
+    ) -> list[tuple[Any, ...]]:
+        """A few columns of intents."""
+        statement = f"SELECT {', '.join(columns)} FROM intents {tail}"
+        if connection is not None:
+            return self._store.database.fetch(connection, statement, params)
+        with self.reading() as own:
+            return self._store.database.fetch(own, statement, params)
 
     def intent(self, intent_id: str, connection: Connection | None = None) -> IntentRecord | None:
         """One intent."""
@@ -230,6 +262,19 @@ class Records:
         tail = "WHERE chain_id = ? AND sender = ? AND state <> ? ORDER BY nonce"
         params = [chain_id, sender.lower(), str(StepState.PLANNED)]
         return [_slot(row) for row in self._rows(order_schema.SLOTS, tail, params, connection)]
+
+    def nonces(self, chain_id: int, sender: str) -> set[int]:
+        """Every nonce of a sender that was given out and not given back."""
+        statement = "SELECT nonce FROM slots WHERE chain_id = ? AND sender = ? AND state <> ?"
+        with self.reading() as connection:
+            params = [chain_id, sender.lower(), str(StepState.PLANNED)]
+            return {int(nonce) for (nonce,) in self._store.database.fetch(connection, statement, params)}
+
+    def settled(self, chain_id: int, sender: str, lowest: int) -> list[SlotRecord]:
+        """Slots of a sender whose final transaction stands in block `lowest` or a later one, by nonce."""
+        tail = "WHERE chain_id = ? AND sender = ? AND state IN (?, ?) AND coalesce(block_number, 0) >= ? ORDER BY nonce"
+        params = [chain_id, sender.lower(), str(StepState.FINAL), str(StepState.SUPERSEDED), lowest]
+        return [_slot(row) for row in self._rows(order_schema.SLOTS, tail, params, None)]
 
     def highest_nonce(self, chain_id: int, sender: str, connection: Connection | None = None) -> int | None:
         """The highest nonce that the journal has given to a sender."""

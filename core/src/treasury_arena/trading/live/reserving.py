@@ -21,19 +21,26 @@ from treasury_arena.trading.live.context import Part, RefusedError
 from treasury_arena.trading.live.points import CrashPoint
 from treasury_arena.trading.live.records import planned_out
 from treasury_arena.trading.live.signing import CANCEL_GAS
+from treasury_arena.trading.orders import planned
 
 #: An intent that has not begun after so long is released.
 BEGIN_SECONDS = 900
 DAY_SECONDS = 86_400
+#: How often an intent is planned anew because its position changed between its plan and its reservation.
+PLANS_MAX = 8
+
+
+class _ChangedError(Exception):
+    """The position is not what it was when the intent was planned."""
 
 
 class Reserving(Part):
     """Takes intents in."""
 
-    def holding(self, agent_id: str, role: str) -> Holding:
-        """What the books say that an agent has in a role."""
+    def holding(self, agent_id: str, role: str, connection: Connection | None = None) -> Holding:
+        """What the books say that an agent has in a role, as read in a transaction if one is given."""
         cash, held, owed = 0, dict[str, int](), dict[str, int]()
-        for (account, asset), amount in self.store.balances(accounts.agent_prefix(agent_id)).items():
+        for (account, asset), amount in self.store.balances(accounts.agent_prefix(agent_id), connection).items():
             if account == accounts.agent_available(agent_id) and asset == self.context.base:
                 cash = amount
             elif account == accounts.agent_position(agent_id, role) and amount:
@@ -45,6 +52,9 @@ class Reserving(Part):
     def submit(self, intent: Intent) -> str | None:
         """Plan an intent, hold it against every limit and reserve its worst case (C1).
 
+        What its market does not take in one piece is halved until it does (see `planned`; IntentReserved has the target of the
+        piece), and the rest is left to the next decision.
+
         Returns its id, also when it was reserved before; None when there is nothing to do, or when it was refused
         (an OrderRejected event says why). Raises ValidationError for an unknown market.
         """
@@ -53,21 +63,37 @@ class Reserving(Part):
         intent_id = intent.intent_id(self.context.arena_id)
         if self.records.intent(intent_id) is not None:
             return intent_id
+        for _ in range(PLANS_MAX):
+            try:
+                return self._planned(intent, intent_id)
+            except _ChangedError:
+                continue
+        reason = f"the position changed {PLANS_MAX} times while it was being planned for"
+        self._reject(intent, intent_id, 0, Refusal("position_busy", reason))
+        return None
+
+    def _planned(self, intent: Intent, intent_id: str) -> str | None:
         planner = self.planners[intent.market]
         holding = self.holding(intent.agent_id, intent.role)
         try:
             value = planner.value(holding)
-            plan = planner.plan(holding, intent.target_raw, intent.control)
         except ValidationError as error:
             self._reject(intent, intent_id, 0, Refusal("market", str(error)))
             return None
+        plan, refused, intent = planned(planner, holding, value, intent)
+        if refused:
+            self._reject(intent, intent_id, abs(intent.target_raw - value), Refusal("market", refused))
         if plan is None or not plan.steps:
             return None
         gas = sum(step.gas_max for step in plan.steps) * self.client.fee_cap_raw
         gas += CANCEL_GAS * self.client.fee_cap_raw
         self._at(CrashPoint.K0, "")
+
+        def decide(connection: Connection) -> Sequence[Draft]:
+            return self._reserve(connection, intent, intent_id, holding, plan, value, gas)
+
         try:
-            self.store.append_decided(lambda connection: self._reserve(connection, intent, intent_id, plan, value, gas))
+            self.store.append_decided(decide)
         except RefusedError as error:
             self._reject(intent, intent_id, plan.notional_raw, error.refusal)
             return None
@@ -75,16 +101,24 @@ class Reserving(Part):
         return intent_id
 
     def _reserve(
-        self, connection: Connection, intent: Intent, intent_id: str, plan: Plan, value: int, gas: int
+        self,
+        connection: Connection,
+        intent: Intent,
+        intent_id: str,
+        seen: Holding,
+        plan: Plan,
+        value: int,
+        gas: int,
     ) -> Sequence[Draft]:
+        """Decide in the reserving transaction. Raises _ChangedError when the position is not what the plan has `seen`."""
         if self.records.intent(intent_id, connection) is not None:
             return ()
-        refusal = (
-            self.gate.permitted(connection, self.signer.address, plan.reduces)
-            or self._busy(connection, intent)
-            or self._beyond(connection, intent, plan)
-            or self._unfunded(connection, intent, plan, gas)
-        )
+        refusal = self.gate.permitted(connection, self.signer.address, plan.reduces) or self._busy(connection, intent)
+        if refusal is None:
+            now = self.holding(intent.agent_id, intent.role, connection)
+            if (now.held, now.owed) != (seen.held, seen.owed):
+                raise _ChangedError
+        refusal = refusal or self._beyond(connection, intent, plan) or self._unfunded(connection, intent, plan, gas)
         if refusal is not None:
             raise RefusedError(refusal)
         reserved = o.IntentReserved(
@@ -109,17 +143,18 @@ class Reserving(Part):
         return [self.context.draft(reserved, intent.agent_id, moves)]
 
     def _busy(self, connection: Connection, intent: Intent) -> Refusal | None:
-        for other in self.records.open_intents(connection):
-            if (other.agent_id, other.role) == (intent.agent_id, intent.role):
-                return Refusal("position_busy", f"intent {other.intent_id[:12]} for {intent.role!r} is still open")
-        return None
+        other = self.records.open_for(intent.agent_id, intent.role, connection)
+        if other is None:
+            return None
+        return Refusal("position_busy", f"intent {other[:12]} for {intent.role!r} is still open")
 
     def _beyond(self, connection: Connection, intent: Intent, plan: Plan) -> Refusal | None:
         if plan.reduces:
             return None
         now = self.context.now
-        since = self.records.since(iso(from_epoch(now - DAY_SECONDS)), connection)
-        recent = [(now - _epoch(other.reserved_at), other) for other in since if not other.reduces]
+        timed = self.context.limits.timed
+        since = self.records.since(iso(from_epoch(now - DAY_SECONDS)), connection) if timed else []
+        recent = [(now - _epoch(other.reserved_at), other) for other in since]
         armed = self.records.armed(connection)
         most = armed.limit_raw if armed is not None else 10**78
         deployed = self._deployed(connection)

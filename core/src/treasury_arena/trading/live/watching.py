@@ -22,6 +22,9 @@ from treasury_arena.trading.live.signing import Signing
 
 #: A transaction that is not mined after so many blocks is replaced, at most so many times; then it is cancelled.
 STUCK_BLOCKS, BUMPS_MAX = 3, 5
+#: A node may count a transaction before it shows its receipt: a nonce counts as taken by another when it has looked so for so
+#: long. A process that was started again waits anew.
+DISPLACED_SECONDS = 5
 
 
 class Watching(Part):
@@ -30,6 +33,7 @@ class Watching(Part):
     def __init__(self, context: Context, signing: Signing) -> None:
         super().__init__(context)
         self.signing = signing
+        self._taken_since: dict[str, int] = {}
 
     def watch(self, intent: IntentRecord, slot: SlotRecord) -> bool:
         if slot.state is StepState.NONCED:
@@ -43,6 +47,7 @@ class Watching(Part):
         for attempt in reversed(attempts):
             found = self.client.inclusion(attempt.tx_hash, slot.sender)
             if found is not None:
+                self._taken_since.pop(slot.slot, None)
                 return self._included(intent, slot, found)
         counts = self.client.counts(slot.sender)
         if counts.latest > slot.nonce:
@@ -226,11 +231,17 @@ class Watching(Part):
     def _displaced(
         self, intent: IntentRecord, slot: SlotRecord, attempts: Sequence[AttemptRecord], finalized: int
     ) -> bool:
-        """The nonce is used and none of ours is mined: wait until that is final, then halt the sender."""
+        """The nonce is used and none of ours is mined: wait until that is final, and stays so, then halt the sender."""
         if finalized <= slot.nonce:
+            self._taken_since.pop(slot.slot, None)
             return False
         if any(self.client.inclusion(attempt.tx_hash, slot.sender) is not None for attempt in attempts):
+            self._taken_since.pop(slot.slot, None)
             return True
+        now = self.context.now
+        if attempts and now - self._taken_since.setdefault(slot.slot, now) < DISPLACED_SECONDS:
+            return False
+        self._taken_since.pop(slot.slot, None)
         why = f"nonce {slot.nonce} of {slot.sender} was used by a transaction that is not in the journal"
         drafts = [
             self.context.draft(

@@ -6,7 +6,7 @@ a block or a receipt counts only when all that have it agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -33,6 +33,7 @@ from treasury_arena_evm.fees import BLOCKS, FeePolicy, suggest
 from treasury_arena_evm.fees import Fees as NodeFees
 from treasury_arena_evm.live import sending
 from treasury_arena_evm.live.contracts import Contracts
+from treasury_arena_evm.live.decoder import POSITIONS
 from treasury_arena_evm.live.examiner import Examiner
 from treasury_arena_evm.live.nodes import Node, Nodes, block_ref, head_of
 from treasury_arena_evm.live.prices import Prices
@@ -61,6 +62,9 @@ class _FallOver:
 
     def request(self, method: str, *params: Any) -> Any:
         return self._nodes.ask(method, *params, read=lambda answer: answer)
+
+    def request_together(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        return self._nodes.together(calls)
 
 
 class EvmClient(ChainClient):
@@ -95,7 +99,7 @@ class EvmClient(ChainClient):
         self.block_seconds, self.endpoints, self.fee_cap_raw = chain.block_seconds, nodes.names, policy.cap_raw
         self._pinned = {token.address.lower(): token.symbol for token in tokens if "rebasing" not in token.quirks}
         self._reader = Session(_FallOver(nodes), chain, tokens, policy)
-        self._receipts = Receipts(nodes, self._pinned, chain.wrapped)
+        self._receipts = Receipts(nodes, self._pinned, chain.wrapped, contracts.of(POSITIONS))
         self._examiner = Examiner(chain, nodes, tokens, sender, policy.cap_raw, contracts, clock, health_min, prices)
 
     def __repr__(self) -> str:
@@ -245,6 +249,10 @@ class EvmClient(ChainClient):
     ) -> Any:
         """A read at a block; see `Session.call`. Raises RevertError when the contract refuses."""
         return self._reader.call(to, function, *arguments, sender=sender, block=block)
+
+    def read_ahead(self, reads: Iterable[tuple[str, Entry, Sequence[Any]]]) -> None:
+        """Ask for several reads of the pinned block in one request; see `Session.read_ahead`."""
+        self._reader.read_ahead(reads)
 
     def simulate(
         self, calls: Sequence[tuple[str, str, bytes]], later_seconds: Sequence[tuple[int, int]] = ()

@@ -84,6 +84,10 @@ class Node:
         self._failures = 0
         return answer
 
+    def request_together(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Results of several calls, None for each that gave none; see `Transport.request_together`."""
+        return self._transport.request_together(calls)
+
     def failed(self, busy: bool = False) -> None:
         """Leave it alone for a while, and ask it again whom it serves."""
         pause = PAUSE_SECONDS * 2 ** min(self._failures, 10) * (BUSY_FACTOR if busy else 1)
@@ -155,6 +159,11 @@ class Nodes:
                 raise answer.refused
             failures.append(answer.text)
         raise ChainUnavailableError(f"{method}: no node answers ({'; '.join(failures)})")
+
+    def together(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """What the first believable node gives for several calls in one request, None for each that gave nothing."""
+        node = next(self._usable([]), None)
+        return [None] * len(calls) if node is None else node.request_together(calls)
 
     def each(self, method: str, *params: Any, read: Callable[[Any], Value]) -> dict[str, Value]:
         """Every believable node's answer, by its name; ChainUnavailableError when there is none."""

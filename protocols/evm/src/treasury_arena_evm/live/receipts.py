@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from treasury_arena.contracts.chain import Effect, Inclusion
 from treasury_arena.errors import ChainUnavailableError
+from treasury_arena_evm.liquidity import changed
 from treasury_arena_evm.live.nodes import Node, Nodes, block_ref, head_of
 from treasury_arena_evm.transport import LostError
 
@@ -25,10 +26,12 @@ class Receipts:
         nodes: of the chain.
         assets: symbol by token address (lower case); only their movements count.
         wrapped: address of the wrapped native coin, whose deposits and withdrawals are no transfers.
+        positions: addresses (lower case) of position managers, whose liquidity is an asset by token.
     """
 
-    def __init__(self, nodes: Nodes, assets: Mapping[str, str], wrapped: str) -> None:
+    def __init__(self, nodes: Nodes, assets: Mapping[str, str], wrapped: str, positions: Collection[str] = ()) -> None:
         self._nodes, self._assets, self._wrapped = nodes, dict(assets), wrapped.lower()
+        self._positions = frozenset(positions)
         self._checked: dict[tuple[Any, ...], None] = {}
 
     def inclusion(self, transaction: str, sender: str) -> Inclusion | None:
@@ -92,8 +95,8 @@ class Receipts:
             raise LostError(f"{node.name}: the receipt of {wanted} names block {number}, which does not hold it")
 
     def _check_logs(self, node: Node, wanted: str, digest: str, logs: tuple[dict[str, Any], ...], to: str) -> None:
-        """The logs of the pinned tokens, and of the contract called, once more by the block's own."""
-        addresses = sorted({*self._assets, *([to] if to else [])})
+        """The logs that something is booked by, and those of the contract called, once more by the block's own."""
+        addresses = sorted({*self._assets, *self._positions, *([to] if to else [])})
         key = (node.name, wanted, digest, repr(logs))
         if key in self._checked:
             return
@@ -109,6 +112,8 @@ class Receipts:
         effects = []
         for log in logs:
             symbol, amount = self._assets.get(log["address"]), self._moved(log, sender)
+            if log["address"] in self._positions and (found := changed(log["topics"], log["data"])) is not None:
+                symbol, amount = found
             if symbol is not None and amount:
                 effects.append(Effect(log["index"], symbol, amount))
         return tuple(effects)

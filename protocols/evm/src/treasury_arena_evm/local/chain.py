@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
@@ -18,6 +18,8 @@ GAS = 16_000_000
 BLOCK_SECONDS = 12
 MINED_SECONDS_MAX = 10.0
 BLOCKS_AT_ONCE_MAX = 10_000
+#: Sends the transaction that an isolated block ends with.
+_LAST = "0x" + "1a57" * 10
 
 
 class LocalChain:
@@ -42,6 +44,10 @@ class LocalChain:
         """Any JSON-RPC call; RpcError when the node refuses it."""
         return self.node.rpc(method, *params)
 
+    def rpc_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Several JSON-RPC calls in one request; see `Anvil.rpc_many`."""
+        return self.node.rpc_many(calls)
+
     # --- transactions and calls
 
     def call(self, to: str, function: Entry, *arguments: Any, sender: str | None = None) -> Any:
@@ -53,8 +59,19 @@ class LocalChain:
             data = self.rpc("eth_call", request, "latest")
         except RpcError as error:
             raise _reverted(function.signature, error) from error
-        outputs = function.decode(bytes.fromhex(data[2:]))
-        return outputs[0] if len(outputs) == 1 else outputs
+        return _only(function.decode(bytes.fromhex(data[2:])))
+
+    def call_many(self, to: str, reads: Sequence[tuple[Entry, Sequence[Any]]]) -> list[Any]:
+        """Several reads ``(function, arguments)`` of one contract in one request, each as `call` gives it."""
+        calls = [
+            ("eth_call", [{"to": to, "data": "0x" + function.encode(*arguments).hex()}, "latest"])
+            for function, arguments in reads
+        ]
+        try:
+            found = self.rpc_many(calls)
+        except RpcError as error:
+            raise _reverted("one of several reads", error) from error
+        return [_only(read[0].decode(bytes.fromhex(data[2:]))) for read, data in zip(reads, found, strict=True)]
 
     def send(self, sender: str, to: str, function: Entry, *arguments: Any, value: int = 0) -> dict[str, Any]:
         """A transaction of any sender in a block of its own; the node's receipt. RevertError has the contract's reason."""
@@ -120,6 +137,15 @@ class LocalChain:
         for _ in range(blocks):
             self.rpc("evm_mine")
 
+    def _settled(self) -> None:
+        """Wait until the node has mined what it took from its pool: blocks come in turn, so after one of our own it has. Else
+        such a block would be mined on the state that a revert brings back.
+        """
+        self.set_balance(_LAST, 10**36)
+        # Whatever the base fee is, it is paid; the tip is the usual one, because the node remembers tips of blocks undone.
+        fees = {"maxFeePerGas": hex(10**24), "maxPriorityFeePerGas": hex(10**9)}
+        self.rpc("eth_sendTransactionSync", {"from": _LAST, "to": _LAST, "gas": hex(21_000), **fees})
+
     # --- state
 
     def set_balance(self, address: str, amount_raw: int) -> None:
@@ -156,8 +182,15 @@ class LocalChain:
             if self.node.alive:
                 self.rpc("anvil_dropAllTransactions")
                 self.rpc("evm_setAutomine", True)
-                self.revert(snapshot)
-                self.rpc("anvil_setNextBlockBaseFeePerGas", fee)
+                try:
+                    self._settled()
+                finally:
+                    self.revert(snapshot)
+                    self.rpc("anvil_setNextBlockBaseFeePerGas", fee)
+
+
+def _only(outputs: tuple[Any, ...]) -> Any:
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
 def _reverted(what: str, error: RpcError) -> RevertError | RpcError:

@@ -30,6 +30,7 @@ from treasury_arena.ledger import accounts
 from treasury_arena.trading.live import postings
 from treasury_arena.trading.live.records import planned_in, planned_out
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.liquidity import changed
 from treasury_arena_evm.local.decoded import check_step
 from treasury_arena_evm.local.live import live_client
 
@@ -177,6 +178,10 @@ class Desk:
                 amount = values["value"] * ((values["to"].lower() == me) - (values["from"].lower() == me))
                 if amount:
                     found.append(Effect(log.index, pinned[log.address.lower()], amount))
+            elif log.address.lower() == self.market.uniswap.positions.lower():
+                topics = ["0x" + bytes(topic).hex() for topic in log.topics]
+                liquidity = changed(topics, "0x" + bytes(log.data).hex())
+                found += [Effect(log.index, *liquidity)] if liquidity is not None else []
         return found
 
     def allowances(self, *spenders: str) -> list[int]:
@@ -196,6 +201,10 @@ class Desk:
                 for kind in ("position", "debt")
             }
             found[asset] = (held - booked["position"], owed + booked["debt"])
+        for asset in self.planner.wallet():
+            there = self.market.balance(asset, self.who.address)
+            held = sum(a for (name, symbol), a in self.books.items() if symbol == asset and ":position:" in name)
+            found[asset] = (there - held, 0)
         return found
 
     def reconcile(self) -> None:

@@ -47,9 +47,9 @@ def failing(session: Session, fault: str) -> Iterator[None]:
     def request(method: str, *_: Any) -> Any:
         return FAULTS[fault](method)
 
-    real = session.request
-    session.request = request  # type: ignore[method-assign]
+    real, ahead = session.request, session.read_ahead
+    session.request, session.read_ahead = request, lambda reads: None  # type: ignore[method-assign]
     try:
         yield
     finally:
-        session.request = real  # type: ignore[method-assign]
+        session.request, session.read_ahead = real, ahead  # type: ignore[method-assign]

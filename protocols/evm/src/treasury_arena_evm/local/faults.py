@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import http.client
+import contextlib
 import json
 import socket
 import struct
@@ -21,10 +21,13 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from treasury_arena.randomness import stream
+from treasury_arena_evm.direct import DirectConnection
 
 #: How far back a stale node is.
 STALE_BLOCKS = 4
 FORWARD_SECONDS_MAX = 30.0
+#: How often it looks whether it shall stop.
+_STOP_SECONDS = 0.02
 _SEND, _RECEIPT, _CHAIN = "eth_sendRawTransaction", "eth_getTransactionReceipt", "eth_chainId"
 _AT_LATEST = (
     "eth_getBlockByNumber",
@@ -97,11 +100,33 @@ class FaultyProxy:
     def __init__(self, target: str, choose: Choose | None = None, *, delay_seconds: float = 0.05) -> None:
         self.choose, self.delay_seconds = choose, delay_seconds
         self.done: Counter[Fault] = Counter()
-        self._host, self._count, self._lock = urlsplit(target).netloc, 0, threading.Lock()
+        self._count, self._lock = 0, threading.Lock()
+        self._host, self._port = str(urlsplit(target).hostname), urlsplit(target).port or 80
+        self._idle: list[DirectConnection] = []
+        self._callers: set[socket.socket] = set()
         self._first = int(self._node("eth_blockNumber", [])["result"], 16)
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # connections are kept, as nodes keep them
+            disable_nagle_algorithm = True
+            wbufsize = -1  # an answer leaves in one piece
+
+            def setup(self) -> None:
+                super().setup()
+                with proxy._lock:
+                    proxy._callers.add(self.connection)
+
+            def handle(self) -> None:
+                with contextlib.suppress(ConnectionError):  # the caller is gone
+                    super().handle()
+
+            def finish(self) -> None:
+                with proxy._lock:
+                    proxy._callers.discard(self.connection)
+                with contextlib.suppress(ConnectionError):  # what it did not wait for
+                    super().finish()
+
             def do_POST(self) -> None:
                 proxy._serve(self)
 
@@ -110,7 +135,9 @@ class FaultyProxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="faulty-proxy", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_STOP_SECONDS,), name="faulty-proxy", daemon=True
+        )
         self._thread.start()
 
     @property
@@ -123,6 +150,12 @@ class FaultyProxy:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        with self._lock:
+            for caller in self._callers:
+                with contextlib.suppress(OSError):  # it hung up first
+                    caller.shutdown(socket.SHUT_RDWR)
+            while self._idle:
+                self._idle.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +169,8 @@ class FaultyProxy:
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         asked = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
-        method, number = str(asked["method"]), asked["id"]
+        calls = asked if isinstance(asked, list) else [asked]
+        method = str(calls[0]["method"])
         with self._lock:
             count, self._count = self._count, self._count + 1
         fault = self.choose(method, count) if self.choose is not None else None
@@ -149,10 +183,12 @@ class FaultyProxy:
             return _hang_up(handler)
         if fault in (Fault.BUSY, Fault.BROKEN):
             return _answer(handler, b"", 429 if fault is Fault.BUSY else 503)
-        answer = {**self._forward(fault, method, list(asked["params"]), count), "id": number}
-        if fault is Fault.WRONG_ID:
-            answer["id"] = number + 1
-        body = json.dumps(answer).encode()
+        shift = 1 if fault is Fault.WRONG_ID else 0
+        answers = [
+            {**self._forward(fault, str(call["method"]), list(call["params"]), count), "id": call["id"] + shift}
+            for call in calls
+        ]
+        body = json.dumps(answers if isinstance(asked, list) else answers[0]).encode()
         if fault is Fault.LOST:
             return _hang_up(handler)
         if fault is Fault.DELAY:
@@ -184,14 +220,13 @@ class FaultyProxy:
         return answer
 
     def _node(self, method: str, params: list[Any]) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(self._host, timeout=FORWARD_SECONDS_MAX)
-        try:
-            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-            connection.request("POST", "/", body, {"Content-Type": "application/json"})
-            found: dict[str, Any] = json.loads(connection.getresponse().read())
-            return found
-        finally:
-            connection.close()
+        with self._lock:
+            connection = self._idle.pop() if self._idle else DirectConnection(self._host, self._port)
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        found: dict[str, Any] = json.loads(connection.post("/", body, FORWARD_SECONDS_MAX)[1])
+        with self._lock:
+            self._idle.append(connection)
+        return found
 
 
 def lie(receipt: dict[str, Any], which: int) -> dict[str, Any]:
@@ -222,6 +257,9 @@ def _answer(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, len
         handler.send_header("Content-Length", str(len(body) if length is None else length))
         handler.end_headers()
         handler.wfile.write(body)
+        handler.wfile.flush()
+        if length is not None:
+            handler.close_connection = True  # nobody shall wait for the rest
     except OSError:
         handler.close_connection = True  # whoever asked did not wait
 

@@ -24,6 +24,7 @@ from treasury_arena.trading.live import CrashPoint, LiveLimits, OrderEngine
 from treasury_arena.trading.live.records import IntentRecord
 from treasury_arena_evm.errors import ChainError, RevertError
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
+from treasury_arena_evm.liquidity import token_of
 from treasury_arena_evm.live.client import EvmClient
 from treasury_arena_evm.local.accounts import Account
 from treasury_arena_evm.local.live import ChainClock, LocalSigner, live_client
@@ -99,6 +100,9 @@ class VaultSteps(StepPlanner):
         return Step(step.kind, step.asset, to, "0x" + data.hex(), 0, step.gas_max, expects, spends)
 
 
+MakePlanner = Callable[[EvmClient, LocalMarket, str], StepPlanner]
+
+
 @attrs.define
 class ChainHouse:
     """Store, chain, and the engine of the present process.
@@ -108,6 +112,7 @@ class ChainHouse:
         keys: of `EvmSection`, beside.
         stop: the level of the emergency stop, in its only place.
         first_nonce: of the treasury when the house was built.
+        make: makes the planner of its one market of a new client; the local vault's unless given.
     """
 
     url: str
@@ -119,9 +124,10 @@ class ChainHouse:
     limits: LiveLimits = attrs.field(factory=LiveLimits)
     stop: list[str] = attrs.field(factory=lambda: [OFF])
     first_nonce: int = 0
+    make: MakePlanner = VaultSteps
     engine: OrderEngine = attrs.field(init=False)
     client: EvmClient = attrs.field(init=False)
-    planner: VaultSteps = attrs.field(init=False)
+    planner: StepPlanner = attrs.field(init=False)
 
     def start(self, kill: Callable[[CrashPoint, str], None] = lambda point, kind: None) -> OrderEngine:
         """A new process: nothing of the one before but store and chain."""
@@ -129,13 +135,13 @@ class ChainHouse:
         self.store = open_store(self.url)
         clock = ChainClock(self.market.chain)
         self.client = live_client(self.market, self.who, self.endpoints, clock, **self.keys)
-        self.planner = VaultSteps(self.client, self.market, self.who.address)
+        self.planner = self.make(self.client, self.market, self.who.address)
         self.engine = OrderEngine(
             "arena",
             self.store,
             self.client,
             LocalSigner(self.who),
-            {MARKET: self.planner},
+            {self.planner.market: self.planner},
             clock,
             self.limits,
             mode="local",
@@ -146,9 +152,9 @@ class ChainHouse:
 
     # --- orders
 
-    def submit(self, target: int, row: int = 1, role: str = ROLE) -> str | None:
+    def submit(self, target: int, row: int = 1, role: str = ROLE, control: tuple[float, ...] = ()) -> str | None:
         """An intent of the agent."""
-        return self.engine.submit(Intent(AGENT, role, MARKET, target, row))
+        return self.engine.submit(Intent(AGENT, role, self.planner.market, target, row, control))
 
     def intent(self, intent_id: str) -> IntentRecord:
         """A journaled intent."""
@@ -207,10 +213,17 @@ class ChainHouse:
         assert cash == there, f"the books have {cash} of cash, the chain {there}"
         gas, coins = sum_of("ETH", "treasury:gas", reserved), self.market.chain.balance(self.who.address)
         assert gas == coins, f"the books have {gas} wei, the chain {coins}"
-        position = sum_of("USDC", f"agent:{AGENT}:position:")
-        held, _ = self.planner.holdings()["USDC"]
         slots = len(self.engine.records.used(self.client.chain_id, self.who.address))
-        assert abs(position - held) <= 2 + slots, f"the books have a position of {position}, the chain {held}"
+        for asset, (held, owed) in self.planner.holdings().items():
+            position, debt = (sum_of(asset, f"agent:{AGENT}:{kind}:") for kind in ("position", "debt"))
+            room = 2 + slots if token_of(asset) is None else 0  # what earns is rounded
+            assert abs(position - held) <= room, f"the books have a position of {position} {asset}, the chain {held}"
+            assert abs(owed + debt) <= room, f"the books have a debt of {-debt} {asset}, the chain {owed}"
+        for asset in self.planner.wallet():
+            booked, there = sum_of(asset, f"agent:{AGENT}:position:"), self.market.balance(asset, self.who.address)
+            assert booked == there, f"the books have {booked} {asset} in the wallet, the chain {there}"
+        liquidity = {asset for _, asset in books if token_of(asset) is not None and sum_of(asset, "agent:")}
+        assert liquidity <= set(self.planner.holdings()), "the books have liquidity that the chain has not"
         assert replay(self.store).ok
 
     def check_nothing_doubled(self) -> None:
@@ -240,7 +253,12 @@ class ChainHouse:
 
 
 def build(
-    url: str, market: LocalMarket, who: Account, endpoints: Mapping[str, str] | None = None, **keys: Any
+    url: str,
+    market: LocalMarket,
+    who: Account,
+    endpoints: Mapping[str, str] | None = None,
+    make: MakePlanner = VaultSteps,
+    **keys: Any,
 ) -> ChainHouse:
     """A house whose agent has all of an account's USDC; blocks come only when asked for. `keys` are those of `EvmSection`."""
     store, chain = open_store(url), market.chain
@@ -254,6 +272,6 @@ def build(
     nonce = int(chain.rpc("eth_getTransactionCount", who.address, "latest"), 16)
     chain.rpc("evm_setAutomine", False)
     chain.mine(HISTORY)
-    house = ChainHouse(url, market, who, store, endpoints, {"finality": 1, **keys}, first_nonce=nonce)
+    house = ChainHouse(url, market, who, store, endpoints, {"finality": 1, **keys}, first_nonce=nonce, make=make)
     house.start()
     return house

@@ -26,6 +26,9 @@ from treasury_arena_evm.tokens import Token
 if TYPE_CHECKING:
     from treasury_arena_evm.session import Session
 
+#: States without contracts are small: enough that no test of a session's finds the state before its first block forgotten.
+EMPTY_BLOCKS_KEPT = 20_000
+
 
 class LocalMarket:
     """A chain with tokens, Uniswap, Aave, a vault and funded accounts on it.
@@ -158,7 +161,7 @@ def local_market(
 @contextmanager
 def local_chain(*, anvil: Path | None = None, block_seconds: int = BLOCK_SECONDS) -> Iterator[LocalChain]:
     """An empty chain of one's own; its accounts have native coins and nothing else."""
-    with Anvil(anvil or anvil_path()) as node:
+    with Anvil(anvil or anvil_path(), blocks_kept=EMPTY_BLOCKS_KEPT) as node:
         chain = LocalChain(node, block_seconds)
         for name in NAMES:
             chain.set_balance(account(name).address, NATIVE_RAW)

@@ -37,6 +37,7 @@ def next_sqrt_price_from_input(sqrt_price_x96: int, liquidity: int, amount_in: i
         product = amount_in * sqrt_price_x96
         if product < Q256 and above + product < Q256:
             return -(-above * sqrt_price_x96 // (above + product))
+        # Beyond 256 bits the contract takes this, which rounds twice; pools with the usual tick spacings never come here.
         return -(-above // (above // sqrt_price_x96 + amount_in))
     found = sqrt_price_x96 + (amount_in << 96) // liquidity
     if found >= Q160:

@@ -25,7 +25,8 @@ class Batch:
     def __init__(self, chain: LocalChain) -> None:
         self.chain = chain
         self._nonces: dict[str, int] = {}
-        self._waiting: list[str] = []
+        self._waiting: list[dict[str, str]] = []
+        self._returned: dict[str, Any] = {}
 
     def add(self, sender: str, to: str, function: Entry, *arguments: Any) -> None:
         """Hand a transaction in; it is executed by the next `mined`, after those handed in before."""
@@ -40,25 +41,33 @@ class Batch:
             "data": "0x" + function.encode(*arguments).hex(),
         }
         self._nonces[sender] += 1
-        self._waiting.append(self.chain.rpc("eth_sendTransaction", request))
+        self._waiting.append(request)
 
     def mined(self) -> list[Receipt]:
         """Mine a block; the receipts in the order of the transactions. ChainError when the block was not in that order."""
+        # The pool has them in the order in which they come, and that the block has it too is looked at below.
+        sent = self.chain.rpc_many([("eth_sendTransaction", [request]) for request in self._waiting])
+        self._waiting = []
         self.chain.rpc("evm_mine")
         found: list[Receipt] = self.chain.rpc("eth_getBlockReceipts", "latest") or []
-        if [receipt["transactionHash"] for receipt in found] != self._waiting:
-            raise ChainError(
-                f"a block of {len(found)} transactions is not the {len(self._waiting)} sent, in their order"
-            )
-        self._waiting = []
+        hashes = [receipt["transactionHash"] for receipt in found]
+        if hashes != sent:
+            raise ChainError(f"a block of {len(found)} transactions is not the {len(sent)} sent, in their order")
+        refused = [receipt["transactionHash"] for receipt in found if not _done(receipt)]
+        # The node keeps what was returned; to trace the transaction would be to execute the block up to it once more.
+        returned = self.chain.rpc_many([("ots_getTransactionError", [transaction]) for transaction in refused])
+        self._returned = dict(zip(refused, returned, strict=True))
         return found
 
     def refusal(self, receipt: Receipt) -> str | None:
-        """Why a transaction was refused, empty without a reason; None when it was done."""
-        if int(receipt["status"], 16) == 1:
+        """Why a transaction of the block mined last was refused, empty without a reason; None when it was done."""
+        if _done(receipt):
             return None
-        trace = self.chain.rpc("debug_traceTransaction", receipt["transactionHash"], {"tracer": "callTracer"})
-        return revert_reason(revert_data(trace))
+        return revert_reason(revert_data(self._returned[receipt["transactionHash"]]))
+
+
+def _done(receipt: Receipt) -> bool:
+    return int(receipt["status"], 16) == 1
 
 
 @contextmanager

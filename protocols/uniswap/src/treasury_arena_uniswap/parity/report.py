@@ -14,12 +14,16 @@ class Counts(Tally):
     Attributes:
         operations: how many were executed on both sides.
         crossed: initialised ticks that swaps crossed (v3).
+        at_lower, at_upper: operations on positions while the price stood in the very tick at which the position begins, or
+            ends (v3).
         kinds: operations by kind.
         reasons: refusals of the chain by their reason.
     """
 
     operations: int = 0
     crossed: int = 0
+    at_lower: int = 0
+    at_upper: int = 0
     kinds: dict[str, int] = attrs.field(factory=dict)
     reasons: dict[str, int] = attrs.field(factory=dict)
 

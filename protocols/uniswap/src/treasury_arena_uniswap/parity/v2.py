@@ -12,7 +12,7 @@ from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import V2_FACTORY, V2_PAIR, V2_ROUTER
 from treasury_arena_uniswap.exact import RefusedError, V2Pool
 from treasury_arena_uniswap.exact.refusal import require
-from treasury_arena_uniswap.exact.v2_pool import NOBODY
+from treasury_arena_uniswap.exact.v2_pool import MINIMUM_LIQUIDITY, NOBODY
 from treasury_arena_uniswap.parity.batch import Batch, Receipt, batches, logged
 from treasury_arena_uniswap.parity.report import Counts
 
@@ -56,9 +56,10 @@ def check_v2(
 ) -> Counts:
     """Run random operations on the market's USDC/WETH pair, which must be without liquidity (``liquid=False``).
 
-    Additions and removals of liquidity, swaps of exact amounts in and out through the router, swaps at the pair's own door that
-    ask for the last unit or one too many, dust and refusals. Compared: amounts and revert reasons, after every block reserves,
-    supply, shares, and the product that the protocol's fee is counted from. Goes on counting in `counts`.
+    First liquidity that is too little, by one unit and for one share; then additions and removals of liquidity, swaps of exact
+    amounts in and out through the router, swaps at the pair's own door that ask for the last unit or one too many, dust and
+    refusals. Compared: amounts and revert reasons, after every block reserves, supply, shares, and the product that the
+    protocol's fee is counted from. Goes on counting in `counts`.
     """
     counts = Counts() if counts is None else counts
     last = counts.operations + operations
@@ -89,6 +90,8 @@ class _Run:
         if self._read("totalSupply"):
             raise ValueError("the pair has liquidity already; take a market made with liquid=False")
         self.pool = V2Pool(fee_to)
+        least = MINIMUM_LIQUIDITY
+        self.too_little = [(least - 1, least), (least, least)]  # the root of the product below it, and on it
         self.whole = (10**6, 5 * 10**14) if market.options.usdc_first else (5 * 10**14, 10**6)  # one USD of each
 
     def _read(self, name: str, *arguments: Any) -> Any:
@@ -101,9 +104,8 @@ class _Run:
     def block(self, batch: Batch, size: int) -> None:
         """Do `size` operations here and there, then compare."""
         done = []
-        for number in range(size):
-            first = not self.pool.supply and not number
-            operation = self._add(self.users[0], 10**6) if first else self._any()
+        for _ in range(size):
+            operation = self._any() if self.pool.supply else self._first()
             for call in operation.calls:
                 batch.add(operation.sender, call.to, call.function, *call.arguments)
             done.append(operation)
@@ -142,6 +144,12 @@ class _Run:
             return self._swap(user)
         return self._raw_swap(user)
 
+    def _first(self) -> Operation:
+        """The first liquidity: too little for the shares that nobody gets, enough for those alone, then a million dollars."""
+        if self.too_little:
+            return self._added(self.users[0], *self.too_little.pop(0))
+        return self._add(self.users[0], 10**6)
+
     def _amount(self, side: int, most: float) -> int:
         if self.draw.random() < 0.1:
             return self.draw.randint(0, 4)
@@ -151,6 +159,9 @@ class _Run:
         wanted0, wanted1 = (int(one * dollars) for one in self.whole)
         if self.draw.random() < 0.05 and self.pool.supply:
             wanted0, wanted1 = self.draw.choice([(0, wanted1), (wanted0, 0), (1, 1)])
+        return self._added(user, wanted0, wanted1)
+
+    def _added(self, user: str, wanted0: int, wanted1: int) -> Operation:
         order = (*self.tokens, wanted0, wanted1, 0, 0, user, FOREVER)
 
         def act() -> Outcome:

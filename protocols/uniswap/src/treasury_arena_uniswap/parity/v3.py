@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from treasury_arena.contracts.parity import Told
@@ -11,7 +11,9 @@ from treasury_arena_evm.abi import Entry, Interface
 from treasury_arena_evm.interfaces.uniswap import V3_POOL
 from treasury_arena_uniswap.exact import RefusedError, V3Pool
 from treasury_arena_uniswap.exact.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, sqrt_ratio_at_tick
+from treasury_arena_uniswap.owed import position_key
 from treasury_arena_uniswap.parity.batch import Batch, Receipt, batches, logged
+from treasury_arena_uniswap.parity.boundaries import Key, any_boundary
 from treasury_arena_uniswap.parity.report import Counts
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ DEEP = 8
 FAR = 20_000
 """Ticks from the first price that swaps do not go beyond."""
 MOST = 2**128 - 1
+ANY_AMOUNT = 2**120
+"""An amount to swap that only a price limit ends."""
 FUNDS = {"USDC": 10**9 * 10**6, "WETH": 10**6 * 10**18}
 PAID = Interface(
     "event CollectProtocol(address indexed sender, address indexed recipient, uint128 amount0, uint128 amount1)"
@@ -53,8 +57,9 @@ def check_v3(
     """Run random operations on the market's USDC/WETH pool of `fee`, which must be without liquidity (``liquid=False``).
 
     Mints, burns, collections, swaps of exact amounts in and out with and without price limits, dust, refusals, and the
-    protocol's share. Compared: every operation's amounts, price, tick, liquidity and revert reason; after every block fee growth
-    and protocol fees; now and then and at the end all positions, ticks and bitmap words.
+    protocol's share; again and again a swap stops in the very tick at which a position begins or ends, and that position is
+    minted, burned and collected there. Compared: every operation's amounts, price, tick, liquidity and revert reason; after every
+    block fee growth and protocol fees; now and then and at the end all positions, ticks and bitmap words.
     """
     counts = Counts()
     run = _Run(market, fee, random.Random(seed), counts)
@@ -84,19 +89,24 @@ class _Run:
         if self._read("liquidity"):
             raise ValueError("the pool has liquidity already; take a market made with liquid=False")
         self.blocks = 0
-        self.owners: list[tuple[str, int, int]] = []
+        self.owners: list[Key] = []
         self.touched: set[int] = set()
+        self.planned: list[Callable[[], Operation]] = []
         self.choices: list[tuple[float, Callable[[], Operation]]] = [
             (0.16, self._mint),
             (0.12, self._burn),
             (0.10, self._collect),
-            (0.56, self._swap),
+            (0.52, self._swap),
+            (0.04, self._stop_at_a_boundary),
             (0.02, self._set_protocol),
             (0.04, self._collect_protocol),
         ]
 
     def _read(self, name: str, *arguments: Any) -> Any:
         return self.chain.call(self.address, V3_POOL.function(name), *arguments)
+
+    def _read_each(self, name: str, each: Iterable[Any]) -> list[Any]:
+        return self.chain.call_many(self.address, [(V3_POOL.function(name), (one,)) for one in each])
 
     def _note(self, quantity: str, ours: int, theirs: int, where: str) -> None:
         self.counts.note(self.counts.operations, where, quantity, ours, theirs)
@@ -145,15 +155,17 @@ class _Run:
     def deep(self) -> None:
         """Compare all positions, ticks and words of the bitmap."""
         where = "state after it"
-        for key, held in self.pool.positions.items():
-            theirs = self._read("positions", _position_key(*key))
+        positions = self.pool.positions
+        known = self._read_each("positions", [position_key(*key) for key in positions])
+        for (key, held), theirs in zip(positions.items(), known, strict=True):
             ours = (held.liquidity, held.inside0, held.inside1, held.owed0, held.owed1)
             names = ("liquidity", "fee growth 0", "fee growth 1", "fees owed 0", "fees owed 1")
             for name, one, other in zip(names, ours, theirs, strict=True):
                 self._note(f"position {name}", one, other, f"{where}, position {key}")
         words: dict[int, None] = {}
-        for tick in sorted(self.touched):
-            gross, net, outside0, outside1, *_ = self._read("ticks", tick)
+        ticks = sorted(self.touched)
+        for tick, found in zip(ticks, self._read_each("ticks", ticks), strict=True):
+            gross, net, outside0, outside1, *_ = found
             entry = self.pool.ticks.at.get(tick)
             ours4 = (
                 (entry.liquidity_gross, entry.liquidity_net, entry.outside0, entry.outside1) if entry else (0, 0, 0, 0)
@@ -162,11 +174,13 @@ class _Run:
             for name, one, other in zip(names4, ours4, (gross, net, outside0, outside1), strict=True):
                 self._note(f"tick {name}", one, other, f"{where}, tick {tick}")
             words[tick // self.pool.tick_spacing >> 8] = None
-        for word in words:
-            self._note("bitmap word", self.pool.ticks.words.get(word, 0), self._read("tickBitmap", word), where)
+        for word, theirs in zip(words, self._read_each("tickBitmap", words), strict=True):
+            self._note("bitmap word", self.pool.ticks.words.get(word, 0), theirs, where)
 
     # ---------------------------------------------------------------- random operations
     def _any(self) -> Operation:
+        if self.planned:
+            return self.planned.pop(0)()
         weights = [weight for weight, _ in self.choices]
         return self.draw.choices([make for _, make in self.choices], weights)[0]()
 
@@ -208,6 +222,7 @@ class _Run:
         return self._minted(user, lower, upper, amount)
 
     def _minted(self, user: str, lower: int, upper: int, amount: int) -> Operation:
+        self._stand(lower, upper)
         operation = self._done(
             "mint",
             user,
@@ -221,13 +236,20 @@ class _Run:
             self.touched |= {lower, upper}
         return operation
 
-    def _position(self) -> tuple[str, int, int]:
+    def _stand(self, lower: int, upper: int) -> None:
+        self.counts.at_lower += self.pool.tick == lower
+        self.counts.at_upper += self.pool.tick == upper
+
+    def _position(self) -> Key:
         if self.draw.random() < 0.06:
             return self.users[0], self.centre // 60 * 60, self.centre // 60 * 60 + 600
         return self.draw.choice(self.owners)
 
     def _burn(self) -> Operation:
-        user, lower, upper = self._position()
+        return self._burned(*self._position())
+
+    def _burned(self, user: str, lower: int, upper: int) -> Operation:
+        self._stand(lower, upper)
         held = self.pool.positions.get((user, lower, upper))
         size = held.liquidity if held else 0
         draw = self.draw
@@ -245,7 +267,10 @@ class _Run:
         )
 
     def _collect(self) -> Operation:
-        user, lower, upper = self._position()
+        return self._collected(*self._position())
+
+    def _collected(self, user: str, lower: int, upper: int) -> Operation:
+        self._stand(lower, upper)
         most0, most1 = (self.draw.choice([MOST, MOST, 0, 1, self.draw.randint(0, 10**9)]) for _ in range(2))
         return self._done(
             "collect",
@@ -265,10 +290,29 @@ class _Run:
         if draw.random() < 0.15:
             amount = draw.randint(0, 4)
         amount = amount if exact_in else -amount
-        limit = self._limit(zero_for_one)
+        return self._swapped_until(zero_for_one, amount, self._limit(zero_for_one))
+
+    def _stop_at_a_boundary(self) -> Operation:
+        """A swap that stops in a position's first or last tick; what follows happens to that position, there."""
+        boundary = any_boundary(self.draw, self.pool, self.owners, self.centre, FAR)
+        if boundary is None:
+            return self._swap()
+        user, lower, upper = boundary.position
+        amount = int(10 ** self.draw.uniform(6.0, 16.0))
+        visits: list[Callable[[], Operation]] = [
+            lambda: self._minted(user, lower, upper, amount),
+            lambda: self._burned(user, lower, upper),
+            lambda: self._collected(user, lower, upper),
+        ]
+        self.draw.shuffle(visits)
+        self.planned += visits
+        price, limit = self.pool.sqrt_price_x96, boundary.sqrt_price_x96
+        return self._swapped_until(limit < price, ANY_AMOUNT if self.draw.random() < 0.6 else -ANY_AMOUNT, limit)
+
+    def _swapped_until(self, zero_for_one: bool, amount: int, limit: int) -> Operation:
         return self._done(
-            "swap in" if exact_in else "swap out",
-            draw.choice(self.users),
+            "swap out" if amount < 0 else "swap in",
+            self.draw.choice(self.users),
             CALLER.function("swap"),
             (self.address, zero_for_one, amount, limit),
             V3_POOL.event("Swap"),
@@ -347,15 +391,6 @@ class _Run:
 
 def _pair(amounts: tuple[int, int]) -> dict[str, int]:
     return {"amount0": amounts[0], "amount1": amounts[1]}
-
-
-def _position_key(owner: str, lower: int, upper: int) -> bytes:
-    """The pool's key of a position: keccak256 of the packed owner and ticks."""
-    from eth_utils.crypto import keccak
-
-    packed = bytes.fromhex(owner[2:]) + b"".join(tick.to_bytes(3, "big", signed=True) for tick in (lower, upper))
-    key: bytes = keccak(packed)
-    return key
 
 
 __all__ = ["check_v3"]

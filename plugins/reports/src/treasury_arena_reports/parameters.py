@@ -7,21 +7,21 @@ from typing import Any
 import attrs
 
 from treasury_arena.contracts.results import RunResult
-from treasury_arena_reports.facts import champions
+from treasury_arena_reports.facts import promoted
 from treasury_arena_reports.formats import NOTHING, number, strategy_of
 
 
 @attrs.frozen
 class Value:
-    """One gene of one champion: its text and its place in the range seen, in percent (None where all are alike)."""
+    """One gene of one promoted agent: its text and its place in the range seen, in percent (None where all are alike)."""
 
     text: str
     place: float | None
 
 
 @attrs.frozen
-class Winners:
-    """Champions of one strategy: gene names, the range each gene spans in the run, and a row per champion."""
+class Parameters:
+    """Promoted agents of one strategy: gene names, the range each gene spans in the run, and a row per agent."""
 
     strategy: str
     genes: list[str]
@@ -29,10 +29,10 @@ class Winners:
     rows: list[tuple[str, list[Value]]]
 
 
-def winners(result: RunResult) -> list[Winners]:
-    """One table per strategy with champions, by name; genes by name."""
+def parameters(result: RunResult) -> list[Parameters]:
+    """One table per strategy with promoted agents, by name; genes by name."""
     tables = []
-    chosen = champions(result)
+    chosen = promoted(result)
     for strategy in sorted({strategy_of(agent) for agent in chosen}):
         genomes = [agent.get("genome") or {} for agent in result.agents if strategy_of(agent) == strategy]
         genes = sorted({name for genome in genomes for name in genome})
@@ -43,7 +43,7 @@ def winners(result: RunResult) -> list[Winners]:
             if strategy_of(agent) == strategy
         ]
         ranges = [f"{gene_text(low)} to {gene_text(high)}" for low, high in spans.values()]
-        tables.append(Winners(strategy, genes, ranges, rows))
+        tables.append(Parameters(strategy, genes, ranges, rows))
     return tables
 
 

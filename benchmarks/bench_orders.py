@@ -1,0 +1,45 @@
+"""Live orders a second through the whole protocol, every commit durable, on a chain in memory that mines at once.
+
+    python benchmarks/bench_orders.py [--orders 200] [--url postgresql://...]
+
+An order is planned, held against every limit, reserved, given a nonce, judged, signed, sent, seen in a block, posted when that is
+final, and ended: in (approve, supply, revoke: three transactions) and out again (withdraw: one) by turns, so two transactions on
+average. `orders` are whole orders, `steps` their transactions, `commits` what the database made durable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from treasury_arena.clock import Stopwatch
+from treasury_arena.testing.orders import build
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", help="an empty database; a SQLite file in a temporary folder unless given")
+    parser.add_argument("--orders", type=int, default=200)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        house = build(options.url or f"sqlite:///{Path(folder) / 'live.db'}", "supply", depth=0)
+        first, watch, begun = house.store.last()[0], Stopwatch(), time.process_time()
+        for number in range(options.orders):
+            assert house.submit(0 if number % 2 else 10**6, row=number) is not None
+            house.finish()
+        seconds, busy = watch.seconds(), time.process_time() - begun
+        house.check_books()
+        steps, events = len(house.world.executed), house.store.last()[0] - first
+        print(
+            f"{house.store.url}: {options.orders} orders, {steps} transactions, {events} events, each a commit or part of one"
+        )
+        print(f"{'':>10} {'orders/s':>9} {'steps/s':>9} {'events/s':>9}")
+        for name, spent in (("clock", seconds), ("processor", busy)):
+            print(f"{name:>10} {options.orders / spent:>9.1f} {steps / spent:>9.1f} {events / spent:>9.1f}")
+        house.store.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""`arena chain chaos` proves with one command, on a real node, that kills lose nothing; and would notice if they did.
+
+ARENA_CHAOS_MINUTES makes it last longer.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from treasury_arena_evm.errors import ToolError
+from treasury_arena_evm.local import rehearsal
+from treasury_arena_evm.local.rehearsal import Programs, restless
+
+MINUTES = os.environ.get("ARENA_CHAOS_MINUTES", "0.5")
+
+
+def test_nothing_is_lost_on_a_chain(house: Any, tmp_path: Path, anvil_path: Path) -> None:
+    words = ("--minutes", MINUTES, "--out", tmp_path / "chaos", "--anvil", anvil_path)
+    said = house.arena("chain", "chaos", *words, "--json").ok().json
+    assert said["lost"] == []
+    assert said["chaos"]["kills"] >= 1
+    assert said["signer_kills"] >= 1
+    assert said["chaos"]["decisions_compared"] > 5
+    again = house.arena("chain", "chaos", *words)
+    assert again.code == 2
+    assert "is there already" in again.err
+
+
+class Scripted(Programs):
+    """Programs that answer as it is written here."""
+
+    answers: dict[str, Any]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.begun: list[str] = []
+
+    def start(self, name: str, words: Any, ready: str) -> None:
+        self.begun.append(name)
+
+    def end(self, name: str) -> int:
+        return self.answers["exit"]
+
+    def said(self, name: str) -> str:
+        return "last words"
+
+    def run(self, words: Any, *, found: tuple[int, ...] = (0,)) -> dict[str, Any]:
+        return {
+            "keys": {"address": "0x" + "11" * 20},
+            "chaos": {"kills": 3, "lost": self.answers["lost"]},
+            "stop": {},
+            "orders": {"orders": self.answers["orders"]},
+            "check": {"differences": self.answers["differences"]},
+        }[words[0]]
+
+
+CALM: dict[str, Any] = {"exit": 0, "lost": [], "orders": [], "differences": []}
+
+
+@pytest.mark.parametrize(
+    ("answers", "lost"),
+    [
+        ({}, ()),
+        ({"lost": ["event 3 is gone"]}, ("event 3 is gone",)),
+        ({"orders": [{"id": "a" * 64, "state": "EXECUTING"}]}, (f"order {'a' * 12} is still EXECUTING",)),
+        ({"orders": [{"id": "a" * 64, "state": "QUARANTINED"}]}, ()),
+        ({"differences": ["cash: 1 instead of 2"]}, ("cash: 1 instead of 2",)),
+        ({"exit": 1}, ("the daemon ended with exit code 1 when it was asked to: last words",)),
+    ],
+    ids=["nothing", "what chaos found", "an open order", "one that waits for a person", "a difference", "a bad end"],
+)
+def test_whatever_is_found_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any], lost: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(Scripted, "answers", {**CALM, **answers}, raising=False)
+    monkeypatch.setattr(rehearsal, "Programs", Scripted)
+    monkeypatch.setattr(rehearsal, "SETTLE_SECONDS_MAX", 0.0)
+    proof = rehearsal.rehearse(tmp_path / "new", 0.01, 1, None, lambda text: None)
+    assert proof.lost == lost
+    assert (tmp_path / "new" / "passphrase").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_program_that_ends_by_itself_is_told_with_its_last_words(tmp_path: Path) -> None:
+    with (
+        Programs(tmp_path) as programs,
+        pytest.raises(ToolError, match=r"`arena nonsense` ended by itself: .*nonsense"),
+    ):
+        programs.start("odd", ["nonsense"], "ready")
+    with pytest.raises(ToolError, match="`arena status` ended with exit code 2: "):
+        Programs(tmp_path).run(["status", str(tmp_path / "nowhere")])
+
+
+def test_what_kills_and_fails_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "SIGNER_SECONDS", (0.0, 0.001))
+    called = threading.Event()
+
+    def kill() -> None:
+        called.set()
+        raise ToolError("it did not start again")
+
+    with pytest.raises(ToolError, match="did not start again"), restless(kill, 1) as moments:
+        assert called.wait(10)
+    assert moments == []

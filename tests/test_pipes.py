@@ -1,0 +1,76 @@
+"""Output whose reader leaves, as in `arena events | head -2`: silence, and nothing that was asked for is left undone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+#: More than a pipe holds, so that a command cannot have written all of it before its reader leaves.
+PIPE_BYTES = 1 << 16
+
+
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """The writing end of a pipe that nobody reads any more."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+def test_a_reader_that_has_enough_after_a_line(house: Any, finished: Path) -> None:
+    whole = house.process("events", finished).ok().out
+    assert len(whole) > PIPE_BYTES
+    command = house.command("events", finished)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        first = writer.stdout.readline()
+        writer.stdout.close()
+        told = writer.stderr.read()
+    assert first == whole.splitlines(keepends=True)[0]
+    assert (writer.returncode, told) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("--version",),
+        ("events", "--help"),
+        ("agents", "RUN"),
+        ("status", "RUN", "--json"),
+        ("plugins",),
+        ("data", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_output_that_nobody_reads_is_no_fault(house: Any, finished: Path, unread: int, words: tuple[str, ...]) -> None:
+    command = house.command(*(str(finished) if word == "RUN" else word for word in words))
+    done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_run_whose_table_nobody_reads_has_its_reports(
+    house: Any, copy_of_interrupted: Any, finished_json: dict[str, Any], unread: int
+) -> None:
+    folder = copy_of_interrupted()
+    command = house.command("resume", folder, "--quiet")
+    done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert {path.name for path in folder.iterdir()} >= {Path(path).name for path in finished_json["files"]}
+
+
+def test_progress_that_nobody_reads_loses_nothing(
+    house: Any, small_config: Path, finished_json: dict[str, Any], tmp_path: Path, unread: int
+) -> None:
+    command = house.command("run", small_config, "--out", tmp_path / "run")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=unread, text=True, check=False)
+    assert done.returncode == 1
+    resumed = house.arena("resume", tmp_path / "run", "--json", "--quiet").ok()
+    assert resumed.json["digest"] == finished_json["digest"]
