@@ -159,7 +159,7 @@ def test_the_signer_s_process_imports_no_plugin_and_no_node_client() -> None:
         ({"address": "0x12"}, "expected an address"),
         ({"address": "0x" + "1" * 40}, "holds no key of mode local of 0x1111"),
         ({"keystore": "nowhere"}, "holds no key"),
-        ({"socket": "x" * 200}, "more than 107 bytes"),
+        ({"socket": "x" * 200}, "more than 70 bytes"),
         ({"sockets": "s"}, "unknown key; did you mean 'socket'"),
         ({"passphrase": "hunter2"}, "must not hold the secret itself"),
         ({"stop_file": ""}, "stop_file"),

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,26 @@ def test_the_process_has_no_plugin_no_node_client_and_protected_memory(served: A
     if os.geteuid() != 0:
         with pytest.raises(PermissionError):
             Path(f"/proc/{process}/environ").read_bytes()
+
+
+def test_a_folder_of_any_depth_holds_the_socket(house: Any) -> None:
+    """A Unix socket's address has 107 bytes; runs in deep folders have longer ones."""
+    deep = "run/" + "deep/" * 40 + "s"
+    house.write(socket=deep)
+    path = house.folder / deep
+    path.parent.parent.mkdir(parents=True)
+    path.parent.mkdir(mode=0o700)
+    process = house.begin()
+    client = at(path, house.context, 10.0)
+    for _ in range(600):
+        assert process.poll() is None, house.diary
+        try:
+            client.about()
+            break
+        except SignerError:
+            time.sleep(0.05)
+    assert Account.recover_transaction(client.sign(house.transaction()).raw) == house.address
+    assert stat.S_IMODE(os.lstat(path).st_mode) == 0o600
+    assert house.end() == 0
+    with pytest.raises(SignerError, match="does not answer"):
+        client.about()

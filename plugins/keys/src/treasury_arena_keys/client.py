@@ -12,6 +12,7 @@ from treasury_arena.errors import SignerError, ValidationError
 from treasury_arena_keys.config import ProcessSection
 from treasury_arena_keys.sentinel import placed, why_stopped
 from treasury_arena_keys.transactions import payload, verified
+from treasury_arena_keys.unix import address
 from treasury_arena_keys.wire import LineError, receive, send
 
 
@@ -69,7 +70,8 @@ class SocketSigner(TransactionSigner):
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(self._seconds)
-                connection.connect(str(self._path))
+                with address(self._path) as short:
+                    connection.connect(short)
                 send(connection, request, max(0.001, self._seconds - watch.seconds()))
                 answer = receive(connection, max(0.001, self._seconds - watch.seconds()))
         except LineError as error:

@@ -21,6 +21,7 @@ from treasury_arena_keys.desk import Desk
 from treasury_arena_keys.hidden import private_folder
 from treasury_arena_keys.sentinel import placed, why_stopped
 from treasury_arena_keys.transactions import hex_bytes
+from treasury_arena_keys.unix import address
 from treasury_arena_keys.wire import LineError, receive, send
 
 CONNECTIONS_MAX = 16
@@ -44,7 +45,8 @@ def listen(path: Path) -> socket.socket:
     # The umask makes it 0600 from its first moment on.
     before = os.umask(0o177)
     try:
-        server.bind(str(path))
+        with address(path) as short:
+            server.bind(short)
     finally:
         os.umask(before)
     server.listen(64)

@@ -18,8 +18,8 @@ from treasury_arena.errors import ConfigError
 from treasury_arena_keys.functions import parse
 from treasury_arena_keys.keystore import Mode
 from treasury_arena_keys.policy import Allowed, Policy
+from treasury_arena_keys.unix import NAME_BYTES_MAX
 
-SOCKET_BYTES_MAX = 107
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -129,8 +129,8 @@ def read_settings(file: Path) -> SignerSettings:
         socket=home / settings.socket,
         stop_file=home / settings.stop_file,
     )
-    if len(os.fsencode(settings.socket)) > SOCKET_BYTES_MAX:
+    if len(os.fsencode(settings.socket.name)) > NAME_BYTES_MAX:
         raise ConfigError(
-            f"{file}: socket: {settings.socket} has more than {SOCKET_BYTES_MAX} bytes; choose a shorter path"
+            f"{file}: socket: the name {settings.socket.name} has more than {NAME_BYTES_MAX} bytes; choose a shorter one"
         )
     return settings
