@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib.util
 import io
 import json
 import os
@@ -160,6 +161,17 @@ class House:
 @pytest.fixture(scope="session")
 def house() -> House:
     return House()
+
+
+@pytest.fixture(scope="session")
+def daemons() -> Any:
+    """tests/support/daemons.py: paper daemons as processes of their own."""
+    spec = importlib.util.spec_from_file_location("daemons", Path(__file__).parent / "support" / "daemons.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

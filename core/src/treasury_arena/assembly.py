@@ -119,6 +119,11 @@ class Assembled:
         """The backtest engine over the same world."""
         return SimulationEngine(self.arena, self.world)
 
+    @property
+    def kernels(self) -> dict[str, Kernel]:
+        """Strategy -> its kernel; it knows the markets, and no data."""
+        return {name: desk.kernel for name, desk in self.world.desks.items()}
+
     def close(self) -> None:
         """Release the executor's threads."""
         self.arena.executor.close()
@@ -132,6 +137,7 @@ def assemble(
     cache: Path | None = None,
     workers: int | None = None,
     until: int | None = None,
+    before: Assembled | None = None,
 ) -> Assembled:
     """Load the data, compile the kernels and wire everything.
 
@@ -143,6 +149,7 @@ def assemble(
         workers: overrides the executor's workers; no result depends on it.
         until: epoch of the present, for a run that goes on while its market does: no row is asked for that is known only
             later, and the data's identity is that of their configuration, because their content grows.
+        before: an assembly of the same settings and registry, whose kernels are taken on instead of checked and written anew.
 
     Raises ConfigError, DataError and PluginError with one clear sentence.
     """
@@ -152,15 +159,7 @@ def assemble(
     source = make_source(settings, registry, data, cache)
     whole, first = run_window(settings, list(strategies.values()))
     window = whole if until is None else known_window(whole, first, until, settings.step_seconds)
-    kernels = {
-        name: prepare(
-            strategy,
-            {role: registry.models[specs[bound.market].model] for role, bound in strategy.roles.items()},
-            {role: specs[bound.market] for role, bound in strategy.roles.items()},
-            cache=None if cache is None else cache / "kernels",
-        )
-        for name, strategy in strategies.items()
-    }
+    kernels = _prepared(strategies, specs, registry, cache) if before is None else before.kernels
     with Compilation(list(kernels.values())) as compilation:
         with calling(f"source {settings.source.name!r}"):
             frame = fetched(source.fetch, window, first)
@@ -278,6 +277,20 @@ def exact_markets(
         with calling(f"protocol {owner.name!r}"):
             out[name] = owner.exact(spec, frame, assets, assets[settings.capital.base])
     return out
+
+
+def _prepared(
+    strategies: Mapping[str, Strategy], specs: Mapping[str, MarketSpec], registry: Registry, cache: Path | None
+) -> dict[str, Kernel]:
+    return {
+        name: prepare(
+            strategy,
+            {role: registry.models[specs[bound.market].model] for role, bound in strategy.roles.items()},
+            {role: specs[bound.market] for role, bound in strategy.roles.items()},
+            cache=None if cache is None else cache / "kernels",
+        )
+        for name, strategy in strategies.items()
+    }
 
 
 def _desk(

@@ -94,7 +94,7 @@ class Brain:
         """The newest row that is known."""
         return self.frame.rows - 1
 
-    def _assemble(self) -> Assembled:
+    def _assemble(self, before: Assembled | None = None) -> Assembled:
         return assemble(
             self.settings,
             self.registry,
@@ -102,6 +102,7 @@ class Brain:
             cache=self._cache,
             workers=self._workers,
             until=to_epoch(self.clock.now()),
+            before=before,
         )
 
     def observe(self) -> bool:
@@ -112,7 +113,7 @@ class Brain:
         with self.lock:
             if to_epoch(self.clock.now()) < self.frame.end or self.newest >= self.manager.world.last_row:
                 return False
-            fresh = self._assemble()
+            fresh = self._assemble(self._assembled)
             fresh.close()  # only its world is new; the arena keeps its threads
             self._unchanged(fresh.world.frame)
             self.manager.observe(fresh.world)

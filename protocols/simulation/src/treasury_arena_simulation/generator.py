@@ -8,6 +8,8 @@ same data for the same seed and section.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +37,14 @@ COLUMNS = (
 )
 
 
+@lru_cache(maxsize=8)
+def market(section: SimulatedSection, seed: int) -> MarketGenerator:
+    """The path of a section and a seed, drawn once a process: a daemon asks anew whenever a row becomes known."""
+    return MarketGenerator(section, seed)
+
+
 class MarketGenerator:
-    """Draws the path once and keeps it; asking for more hours extends it."""
+    """Draws the path once and keeps it; asking for more hours extends it. Threads may share it."""
 
     def __init__(self, section: SimulatedSection, seed: int) -> None:
         self._seed = seed
@@ -46,11 +54,13 @@ class MarketGenerator:
         self._gas = GasPath(section)
         self._depth = DepthPath(section)
         self._blocks: list[FloatArray] = []
+        self._drawing = Lock()
 
     def columns(self, low: int, high: int) -> Mapping[str, FloatArray]:
         """Hours `low` to `high` (exclusive) after the origin, by column name."""
-        while len(self._blocks) * BLOCK_HOURS < high:
-            self._blocks.append(self._draw(len(self._blocks)))
+        with self._drawing:
+            while len(self._blocks) * BLOCK_HOURS < high:
+                self._blocks.append(self._draw(len(self._blocks)))
         first, last = low // BLOCK_HOURS, (high - 1) // BLOCK_HOURS + 1
         table = np.vstack(self._blocks[first:last])[low - first * BLOCK_HOURS : high - first * BLOCK_HOURS]
         return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(COLUMNS)}

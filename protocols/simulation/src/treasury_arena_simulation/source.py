@@ -13,7 +13,7 @@ from treasury_arena.contracts.source import DataSource
 from treasury_arena.domain.frame import MarketFrame, Window
 from treasury_arena.errors import ConfigError, CoverageError, DataError
 from treasury_arena_simulation.config import SimulatedSection
-from treasury_arena_simulation.generator import COLUMNS, MarketGenerator
+from treasury_arena_simulation.generator import COLUMNS, market
 
 if TYPE_CHECKING:
     from treasury_arena.config.context import SourceContext
@@ -39,7 +39,7 @@ class SimulatedSource(DataSource):
         self._section = section
         self._step = context.step_seconds
         self._seed = context.seed if section.seed is None else section.seed
-        self._generator = MarketGenerator(section, self._seed)
+        self._generator = market(section, self._seed)
 
     def fetch(self, window: Window) -> MarketFrame:
         """Every row of the grid (whole multiples of the step since 1970) in `window`, as pure cuts of the one path."""
