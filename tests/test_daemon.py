@@ -163,8 +163,8 @@ def test_history_that_is_rewritten_is_noticed(
     arena.cycles()
     column, real = "WETH.price", type(arena)._assemble
 
-    def rewritten(self: Brain) -> Any:
-        assembled = real(self)
+    def rewritten(self: Brain, *before: Any) -> Any:
+        assembled = real(self, *before)
         values = assembled.world.frame.columns[column].copy()
         values[100] *= 1.0 + 1e-12
         columns = {**assembled.world.frame.columns, column: values}

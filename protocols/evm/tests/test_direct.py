@@ -115,6 +115,18 @@ def test_a_node_that_hung_up_meanwhile_is_noticed_before_anything_is_sent(direct
     assert connections == [0, 1, 2]
 
 
+def test_a_connection_that_was_idle_for_long_is_not_trusted(direct, monkeypatch):
+    monkeypatch.setattr("treasury_arena_evm.direct.IDLE_SECONDS", 0.2)
+    with served(in_pieces(USUAL)) as (port, sent, connections):
+        connection = direct(port)
+        connection.post("/", b"a", 5.0)
+        connection.post("/", b"b", 5.0)
+        sleep(0.3)
+        connection.post("/", b"c", 5.0)
+        assert len(sent) == 3
+        assert connections[2] > connections[1]
+
+
 def test_what_nobody_asked_for_is_not_taken_for_an_answer(direct):
     with served(in_pieces(USUAL + b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")) as (port, _, _):
         one = direct(port)

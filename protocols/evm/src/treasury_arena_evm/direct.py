@@ -27,6 +27,9 @@ _LOGGER = logging.getLogger(__name__)
 #: Connections that are kept when nobody uses them.
 _IDLE_MAX = 8
 _RECEIVED_MAX = 65_536
+#: Seconds without a request after which a connection is opened anew: nodes hang up on idle ones (anvil after 30), and one that
+#: does so while a request is on its way may have heard it or not.
+IDLE_SECONDS = 5.0
 #: Bytes of an answer; the largest that we ask for (logs of a block, a whole block) has a few million.
 ANSWER_MAX = 2**26
 
@@ -46,6 +49,7 @@ class DirectConnection:
     def __init__(self, host: str, port: int) -> None:
         self._address, self._name = (host, port), f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._socket: socket.socket | None = None
+        self._used = 0.0
         self._heard = select.poll()
 
     def post(
@@ -63,6 +67,7 @@ class DirectConnection:
             connected = self._connected(timeout_seconds)
             connected.sendall(self._request(path, body, headers or {"Content-Type": "application/json"}))
             begun = connected.recv(_RECEIVED_MAX)
+            self._used = monotonic()
             usual = _USUAL.match(begun)
             return self._unusual(connected, begun, until) if usual is None else self._usual(connected, usual, until)
         except BaseException:
@@ -88,9 +93,8 @@ class DirectConnection:
         self.close()
 
     def _connected(self, timeout_seconds: float) -> socket.socket:
-        if self._socket is not None and self._heard.poll(
-            0
-        ):  # nothing is due: it is the end, or something that nobody asked for
+        # Nothing is due: what is heard is the end, or something that nobody asked for.
+        if self._socket is not None and (monotonic() - self._used > IDLE_SECONDS or self._heard.poll(0)):
             self.close()
         if self._socket is None:
             try:
