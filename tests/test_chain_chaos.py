@@ -16,6 +16,8 @@ from treasury_arena_evm.errors import ToolError
 from treasury_arena_evm.local import rehearsal
 from treasury_arena_evm.local.rehearsal import Programs, restless
 
+pytestmark = pytest.mark.no_cover
+
 MINUTES = os.environ.get("ARENA_CHAOS_MINUTES", "0.5")
 
 

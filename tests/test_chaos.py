@@ -22,6 +22,8 @@ from treasury_arena.events.event import Event
 from treasury_arena.store import open_store
 from treasury_arena.testing.orders import build
 
+pytestmark = pytest.mark.no_cover
+
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "chaos.toml"
 MINUTES = os.environ.get("ARENA_CHAOS_MINUTES", "0.4")
 

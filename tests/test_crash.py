@@ -25,6 +25,8 @@ from treasury_arena.config.load import load_config
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.store import open_store
 
+pytestmark = pytest.mark.no_cover
+
 DRIVER = Path(__file__).parent / "support" / "crasher.py"
 KILLED = -signal.SIGKILL
 KILLS = int(os.environ.get("ARENA_KILLS", "4"))

@@ -65,6 +65,7 @@ def told(events: Iterator[Event]) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.no_cover
 def test_an_arena_that_learns_its_market_row_by_row_does_what_a_run_over_history_does(
     settings: Any, registry: Registry, store: EventStore
 ) -> None:

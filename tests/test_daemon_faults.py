@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import create_engine, make_url
 
 from treasury_arena.clock import PacedClock
@@ -22,6 +23,8 @@ from treasury_arena.config.load import load_config
 from treasury_arena.daemon.opening import opened
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.store import open_store
+
+pytestmark = pytest.mark.no_cover
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

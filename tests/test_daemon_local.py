@@ -33,6 +33,8 @@ from treasury_arena_keys.hidden import Hidden
 from treasury_arena_keys.keystore import Keystore, Mode
 from treasury_arena_keys.vault import Vault
 
+pytestmark = pytest.mark.no_cover
+
 CAPITAL_RAW = 373_261_000_000
 MARKETS = ("usdc_lending", "usdt_lending", "dai_lending")
 WAIT_SECONDS = 900

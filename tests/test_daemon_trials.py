@@ -33,6 +33,8 @@ from pathlib import Path
 from treasury_arena.contracts.runtime import Observer
 from treasury_arena.markers import hookimpl
 
+pytestmark = pytest.mark.no_cover
+
 {at_import}
 
 

@@ -23,6 +23,8 @@ from treasury_arena.assembly import assemble
 from treasury_arena.config.load import load_config
 from treasury_arena.registry.loader import load_registry
 
+pytestmark = pytest.mark.no_cover
+
 HERE = Path(__file__).parent
 KINDS = {"farmer", "tactical", "trend", "voltarget", "range_tvl", "looper", "harvester_tvl", "peg"}
 #: Start of a file's path -> what the time of its rows means, by the README of the data.

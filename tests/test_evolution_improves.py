@@ -14,6 +14,8 @@ import pytest
 
 from treasury_arena.registry.loader import load_registry
 
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.fixture(scope="module")
 def benchmark(root: Path) -> Any:

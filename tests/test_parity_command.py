@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.mark.parametrize(
     ("protocol", "operations", "checks"), [("uniswap", 2_000, 5), ("aave", 1_000, 2), ("erc4626", 300, 1)]

@@ -18,6 +18,8 @@ import pytest
 from treasury_arena.errors import StoreError
 from treasury_arena.store import open_store
 
+pytestmark = pytest.mark.no_cover
+
 ARENA = "from treasury_arena.cli.main import run; run()"
 WAIT_SECONDS = 600
 

@@ -49,6 +49,7 @@ CANARIES = (PASSWORD, NODE_KEY, TOKEN)
 Canaries = Callable[[str], str]
 START = datetime(2024, 1, 1, tzinfo=UTC)
 pytestmark = [
+    pytest.mark.no_cover,
     pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),
     # Where closing itself is what fails, something stays open.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

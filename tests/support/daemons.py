@@ -127,8 +127,7 @@ def start(
         house.command(
             "daemon", config, "--out", out, "--seconds", PATIENCE, "--workers", "1", *(("--db", db) if db else ())
         ),
-        # Not under coverage, which would slow them: tests/test_daemon.py runs the same code in its own process.
-        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")} | path,
+        env=os.environ | path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
