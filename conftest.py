@@ -1,4 +1,4 @@
-"""A real PostgreSQL for every test that wants one: one cluster per session, of the session's own."""
+"""A real PostgreSQL for every test that wants one, one cluster a session; and what coverage leaves out."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ if importlib.util.find_spec("hypothesis"):
     # A busy machine is no finding: no property fails for the time it takes.
     settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unmeasured_processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Processes of a module marked `no_cover` do not run under coverage either."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("no_cover"):
+            for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
+                patch.delenv(name)
+        yield
 
 
 def _installed(name: str) -> str | None:

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,16 +161,6 @@ class House:
 @pytest.fixture(scope="session")
 def house() -> House:
     return House()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unmeasured_processes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Processes of a module marked `no_cover` do not run under coverage either."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.node.get_closest_marker("no_cover"):
-            for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
-                patch.delenv(name)
-        yield
 
 
 @pytest.fixture(scope="session")

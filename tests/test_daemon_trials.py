@@ -25,6 +25,8 @@ from treasury_arena.registry.loader import load_registry
 from treasury_arena.store import audit, open_store
 from treasury_arena.store.replay import replay
 
+pytestmark = pytest.mark.no_cover
+
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 OBSERVER = """
@@ -32,8 +34,6 @@ import atexit, json, os, threading, time
 from pathlib import Path
 from treasury_arena.contracts.runtime import Observer
 from treasury_arena.markers import hookimpl
-
-pytestmark = pytest.mark.no_cover
 
 {at_import}
 

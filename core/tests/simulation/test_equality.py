@@ -16,6 +16,8 @@ from treasury_arena.simulation.kernel import Kernel, Tables
 from treasury_arena.simulation.outcome import Outcome
 from treasury_arena.simulation.warm import compile_kernels
 
+pytestmark = pytest.mark.no_cover
+
 STRATEGIES = [s.STRATEGY for s in (farmer, tactical, faulty, six)]
 ROWS = 420
 FIELDS = [f.name for f in attrs.fields(Outcome) if f.name != "steps"]

@@ -16,6 +16,8 @@ import pytest
 from treasury_arena.errors import AllocationError
 from treasury_arena.store import EventStore, audit, open_store
 
+pytestmark = pytest.mark.no_cover
+
 HERE = Path(__file__).parent
 RACER, WRITER = HERE / "racer.py", HERE / "writer.py"
 

@@ -23,6 +23,8 @@ from treasury_arena.testing.orders import House
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.live import CrashPoint
 
+pytestmark = pytest.mark.no_cover
+
 SUBMITTER = Path(__file__).parent / "submitter.py"
 FIT, THREADS, PROCESSES, EACH = 24, 64, 4, 16
 CODES = {
