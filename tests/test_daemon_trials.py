@@ -200,6 +200,7 @@ def test_a_strategy_costs_its_own_agent_and_no_cycle(house: Any, name: str) -> N
     clock = VirtualClock(START)
     with open_store("sqlite://") as store:
         brain = Brain(settings, registry, store, clock, workers=1)
+        brain.manager._watchdog.limit_seconds = 0.3
         cycles, victim = 0, ""
         for _ in range(7 * 7 + 2):
             brain.observe()
