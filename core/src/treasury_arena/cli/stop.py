@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 from pathlib import Path
 
 import click
 
-from treasury_arena.cli.common import emit, find_folder, find_store, json_option, run_options
+from treasury_arena.cli.common import emit, find_folder, find_live, find_store, json_option, run_options
 from treasury_arena.clock import WallClock
 from treasury_arena.config.keys import dereference
 from treasury_arena.domain.stops import HARD, OFF, SOFT
@@ -28,7 +29,7 @@ operator_option = click.option("--operator", default=None, callback=_said, help=
 
 def _live_stores(run: Path | None, out: Path | None, db: str | None) -> list[EventStore]:
     """The store of a daemon's orders on a chain, if it has one yet."""
-    url = None if db is not None else find_folder(run, out).live_url()
+    url = find_live(run, out, db)
     try:
         return [] if url is None else [open_store(url, create=False)]
     except NoStoreError:  # begun, and no order yet
@@ -128,12 +129,12 @@ def release(
     Example:
       arena release runs/second --reason "oracle confirmed"
     """
-    with find_store(run, out, db, readonly=False) as store:
-        emergency.release(store, reason, operator_name(operator), WallClock())
-    for live in _live_stores(run, out, db):
-        with live as store:
-            if emergency.level(store) != OFF:
-                emergency.release(store, reason, operator_name(operator), WallClock())
+    with contextlib.ExitStack() as opened:
+        stores = [opened.enter_context(find_store(run, out, db, readonly=False))]
+        stores += [opened.enter_context(live) for live in _live_stores(run, out, db)]
+        # Of two stores one may be released already: somebody was interrupted between them.
+        for store in [one for one in stores if emergency.level(one) != OFF] or stores[:1]:
+            emergency.release(store, reason, operator_name(operator), WallClock())
     if as_json:
         emit({"level": OFF, "reason": reason})
     else:
