@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from treasury_arena.cli import deciding, orders
 from treasury_arena.cli.folder import RunFolder
 from treasury_arena.cli.main import execute
 from treasury_arena.clock import WallClock
+from treasury_arena.daemon.trading import stop_reader
 from treasury_arena.domain.stops import HARD, OFF
 from treasury_arena.store import open_store, stop
 
@@ -85,3 +86,33 @@ def test_what_persons_decide_opens_the_database_that_is_named(
     reason = [] if words[0] in ("arm", "check") or words[-1] == "list" else ["--reason", "look"]
     assert execute([*words, str(folder), "--db", database, *reason]) == 1
     assert asked == [(folder, database)]
+
+
+def test_a_stop_of_an_arena_on_a_server_writes_the_file_that_its_signer_watches(
+    folder: Path, fresh_postgres: Callable[[], str]
+) -> None:
+    url = fresh_postgres()
+    open_store(url).close()
+    named = [str(folder), "--db", url, "--reason", "look"]
+    assert execute(["stop", *named]) == 0
+    assert (folder / "arena.stop").exists()
+    assert execute(["release", *named]) == 0
+    assert not (folder / "arena.stop").exists()
+
+
+def test_a_stop_needs_no_server_that_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = [str(folder), "--db", "postgresql://ann@127.0.0.1:1/arena", "--reason", "look"]
+    assert execute(["stop", *named, "--soft"]) == 2
+    assert not (folder / "arena.stop").exists()
+    assert execute(["stop", *named]) == 0
+    assert "arena.stop alone: store postgresql://ann@127.0.0.1:1/arena cannot be reached" in capsys.readouterr().out
+    assert (folder / "arena.stop").exists()
+
+
+def test_the_file_of_an_arena_on_a_server_stops_every_order(folder: Path) -> None:
+    with open_store("sqlite://") as arena, open_store(folder / "live.db") as live:
+        level = stop_reader(live, arena, folder / "arena.stop")
+        with live.database.read() as connection:
+            assert level(connection) == OFF
+            stop.StopFile(folder / "arena.stop").engage("look", "ann", WallClock())
+            assert level(connection) == HARD
