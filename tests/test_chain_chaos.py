@@ -5,8 +5,11 @@ ARENA_CHAOS_MINUTES makes it last longer.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,26 @@ def test_nothing_is_lost_on_a_chain(house: Any, tmp_path: Path, anvil_path: Path
     again = house.arena("chain", "chaos", *words)
     assert again.code == 2
     assert "is there already" in again.err
+
+
+def test_ended_early_no_program_of_a_program_is_left_behind(tmp_path: Path) -> None:
+    example, out = Path(__file__).resolve().parents[1] / "examples" / "chaos.toml", tmp_path / "run"
+
+    def interrupt() -> None:
+        while not (out / "run.json").exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    waiting = threading.Thread(target=interrupt, daemon=True)
+    waiting.start()
+    with pytest.raises(KeyboardInterrupt):
+        Programs(tmp_path).run(["chaos", str(example), "--minutes", "9", "--out", str(out)])
+    left = []
+    for said in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if str(out).encode() in said.read_bytes():
+                left.append(said.parent.name)
+    assert left == []
 
 
 class Scripted(Programs):

@@ -6,15 +6,22 @@ ARENA_CHAOS_MINUTES makes it last longer: the environment `chaos` of tox takes t
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
 
+import treasury_arena.cli.chaos as command
+from treasury_arena.cli.folder import RunFolder
 from treasury_arena.daemon import losses
 from treasury_arena.daemon.chaos import Chaos, Killed
 from treasury_arena.errors import TreasuryArenaError
@@ -26,6 +33,16 @@ pytestmark = pytest.mark.no_cover
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "chaos.toml"
 MINUTES = os.environ.get("ARENA_CHAOS_MINUTES", "0.4")
+
+
+def programs_of(folder: Path) -> list[int]:
+    """Ids of programs that name a folder on their command line."""
+    found = []
+    for said in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            if str(folder).encode() in said.read_bytes():
+                found.append(int(said.parent.name))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +96,51 @@ def test_a_store_that_was_changed_between_two_starts_is_told(
     assert "something was lost" in done.out
 
 
+def test_a_damaged_log_of_orders_is_told_and_not_read(
+    proved: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(proved[0] / "arena.db", tmp_path / "live.db")
+    with closing(sqlite3.connect(tmp_path / "live.db", isolation_level=None)) as damaged:
+        damaged.execute("DROP TRIGGER IF EXISTS events_no_update")
+        damaged.execute("UPDATE events SET data = replace(data, 'a', 'b') WHERE seq = 3")
+
+    @contextmanager
+    def orders(*_: Any, **__: Any) -> Iterator[Any]:
+        with open_store(tmp_path / "live.db", create=False, readonly=True) as store:
+            yield SimpleNamespace(store=store)
+
+    monkeypatch.setattr(command, "chain_trading", orders)
+    found, states = command._lost_on_chain(RunFolder(proved[0]), None, [])
+    assert found[0].startswith("the live store, event 3:")
+    assert states == {}
+
+
 def test_a_daemon_that_cannot_start_is_no_proof(house: Any, tmp_path: Path) -> None:
     bad = tmp_path / "bad.toml"
     bad.write_text(EXAMPLE.read_text().replace('scheduler = "plain"', 'scheduler = "nobody"'))
     done = house.arena("chaos", bad, "--minutes", "0.1", "--out", tmp_path / "run")
     assert done.code != 0
     assert "ended by itself with exit code 2" in done.err or "nobody" in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ended_early_it_leaves_no_daemon_behind(house: Any, tmp_path: Path, number: int) -> None:
+    out = tmp_path / "run"
+    chaos = subprocess.Popen(
+        house.command("chaos", EXAMPLE, "--minutes", "9", "--out", out), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        while not (out / "run.json").exists():
+            assert chaos.poll() is None
+            time.sleep(0.1)
+        chaos.send_signal(number)
+        told, err = chaos.communicate(timeout=120)
+    finally:
+        chaos.kill()
+        chaos.wait()
+    assert programs_of(out) == []
+    assert chaos.returncode == 0, err
+    assert b"nothing was lost" in told
 
 
 def test_real_money_is_never_killed(house: Any, tmp_path: Path) -> None:

@@ -207,6 +207,9 @@ def _write_signer(place: Place) -> None:
 
 def _write_arena(place: Place, house: Any) -> None:
     tree = copy.deepcopy(house.small)
+    tree["end"] = (
+        "2025-12-31"  # a day of its lasts a second: on a busy machine the small run's market would be over first
+    )
     tree["strategies"] = {"enabled": ["farmer"]}
     tree["markets"] = {
         name: {

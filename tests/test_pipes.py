@@ -74,3 +74,16 @@ def test_progress_that_nobody_reads_loses_nothing(
     assert done.returncode == 1
     resumed = house.arena("resume", tmp_path / "run", "--json", "--quiet").ok()
     assert resumed.json["digest"] == finished_json["digest"]
+
+
+@pytest.mark.parametrize("words", [("plugins",), ("plugins", "--json")], ids=" ".join)
+def test_output_on_a_full_disk_is_told_in_a_sentence(house: Any, words: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(house.command(*words), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "arena: a file: No space left on device\n")
+
+
+def test_a_failure_that_nobody_can_be_told_keeps_its_code(house: Any, tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(house.command("status", tmp_path / "none"), stdout=full, stderr=full, check=False)
+    assert done.returncode == 2

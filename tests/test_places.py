@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+import treasury_arena.cli.daemon as commands
 from treasury_arena.cli.progress import RunProgress
 from treasury_arena.store import open_store
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def told(done: Any, *needles: str) -> None:
@@ -31,6 +34,42 @@ def short(house: Any, tmp_path: Path) -> Path:
     """Two weeks of the small run."""
     path: Path = house.write(tmp_path / "short.toml", {"end": "2024-01-14"})
     return path
+
+
+# -- a daemon's orders
+
+
+class OpenedError(Exception):
+    """Told where orders are."""
+
+
+def test_a_daemon_finds_its_orders_from_every_folder(
+    house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "examples" / "daemon.toml").read_text().replace('mode = "paper"', 'mode = "local"')
+    config = tmp_path / "daemon.toml"
+    config.write_text(text + '\n[live]\naddress = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"\nstore = "orders.db"\n')
+    found: list[str] = []
+
+    def opened(*arguments: Any, **_: Any) -> None:
+        found.append(arguments[4])
+        raise OpenedError
+
+    monkeypatch.setattr(commands, "opened", opened)
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        house.arena("daemon", config, "--out", tmp_path / "run")
+    assert found == [str(tmp_path / "here" / "orders.db")] * 2
+
+
+def test_a_password_of_the_orders_database_is_refused_in_a_file(house: Any, tmp_path: Path) -> None:
+    config = tmp_path / "daemon.toml"
+    text = (ROOT / "examples" / "daemon.toml").read_text()
+    config.write_text(text + '\n[live]\nstore = "postgresql://ann:hushhush@127.0.0.1/orders"\n')
+    done = house.arena("config", "check", config)
+    told(done, "live.store", "holds a plain password; expected a reference")
+    assert "hushhush" not in done.out + done.err
 
 
 # -- the emergency stop

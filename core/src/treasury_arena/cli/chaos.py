@@ -132,11 +132,13 @@ def _kill(
                 console.print(text)
 
         work = Chaos(words, folder.path / SAID, seed, tell, witness)
-        before = signal.signal(signal.SIGINT, lambda *_: work.stop())
+        # Ended by any of them it ends its daemon first.
+        before = {number: signal.signal(number, lambda *_: work.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             return work.run(60.0 * minutes)
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _lost(
@@ -186,11 +188,11 @@ def _uninterrupted(folder: RunFolder, data: Path | None) -> list[Any]:
 
 def _lost_on_chain(folder: RunFolder, db: str | None, seen: list[tuple[int, str]]) -> tuple[list[str], dict[str, int]]:
     with chain_trading(folder.path, None, db, readonly=True) as trading:
+        found = losses.damage(trading.store, LIVE_STORE)
+        if found:  # a damaged log is not read
+            return found, {}
         events = list(trading.store.read())
-        found = [
-            *losses.damage(trading.store, LIVE_STORE),
-            *losses.tail(events, [one for one in seen if one[0]], LIVE_STORE),
-        ]
+        found += losses.tail(events, [one for one in seen if one[0]], LIVE_STORE)
         more, states = losses.orders(events)
         result = trading.engine.reconcile(write=False)
         return [*found, *more, *result.differences], states

@@ -79,12 +79,19 @@ def find_store(run: Path | None, out: Path | None, db: str | None, *, readonly: 
 
 def find_guarded(run: Path | None, out: Path | None, db: str | None, *, readonly: bool = True) -> EventStore:
     """Open the store whose orders fuses guard: that of a daemon's live orders, else the run's own."""
-    live = None if db is not None else find_folder(run, out).live_url()
+    live = find_live(run, out, db)
     return (
         find_store(run, out, db, readonly=readonly)
         if live is None
         else open_store(live, create=False, readonly=readonly)
     )
+
+
+def find_live(run: Path | None, out: Path | None, db: str | None) -> str | None:
+    """Database of a daemon's orders on a chain; None for a run without any, and for a database that is named alone."""
+    if db is not None and run is None and out is None:
+        return None
+    return find_folder(run, out).live_url()
 
 
 def read_config(path: Path | str, registry: Registry, overrides: dict[str, Any]) -> Settings:

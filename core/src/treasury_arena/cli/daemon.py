@@ -81,7 +81,7 @@ def daemon(
             "seed": settings.seed,
             "workers": workers,
             "mode": settings.daemon.mode,
-            "live": settings.live.store or None,
+            "live": absolute(settings.live.store or None),
             "live_inside": None if settings.live.store else LIVE_STORE,
             "clock": pace(settings, wall.now()),
         }

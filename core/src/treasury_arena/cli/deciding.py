@@ -46,7 +46,7 @@ def quarantine_list(run: Path | None, out: Path | None, db: str | None, as_json:
     Example:
       arena quarantine list runs/mine-daemon
     """
-    with chain_trading(run, out, readonly=True) as trading:
+    with chain_trading(run, out, db, readonly=True) as trading:
         records = trading.engine.records
         waiting = [told_order(records, one) for one in records.open_intents() if one.state == "QUARANTINED"]
         whys = {e.payload.intent_id: e.payload.reason for e in trading.store.read(event_type="IntentQuarantined")}
@@ -92,7 +92,7 @@ def quarantine_resolve(
       arena quarantine resolve 3f2a9c01d4e5 runs/mine-daemon --outcome FAILED --reason "never mined, nonce used by hand"
     """
     who = operator_name(operator)
-    with chain_trading(run, out) as trading:
+    with chain_trading(run, out, db) as trading:
         records, address = trading.engine.records, trading.signer.address
         matching = [
             one.intent_id for one in records.open_intents() if one.intent_id.startswith(what) and len(what) >= 12
@@ -137,7 +137,7 @@ def correct(
       arena correct runs/mine-daemon --dry-run --reason "topped up the gas by hand"
     """
     who = operator_name(operator)
-    with chain_trading(run, out, readonly=dry_run) as trading:
+    with chain_trading(run, out, db, readonly=dry_run) as trading:
         prove(trading.store)
         corrector = Corrector(trading.engine.context, trading.engine.reconciler.believable)
         if dry_run:
@@ -195,7 +195,7 @@ def flatten(
       arena flatten runs/mine-daemon --reason "leaving for the weekend"
     """
     who = operator_name(operator)
-    with chain_trading(run, out) as trading:
+    with chain_trading(run, out, db) as trading:
         agents = trading.desk.flatten(f"flattened by {who}: {reason}")
     if as_json:
         emit({"agents": agents, "reason": reason, "operator": who})
@@ -219,7 +219,7 @@ def arm(run: Path | None, out: Path | None, db: str | None, limit: str, operator
       arena arm runs/mine-daemon --limit 5000
     """
     who = operator_name(operator)
-    with chain_trading(run, out) as trading:
+    with chain_trading(run, out, db) as trading:
         base = next(iter(trading.engine.planners.values())).base
         limit_raw = base.to_raw(_amount(limit))
         identities = trading.client.identities()

@@ -113,9 +113,7 @@ def run(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (
-            BrokenPipeError
-        ):  # else the interpreter tries once more at its end, and has an exit code of its own for it
+        except OSError:  # else the interpreter tries once more at its end, and has an exit code of its own for it
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     raise SystemExit(code)
 
@@ -160,11 +158,13 @@ def _execute(arguments: list[str], *, own: bool) -> int:
 
 
 def _fail(sentence: str, code: int, arguments: list[str]) -> int:
-    click.echo(f"arena: {sentence}", err=True)
+    with contextlib.suppress(OSError):  # who takes no words still has the code
+        click.echo(f"arena: {sentence}", err=True)
     _document(sentence, code, arguments)
     return code
 
 
 def _document(sentence: str, code: int, arguments: list[str]) -> None:
     if "--json" in arguments:
-        emit({"error": sentence, "exit_code": code})
+        with contextlib.suppress(OSError):  # of a stdout that takes nothing more, which may be what the sentence says
+            emit({"error": sentence, "exit_code": code})

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import click
 
-from treasury_arena.cli.common import emit, find_folder, find_store, json_option, run_options
+from treasury_arena.cli.common import emit, find_live, find_store, json_option, run_options
 from treasury_arena.cli.live import chain_trading, live_store, told_order
 from treasury_arena.store import audit
 from treasury_arena.trading.live.records import Records
@@ -60,10 +60,10 @@ def check(run: Path | None, out: Path | None, db: str | None, as_json: bool) -> 
     found: list[str] = []
     with find_store(run, out, db) as store:
         found += [f"event {one.seq}: {one.check}: {one.message}" for one in audit(store).findings]
-    live = None if db is not None else find_folder(run, out).live_url()
+    live = find_live(run, out, db)
     block = None
     if live is not None:
-        with chain_trading(run, out, readonly=True) as trading:
+        with chain_trading(run, out, db, readonly=True) as trading:
             found += [f"live event {one.seq}: {one.check}: {one.message}" for one in audit(trading.store).findings]
             result = trading.engine.reconcile(write=False)
             block = attrs.asdict(result.block)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 from pathlib import Path
 
 import click
 
-from treasury_arena.cli.common import emit, find_folder, find_store, json_option, run_options
+from treasury_arena.cli.common import emit, find_folder, find_live, find_store, json_option, run_options
 from treasury_arena.clock import WallClock
 from treasury_arena.config.keys import dereference
+from treasury_arena.daemon.opening import stop_file_of
 from treasury_arena.domain.stops import HARD, OFF, SOFT
 from treasury_arena.errors import NoStoreError, StoreError, TreasuryArenaError, ValidationError
 from treasury_arena.store import EventStore, open_store
@@ -28,11 +30,20 @@ operator_option = click.option("--operator", default=None, callback=_said, help=
 
 def _live_stores(run: Path | None, out: Path | None, db: str | None) -> list[EventStore]:
     """The store of a daemon's orders on a chain, if it has one yet."""
-    url = None if db is not None else find_folder(run, out).live_url()
+    url = find_live(run, out, db)
     try:
         return [] if url is None else [open_store(url, create=False)]
     except NoStoreError:  # begun, and no order yet
         return []
+
+
+def _sentinel(run: Path | None, out: Path | None, db: str | None) -> emergency.StopFile | None:
+    """The file that stops a run without its database; None where nobody would read one. Opens nothing."""
+    alone = db is not None and run is None and out is None
+    url = dereference(db) if db else find_folder(run, out).store_url()
+    if alone or find_folder(run, out).live_url() is None:
+        return emergency.StopFile.beside(url)
+    return emergency.StopFile(stop_file_of(url, find_folder(run, out).path))
 
 
 def operator_name(name: str | None) -> str:
@@ -61,11 +72,12 @@ def stop(
     level = SOFT if soft else HARD
     clock = WallClock()
     before: emergency.Standing | None = None
+    sentinel = _sentinel(run, out, db)
     try:
         with find_store(run, out, db, readonly=False) as store:
             if _complete(store, run, out, db):
                 raise ValidationError("the run is complete; there is nothing to stop")
-            engaged = emergency.engage(store, level, reason, operator_name(operator), clock)
+            engaged = emergency.engage(store, level, reason, operator_name(operator), clock, sentinel)
             before = _earlier(store, engaged)
         note = engaged.note
         for live in _live_stores(run, out, db):
@@ -74,8 +86,6 @@ def stop(
     except NoStoreError as error:
         raise NoStoreError(f"nothing is stopped: {error}") from error
     except StoreError as error:
-        url = dereference(db) if db else find_folder(run, out).store_url()
-        sentinel = emergency.StopFile.beside(url)
         if soft or sentinel is None:
             raise
         sentinel.engage(reason, operator_name(operator), clock)
@@ -128,12 +138,12 @@ def release(
     Example:
       arena release runs/second --reason "oracle confirmed"
     """
-    with find_store(run, out, db, readonly=False) as store:
-        emergency.release(store, reason, operator_name(operator), WallClock())
-    for live in _live_stores(run, out, db):
-        with live as store:
-            if emergency.level(store) != OFF:
-                emergency.release(store, reason, operator_name(operator), WallClock())
+    with contextlib.ExitStack() as opened:
+        stores = [(opened.enter_context(find_store(run, out, db, readonly=False)), _sentinel(run, out, db))]
+        stores += [(opened.enter_context(live), None) for live in _live_stores(run, out, db)]
+        # Of two stores one may be released already: somebody was interrupted between them.
+        for store, file in [one for one in stores if emergency.level(*one) != OFF] or stores[:1]:
+            emergency.release(store, reason, operator_name(operator), WallClock(), file)
     if as_json:
         emit({"level": OFF, "reason": reason})
     else:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import attrs
 from attrs.validators import ge, gt, le, min_len, optional
 
-from treasury_arena.config.keys import key, section
+from treasury_arena.config.keys import database, key, section
 
 #: The ways a daemon can trade.
 PAPER, LOCAL, LIVE = "paper", "local", "live"
@@ -70,7 +70,9 @@ class Live:
     signer: str = key("process", "Name of the signer; its keys are in the table `signer.<name>`.", min_len(1))
     address: str = key("", "The treasury's address.")
     store: str = key(
-        "", "Database of live orders, or a reference to it; empty for a SQLite file of its own in the folder."
+        "",
+        "Database of live orders without a password, or a reference to it; empty for a SQLite file of its own in the folder.",
+        database,
     )
     scale: Decimal = key(Decimal(1), "Live capital for one unit of the arena's own.", gt(Decimal(0)), le(Decimal(1)))
     band: float = key(

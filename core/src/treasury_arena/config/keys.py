@@ -81,6 +81,13 @@ def dereference(text: str) -> str:
 
 def database_url(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
     """Validator: a database URL without a plain password, or a reference to one."""
+    database(instance, attribute, value)
+    if value and not _REFERENCE.fullmatch(value) and not urlsplit(value).scheme:
+        raise ValueError(f"is {value!r}; expected a database URL, for example sqlite:///arena.db")
+
+
+def database(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    """Validator: a database URL without a plain password, a reference to one, or the path of a SQLite file."""
     if not value or _REFERENCE.fullmatch(value):
         return
     try:
@@ -93,8 +100,6 @@ def database_url(instance: object, attribute: attrs.Attribute[Any], value: str) 
             'holds a plain password; expected a reference to the whole URL, "env:NAME" or "file:PATH", '
             "or a URL without a password"
         )
-    if not parts.scheme:
-        raise ValueError(f"is {value!r}; expected a database URL, for example sqlite:///arena.db")
 
 
 @attrs.frozen

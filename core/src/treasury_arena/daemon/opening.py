@@ -30,6 +30,7 @@ from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.store.lease import Lease, LeaseKeeper
 from treasury_arena.store.slot_book import StoreSlotBook
+from treasury_arena.store.stop import StopFile
 
 
 def pace(settings: Settings, now: datetime) -> dict[str, Any]:
@@ -53,6 +54,10 @@ def paced(notes: Mapping[str, Any], wall: Clock) -> Clock:
     return PacedClock(start, float(notes["speed"]), wall, begun)
 
 
+STOP_FILE = "arena.stop"
+"""The stop file of an arena whose store is no file, in the daemon's folder."""
+
+
 @attrs.frozen(eq=False)
 class Opened:
     """A daemon that holds the lease and is ready to run."""
@@ -69,7 +74,13 @@ class Opened:
 
 def stop_file(store: EventStore, folder: Path) -> Path:
     """The file whose presence stops everything: beside the arena's SQLite store, else in the daemon's folder."""
-    return Path(f"{store.path}.stop") if store.path is not None else folder / "arena.stop"
+    return Path(f"{store.path}.stop") if store.path is not None else folder / STOP_FILE
+
+
+def stop_file_of(url: str, folder: Path) -> Path:
+    """The same by the URL of the arena's store, which is not opened."""
+    beside = StopFile.beside(url)
+    return beside.path if beside is not None else folder / STOP_FILE
 
 
 @contextlib.contextmanager

@@ -48,11 +48,14 @@ from treasury_arena.trading.live.desk import LiveDesk, Twin
 OPERATOR = "the daemon"
 
 
-def stop_reader(live: EventStore, arena: EventStore) -> Callable[[Connection], str]:
-    """Reads the emergency stop of both stores, sentinels included: the live one's inside the transaction that asks."""
+def stop_reader(live: EventStore, arena: EventStore, file: Path) -> Callable[[Connection], str]:
+    """Reads the emergency stop of both stores, sentinels included: the live one's inside the transaction that asks.
+
+    `file`: the arena's sentinel.
+    """
 
     def level(connection: Connection) -> str:
-        return higher(stop.level_inside(live, connection), stop.level(arena))
+        return higher(stop.level_inside(live, connection), stop.level(arena, stop.StopFile(file)))
 
     return level
 
@@ -127,7 +130,7 @@ class ChainTrading:
     Args:
         settings, registry: of the arena.
         store: the live store, under its lease.
-        arena: the arena's own store, whose emergency stop counts too.
+        arena: the arena's own store, whose emergency stop counts too; `stop_file` is its sentinel.
         wall: the machine's time.
         fuse_names: fuses that must be closed.
         tell: hears one sentence about whatever is worth a line.
@@ -167,7 +170,7 @@ class ChainTrading:
             wall,
             limits,
             mode=LIVE if self.mode == LIVE else "local",
-            stop_level=stop_reader(store, arena),
+            stop_level=stop_reader(store, arena, stop_file),
             fuse=lambda connection: fuses.why_no_risk(connection, fuse_names, wall),
             broken=lambda why: [fuses.locking(name, why, wall) for name in fuse_names],
         )

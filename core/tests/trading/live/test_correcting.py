@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -10,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.contracts.chain import StepKind
+from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import ChainUnavailableError, ValidationError
 from treasury_arena.ledger import accounts
 from treasury_arena.store import audit, open_store
-from treasury_arena.testing.chain import LIQUIDITY, SimulatedPlanner
+from treasury_arena.testing.chain import LIQUIDITY, SimulatedClient, SimulatedPlanner
 from treasury_arena.testing.orders import USDC
+from treasury_arena.trading.live import OrderEngine
 from treasury_arena.trading.live.comparing import Difference, Kind
 from treasury_arena.trading.live.correcting import Correction, Corrector
 from treasury_arena.trading.live.desk import POOL
@@ -108,6 +111,75 @@ def test_interest_needs_no_person_and_too_much_of_it_does(tmp_path: Path) -> Non
     assert house.position("a1") == 60_000_002
     corrected(house)
     assert house.position("a1") == 90_000_002
+
+
+def again(house: Office) -> None:
+    """Another process takes the orders over."""
+    context = house.engine.context
+    house.engine = OrderEngine(
+        context.arena_id,
+        house.store,
+        context.client,
+        context.signer,
+        context.planners,
+        context.clock,
+        context.limits,
+        mode="local",
+        stop_level=lambda _: OFF,
+    )
+
+
+def test_a_gift_is_no_interest_to_a_process_that_begins(tmp_path: Path) -> None:
+    house = office(tmp_path)
+    house.follow([twin(60_000_000)], 1)
+    assert house.engine.reconcile().clean
+    again(house)
+    house.world.locked[LENT] += 30_000_000  # half of it again, within minutes
+    assert not house.engine.reconcile(write=False).clean
+    assert not house.engine.reconcile().clean
+    assert house.position("a1") == 60_000_000
+    house.world.locked[LENT] -= 30_000_000 - 100_000  # what a day's interest may be at most
+    again(house)
+    assert house.engine.reconcile().clean
+    assert house.position("a1") == 60_100_000
+
+
+def test_an_order_that_begins_while_books_and_chain_are_read_is_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = office(tmp_path)
+    house.follow([twin(60_000_000)], 1)
+    client, rows = house.engine.context.client, iter([2])
+    honest = type(client).balances
+
+    def late(self: SimulatedClient, address: str) -> Mapping[str, int]:
+        for row in rows:  # in the daemon, its own thread advances orders meanwhile
+            house.desk.follow([twin(80_000_000)], row, row)
+            house.engine.tick()
+            house.world.mine()
+        return honest(self, address)
+
+    monkeypatch.setattr(type(client), "balances", late)
+    assert house.engine.reconcile().differences == ()
+    house.mine()
+    assert house.position("a1") == 80_000_000
+    assert house.engine.reconcile().clean
+
+
+def test_interest_that_waits_while_orders_are_under_way_is_interest_afterwards(tmp_path: Path) -> None:
+    house = office(tmp_path)
+    house.follow([twin(600_000_000, equity=CASH, given=CASH)], 1)
+    assert house.engine.reconcile().clean
+    house.desk.follow([twin(700_000_000, equity=CASH, given=CASH)], 2, 2)
+    house.engine.tick()  # signed and sent, and not mined for an hour
+    for _ in range(60):
+        house.world.now += 60
+        house.world.mine(take=False)
+        house.world.locked[LENT] += 114  # a tenth of it a year
+        assert house.engine.reconcile().clean
+    house.mine()
+    assert house.engine.reconcile().clean
+    assert house.position("a1") == house.world.locked[LENT]
 
 
 def test_tokens_of_nobody_are_told_and_never_adopted(tmp_path: Path) -> None:

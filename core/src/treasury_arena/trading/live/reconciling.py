@@ -34,7 +34,8 @@ DEPTH, LOOK_BACK = 8, 64
 ROUNDING_RAW = 2
 #: Nothing lent or owed earns more than this a year; more is unexplained.
 RATE_MAX = 2
-YEAR_SECONDS = 365 * 86_400
+DAY_SECONDS = 86_400
+YEAR_SECONDS = 365 * DAY_SECONDS
 
 
 @attrs.frozen
@@ -77,12 +78,13 @@ class Reconciler(Part):
             differences += self._refinalized()
             self._advance()
         differences += self._foreign(write)
-        differences += self._wallet()
-        differences += self._markets(head, write)
+        compared = self._compared(head, write)
+        differences += compared or []
         if write:
             payload = o.ReconciliationCompleted(self.client.chain_id, head.number, head.hash, differences)
             self.store.append([self.context.draft(payload)])
-            self._since = head.timestamp
+            if compared is not None:  # else interest goes on to wait for its posting
+                self._since = head.timestamp
         return Reconciliation(head, tuple(differences))
 
     def believable(self) -> BlockRef:
@@ -189,16 +191,18 @@ class Reconciler(Part):
 
     # --- R5
 
-    def _wallet(self) -> list[str]:
-        """Cash and gas: exactly what the books say, unless an order is under way whose block is not final."""
-        return [] if self._books.under_way() else [difference.text for difference in self._books.wallet()]
+    def _compared(self, head: BlockRef, write: bool) -> list[str] | None:
+        """What differs, cash and gas exactly. A position's difference is interest when interest explains it, and posted as such.
 
-    def _markets(self, head: BlockRef, write: bool) -> list[str]:
-        """Positions: the difference is interest when interest explains it, and is posted as such."""
+        None while an order is under way whose block is not final, also one that began meanwhile: nothing can be told then.
+        """
         if self._books.under_way():
-            return []
-        found: list[str] = []
-        for difference in list(self._books.positions()):
+            return None
+        wallet, positions = self._books.wallet(), list(self._books.positions())
+        if self._books.under_way():
+            return None
+        found = [difference.text for difference in wallet]
+        for difference in positions:
             holders = len(difference.shares)
             exact = difference.kind is Kind.COINS  # plain tokens earn nothing
             if exact or not holders or not self._explained(difference.booked, difference.there, holders, head):
@@ -214,5 +218,17 @@ class Reconciler(Part):
             return False
         if abs(difference) <= ROUNDING_RAW * holders:
             return True
-        seconds = YEAR_SECONDS if self._since is None else max(60, head.timestamp - self._since)
+        since = self._before() if self._since is None else self._since
+        seconds = YEAR_SECONDS if since is None else max(60, head.timestamp - since)
         return 0 < difference <= abs(booked) * RATE_MAX * seconds // YEAR_SECONDS + ROUNDING_RAW * holders
+
+    def _before(self) -> int | None:
+        """Since when interest may wait for its posting, as the newest reconciliation of an earlier process tells; else None.
+
+        Orders may have been under way during that one: a day is allowed for them.
+        """
+        newest = next(iter(self.store.read(event_type="ReconciliationCompleted", tail=1)), None)
+        if newest is None:
+            return None
+        block = self.client.block(newest.payload.block_number)
+        return None if block is None or block.hash != newest.payload.block_hash else block.timestamp - DAY_SECONDS

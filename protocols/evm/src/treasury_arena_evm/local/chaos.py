@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import attrs
@@ -40,7 +41,13 @@ def chaos(minutes: float, seed: int, out: Path, anvil: Path | None, quiet: bool,
     """
     if out.exists():
         raise ConfigError(f"{out} is there already: give another --out")
-    proof = rehearse(out, minutes, seed, anvil, lambda text: None if quiet else click.echo(text, err=True))
+    before = signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # ended either way it ends all its programs first
+    try:
+        proof = rehearse(out, minutes, seed, anvil, lambda text: None if quiet else click.echo(text, err=True))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if as_json:
         click.echo(json.dumps({"out": str(out), **attrs.asdict(proof)}, indent=1, sort_keys=True))
     else:

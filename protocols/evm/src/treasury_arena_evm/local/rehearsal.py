@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -100,13 +101,30 @@ class Programs:
             return process.wait()
 
     def run(self, words: Sequence[str], *, found: tuple[int, ...] = (0,)) -> dict[str, Any]:
-        """The JSON document of a command that ends; ToolError with its last words when its exit code is another than `found`."""
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, *words, "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+        """The JSON document of a command that ends; ToolError with its last words when its exit code is another than `found`.
+
+        Interrupted meanwhile it asks the command to end, which may have programs of its own, and waits for that.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, *words, "--json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        if done.returncode not in found:
-            raise ToolError(f"`arena {words[0]}` ended with exit code {done.returncode}: {_last(done.stderr)}")
-        document: dict[str, Any] = json.loads(done.stdout)
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=START_SECONDS_MAX)
+            raise
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode not in found:
+            raise ToolError(f"`arena {words[0]}` ended with exit code {process.returncode}: {_last(err)}")
+        document: dict[str, Any] = json.loads(out)
         return document
 
 
