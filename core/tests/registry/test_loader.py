@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -96,6 +97,7 @@ HOSTILE = {
     "import_error": ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
     "syntax_error": ("def broken(:\n    pass", "SyntaxError: "),
     "exits": ("import sys\nsys.exit(3)", "SystemExit: 3"),
+    "interrupts": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     "raises_base": ("raise GeneratorExit('gone')", "GeneratorExit: gone"),
     "no_text": (
         "class E(Exception):\n    def __str__(self):\n        raise ValueError\nraise E()",
@@ -177,12 +179,6 @@ def test_the_reason_names_file_and_line_of_the_plugin(install: Install, site: Pa
     install(name, HOSTILE[name][0])
     _, reports = load(name)
     assert reports[f"dist-{name}"].reason.endswith(f"({site / name}.py:{line})")
-
-
-def test_an_interrupt_by_the_user_is_not_swallowed(install: Install) -> None:
-    install("stopped", "raise KeyboardInterrupt")
-    with pytest.raises(KeyboardInterrupt):
-        load_registry(only=["stopped"])
 
 
 @pytest.mark.parametrize(
@@ -329,3 +325,11 @@ def test_listing_plugins_imports_nothing_heavy(install: Install, site: Path) -> 
         check=True,
     )
     assert json.loads(done.stdout) == [["sortino"], []]
+
+
+def test_a_person_who_interrupts_while_plugins_are_imported_is_heard(install: Install) -> None:
+    install("good", GOOD)
+    install("patient", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True:\n    pass")
+    with pytest.raises(KeyboardInterrupt):
+        load("patient")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -179,6 +179,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_math_that_was_not_imported_is_told_as_such(folder: Path) -> None:
+    code = SOURCE.replace("import math\n", "").replace("@body@", "w = math.sqrt(w)").replace("@helper@", "unit(x)")
+    (folder / "unimported.py").write_text(code)
+    importlib.invalidate_caches()
+    strategy = importlib.import_module("unimported").STRATEGY
+    with pytest.raises(PluginCodeError, match=r"math\.sqrt: the file does not import math\n(?s:.*)write `import math`"):
+        build.kernel(strategy, folder / "cache")
+
+
 @pytest.mark.parametrize("number", range(len(CASES)), ids=lambda n: CASES[n][0].split("\n")[0])
 def test_every_mistake_is_told_with_file_line_column_and_hint(number: int, folder: Path) -> None:
     body, offset, piece, message, hint = CASES[number]

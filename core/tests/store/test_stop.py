@@ -83,6 +83,23 @@ def test_a_hard_stop_works_on_a_read_only_database_and_a_soft_one_says_it_cannot
         assert stop.level(store) == "HARD"
 
 
+def test_a_stop_of_which_only_the_file_tells_is_stored_with_its_reason_when_it_is_released(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    open_store(path).close()
+    with open_store(path, readonly=True) as store:
+        stop.engage(store, "HARD", "the oracle is wrong", "ann", CLOCK)
+    with open_store(path) as store:
+        stop.release(store, "it is right again", "bob", CLOCK)
+        said = [(e.event_type, e.payload.reason, e.payload.operator) for e in store.read()]
+        assert said == [
+            ("EmergencyStopEngaged", "the oracle is wrong", "ann"),
+            ("EmergencyStopReleased", "it is right again", "bob"),
+        ]
+        stop.engage(store, "HARD", "again", "ann", CLOCK)
+        stop.release(store, "over", "bob", CLOCK)
+        assert len(list(store.read(event_type="EmergencyStopEngaged"))) == 2
+
+
 def test_a_hard_stop_is_stored_when_its_file_cannot_be_written(tmp_path: Path) -> None:
     with open_store(tmp_path / "a.db") as store:
         result = stop.engage(store, "HARD", "r", "o", CLOCK, stop.StopFile(tmp_path / "none" / "x.stop"))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 import attrs
@@ -45,16 +48,37 @@ def load_registry(*, only: Iterable[str] | None = None, extra: Mapping[str, obje
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     loaded: list[_Loaded] = []
-    for candidate in candidates:
-        try:
-            # What a plugin prints must not end up in a command's JSON.
-            with contextlib.redirect_stdout(sys.stderr):
-                loaded.append(_Loaded(candidate, _load(manager, candidate)))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin may call sys.exit when it is imported
-            rejected.append(candidate.rejected(describe(error, candidate.package)))
+    with _interrupted() as asked:
+        for candidate in candidates:
+            try:
+                # What a plugin prints must not end up in a command's JSON.
+                with contextlib.redirect_stdout(sys.stderr):
+                    loaded.append(_Loaded(candidate, _load(manager, candidate)))
+            except BaseException as error:  # a plugin may call sys.exit when it is imported, or interrupt itself
+                if isinstance(error, KeyboardInterrupt) and asked():
+                    raise
+                rejected.append(candidate.rejected(describe(error, candidate.package)))
     return _merge(loaded, rejected)
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[Callable[[], bool]]:
+    """Tells whether a person interrupted (Ctrl-C) since then; yes wherever that cannot be told."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield lambda: True
+        return
+    signals: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield lambda: bool(signals)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _load(manager: pluggy.PluginManager, candidate: Candidate) -> list[Offer]:

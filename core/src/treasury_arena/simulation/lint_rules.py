@@ -269,6 +269,8 @@ class Checker(ast.NodeVisitor):
         elif isinstance(owner, ast.Name) and owner.id in self.local:
             if not isinstance(node.ctx, ast.Load):
                 self.add(node, f"{owner.id}.{node.attr} cannot be assigned", "build a new value instead")
+        elif isinstance(owner, ast.Name) and owner.id == "math" and "math" not in self.scope:
+            self.add(node, f"{ast.unparse(node)}: the file does not import math", "write `import math` at its top")
         else:
             self.add(
                 node,

@@ -173,16 +173,32 @@ def engage(
     return Engaged(stop_level, event, note, said)
 
 
+def _unstored(store: EventStore, sentinel: StopFile | None, clock: Clock) -> list[Draft]:
+    """The HARD stop of which only the sentinel tells, as an event."""
+    if sentinel is None or not sentinel.engaged:
+        return []
+    with store.database.read() as connection:
+        rows = store.database.rows_of(connection, schema.EMERGENCY_STOP, [1])
+    if rows and known_level(rows[0][1]) == HARD:
+        return []
+    said = sentinel.told()
+    reason, operator = said.reason or "its file does not say why", said.operator or "unknown"
+    return [Draft(EmergencyStopEngaged(HARD, reason, operator), iso(clock.now()))]
+
+
 def release(store: EventStore, reason: str, operator: str, clock: Clock, file: StopFile | None = None) -> Event:
     """End every stop: the event first, then the sentinel, so that a crash in between leaves the stop HARD.
+
+    A stop that stood only in its file, because the database refused, is stored first, with its reason.
 
     Raises ValidationError without reason or operator, or when no stop is engaged; StoreError when the database refuses.
     """
     check_order(reason, operator)
     if level(store, file) == OFF:
         raise ValidationError("no emergency stop is engaged; there is nothing to release")
-    event = store.append([Draft(EmergencyStopReleased(reason, operator), iso(clock.now()))])[0]
     sentinel = _file(store, file)
+    drafts = [*_unstored(store, sentinel, clock), Draft(EmergencyStopReleased(reason, operator), iso(clock.now()))]
+    event = store.append(drafts)[-1]
     if sentinel is not None:
         sentinel.remove()
     return event
