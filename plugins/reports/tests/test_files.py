@@ -27,7 +27,7 @@ def test_what_is_written_reads_back_equal_with_the_display_order(result: RunResu
 def test_the_text_is_canonical(result: RunResult) -> None:
     text = results_json(result)
     content = json.loads(text)
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     assert text == json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
     turned = attrs.evolve(result, capital=dict(reversed(result.capital.items())))
     assert results_json(turned) == text
@@ -48,7 +48,8 @@ def test_what_json_cannot_say_is_refused(make: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": 2}, "expected an object with schema 1, found 2"),
+        ({"schema": 3}, "expected an object with schema 2, found 3"),
+        ({"schema": 1}, "schema 2, found 1; `arena resume` of the run writes the file anew"),
         ({"trails": 4}, "unknown key 'trails', did you mean 'trials'"),
         ({"trials": "many"}, "'trials' must be of type int, not str"),
         ({"benchmark_order": ["hold_eth"]}, "'benchmark_order' must list each of"),
@@ -111,7 +112,7 @@ def test_a_file_of_before_stops_and_failures_were_told_can_still_be_read(result:
 def test_the_curves_of_a_result_are_those_of_a_backtest(result: RunResult) -> None:
     """A frame with `.plot`, and `.plot()` on the result; called, as they had to be once, they are the same."""
     assert list(result.curves.columns) == ["treasury", *result.benchmarks]
-    assert result.curves.index[0].strftime("%Y-%m-%d") == result.start
+    assert [f"{day:%Y-%m-%d}" for day in result.curves.index[[0, 1, -1]]] == ["2023-12-31", result.start, result.end]
     assert result.curves().equals(result.curves)
     assert result.curves.tail(2)["treasury"].tolist() == result.series["treasury"][-2:]
     with mpl.rc_context({"backend": "agg"}):

@@ -123,7 +123,7 @@ def test_charts_name_their_lines_and_colours_follow_the_page(html: str) -> None:
 def test_the_answer_and_the_figures_are_in_words(html: str, result: RunResult) -> None:
     text = Page(html).text
     for words in (
-        "Had this arena managed your 373,261 dollars from 2024-01-01 to 2024-12-31, you would have",
+        "Had this arena managed your 373,261 dollars from 2024-01-01 to 2024-12-30, you would have",
         result.verdict["text"],
         "Keeping the reserve of 163,261 USD idle cost 12,228.03 USD",
         "212,480",
@@ -319,7 +319,7 @@ def test_figures_over_time_share_their_range(make: Any, name: str) -> None:
     late = [row for row in given.generations if "vol" not in row["strategy"] or "2024-03" < row["date"] < "2024-05"]
     agents = [agent for agent in given.agents if "2024-02" < agent["born"] < "2024-06"]
     given = attrs.evolve(given, generations=late, agents=agents, cycles=given.cycles[3:-3])
-    whole = (days_of([given.start], "start")[0], days_of([given.series["dates"][-1]], "end")[0])
+    whole = tuple(days_of([given.series["dates"][0], given.end], "closes"))
     axes = getattr(plots, name)(given).axes
     assert len(axes) == (4 if name == "fitness_by_cycle" else 1)
     assert {pair.get_xlim() for pair in axes} == {whole}
@@ -331,7 +331,7 @@ def test_figures_over_time_hold_all_that_was_dated(make: Any, name: str) -> None
     given = make(days=60, agents=12, promoted=4)
     cycles = [*given.cycles, {**given.cycles[-1], "date": "2024-03-09"}]
     limits = {pair.get_xlim() for pair in getattr(plots, name)(attrs.evolve(given, cycles=cycles)).axes}
-    assert limits == {(days_of([given.start], "start")[0], days_of(["2024-03-09"], "end")[0])}
+    assert limits == {tuple(days_of([given.series["dates"][0], "2024-03-08"], "closes"))}
 
 
 def test_ratios_read_as_in_the_terminal(make: Any, result: RunResult) -> None:
@@ -361,7 +361,7 @@ def test_a_search_is_joined_to_the_one_of_the_cycle_before_only(make: Any) -> No
     given = make(days=300, agents=20, promoted=6)
     rows = [row for row in given.generations if row["cycle"] in (0, 1, 2, 9, 20)]
     (axes, *_) = plots.fitness_by_cycle(attrs.evolve(given, generations=rows)).axes
-    days = days_of([given.cycles[cycle]["date"] for cycle in (0, 1, 2, 9, 20)], "date")
+    days = days_of([given.series["dates"][7 * cycle] for cycle in (0, 1, 2, 9, 20)], "date")
     for line in axes.lines[:2]:
         x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
         assert line.get_marker() == "o"
@@ -432,3 +432,13 @@ def test_marks_of_parameters_stay_apart(html: str) -> None:
     assert ".genes td,.genes th{font-size:13px;padding-right:20px}" in html
     assert '<table class="genes">' in html
     assert '<th scope="col">buy_<wbr>below</th>' in html
+
+
+def test_moments_stand_at_the_close_that_they_are(make: Any) -> None:
+    """A cycle at the midnight that begins 8 January stands with the close of the 7th, as its capital does."""
+    given = make(days=60, agents=12, promoted=4)
+    (axes,) = plots.population(given).axes
+    x = {float(point) for point in axes.collections[0].get_paths()[0].vertices[:, 0]}
+    assert x == set(days_of(given.series["dates"][::7], "dates").tolist())
+    assert given.cycles[1]["date"] == "2024-01-08"
+    assert days_of(["2024-01-07"], "date")[0] in x

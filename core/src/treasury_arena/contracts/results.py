@@ -7,6 +7,9 @@ from typing import Any
 import attrs
 import pandas as pd
 
+#: Of `RunResult.to_dict` and `results.json`. In schema 1 `series.dates` named the day after the one that had closed.
+SCHEMA = 2
+
 
 class Curves(pd.DataFrame):
     """A DataFrame that may also be called, which gives the same data: `result.curves` was `result.curves()` once."""
@@ -41,9 +44,12 @@ class RunResult:
         counts: ``births, deaths, retirements, graduations_proving, graduations_arena, failures, orders, rejected``.
         trials: genomes evaluated over the whole run.
         series: ``dates`` and equally long lists: ``treasury``, every benchmark's name, and ``allocation`` a dict of
-            name -> list (``reserve, pool_cash, pool_lent`` and each strategy), all in USD.
+            name -> list (``reserve, pool_cash, pool_lent`` and each strategy), all in USD. A date is the day that closed with
+            the value; the first one is the day before `start`, whose close is what the run began with, the last one is `end`.
         generations: dicts ``cycle, date, strategy, generation, best, median, diversity, restarts``.
         cycles: dicts ``cycle, date, alive, simulation, proving, arena, dead, graduated, best, median, capital, trials``.
+            Cycles run at midnight (UTC): `date`, like that of `generations` and like `born`, `ended` and the dates of `stops`,
+            is the day that begins there, and `capital` is that of the close of the day before, as are `series`.
         data: facts on the data source.
         timings: ``seconds, agent_steps, agent_steps_per_second, search_seconds, live_seconds, store_seconds, events,
             peak_memory_mib``.
@@ -84,11 +90,11 @@ class RunResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict with a schema number."""
-        return {"schema": 1, **attrs.asdict(self)}
+        return {"schema": SCHEMA, **attrs.asdict(self)}
 
     @property
     def curves(self) -> Curves:
-        """Treasury and benchmarks in USD, one row a day."""
+        """Treasury and benchmarks in USD, one row a day: its close. The first row, the day before the run, is its beginning."""
         names = ["treasury", *self.benchmarks]
         index = pd.DatetimeIndex(pd.to_datetime(self.series["dates"], utc=True), name="date")
         return Curves({name: self.series[name] for name in names}, index=index)
@@ -98,7 +104,7 @@ class RunResult:
         return self.curves.plot(**options)
 
     def allocation(self) -> pd.DataFrame:
-        """Where the capital was, in USD, one row a day."""
+        """Where the capital was, in USD, one row a day, as `curves`."""
         index = pd.DatetimeIndex(pd.to_datetime(self.series["dates"], utc=True), name="date")
         return pd.DataFrame(self.series["allocation"], index=index)
 
