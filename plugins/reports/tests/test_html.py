@@ -12,6 +12,7 @@ import attrs
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports import plots
@@ -442,3 +443,18 @@ def test_moments_stand_at_the_close_that_they_are(make: Any) -> None:
     assert x == set(days_of(given.series["dates"][::7], "dates").tolist())
     assert given.cycles[1]["date"] == "2024-01-08"
     assert days_of(["2024-01-07"], "date")[0] in x
+
+
+@pytest.mark.parametrize("days", [2, 60, 366, 2200])
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_no_date_is_cut_at_the_edge(make: Any, name: str, days: int) -> None:
+    """The first date stands in the middle below its day, half of it to the left of the axes; the last one likewise."""
+    given = make(days=days, agents=12, promoted=4)
+    figure = getattr(plots, name)(given)
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        for label in axes.get_xticklabels():
+            box = label.get_window_extent()
+            assert box.x0 >= 0, label.get_text()
+            assert box.x1 <= figure.bbox.width, label.get_text()
+            assert box.y0 >= 0, label.get_text()

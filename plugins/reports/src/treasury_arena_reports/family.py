@@ -33,7 +33,7 @@ def family_tree(result: RunResult, *, title: bool = True) -> Figure:
         days = dict(zip(names, moments_of([agents[n].get("born") or result.start for n in names], "born"), strict=True))
         lanes = _lanes(names, agents, days)
         figure = Figure(figsize=(WIDE[0], max(1.7, 0.23 * (max(lanes.values()) + 1) + 0.75)))
-        axes = place(figure, left=0.2, right=1.3, top=0.15)
+        axes = place(figure, left=0.45, right=1.3, top=0.15)  # half a date fits to the left, no value stands there
         axes.set_ylim(max(lanes.values()) + 0.6, -0.6)
         axes.set_yticks([])
         axes.grid(False)
