@@ -8,7 +8,9 @@ import attrs
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from treasury_arena.arena.backtest import BacktestResult
 from treasury_arena.contracts.results import RunResult
 from treasury_arena.errors import DataError, ValidationError
 from treasury_arena_reports import load_results
@@ -118,3 +120,27 @@ def test_the_curves_of_a_result_are_those_of_a_backtest(result: RunResult) -> No
     with mpl.rc_context({"backend": "agg"}):
         for axes in (result.plot(), result.curves.plot()):
             assert [line.get_label() for line in axes.get_lines()] == list(result.curves.columns)
+
+
+def test_a_plot_has_a_title_and_a_unit_and_is_saved_whole(result: RunResult, tmp_path: Path) -> None:
+    backtest = BacktestResult(result.curves, result.agent_table(), 1, 1.0)
+    with mpl.rc_context({"backend": "agg"}):
+        for drawn, title in ((result, "history: treasury and benchmarks"), (backtest, "Backtest of 120 agents and")):
+            axes = drawn.plot()
+            axes.figure.savefig(tmp_path / "curves.png")
+            assert axes.get_title().startswith(title)
+            assert axes.get_ylabel() == "USD"
+            whole = axes.figure.bbox
+            for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels()):
+                box = text.get_window_extent()
+                assert box.x0 >= 0, text
+                assert box.y0 >= 0, text
+                assert box.x1 <= whole.width, text
+                assert box.y1 <= whole.height, text
+        (first, *_) = result.plot(subplots=True, title="mine", ylabel="dollars")
+        assert first.get_ylabel() == "dollars"
+        assert first.figure.get_suptitle() == "mine"
+        own = result.plot().figure.add_axes((0.1, 0.1, 0.2, 0.2))
+        own.figure.set_layout_engine("none")
+        assert result.plot(ax=own) is own
+        assert not isinstance(own.figure.get_layout_engine(), ConstrainedLayoutEngine)

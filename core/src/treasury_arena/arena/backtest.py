@@ -21,6 +21,7 @@ from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.clock import Stopwatch, iso
 from treasury_arena.contracts.decision import check_target
 from treasury_arena.contracts.records import RecordBatch
+from treasury_arena.contracts.results import plot_curves
 from treasury_arena.errors import AgentError, DataError, ValidationError, nearest
 from treasury_arena.simulation.interpret import Interpreter
 
@@ -72,8 +73,9 @@ class BacktestResult:
         return [sentence for sentence in self.table["failure"] if sentence is not None]
 
     def plot(self, **options: Any) -> Any:
-        """Draw the curves with pandas' plotting; returns the axes."""
-        return self.curves.plot(**options)
+        """Draw the curves with pandas' plotting, whose options it takes; returns the axes."""
+        words = "1 agent" if len(self.table) == 1 else f"{len(self.table)} agents"
+        return plot_curves(self.curves, f"Backtest of {words} and lending everything", options)
 
 
 class SimulationEngine:

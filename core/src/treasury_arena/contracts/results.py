@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import numpy as np
 import pandas as pd
 
 #: Of `RunResult.to_dict` and `results.json`. In schema 1 `series.dates` named the day after the one that had closed.
@@ -16,6 +18,14 @@ class Curves(pd.DataFrame):
 
     def __call__(self, *_: object) -> pd.DataFrame:
         return pd.DataFrame(self)
+
+
+def plot_curves(curves: pd.DataFrame, title: str, options: Mapping[str, Any]) -> Any:
+    """Draw curves in USD with pandas' plotting; `options` are pandas' and win. A figure of its own keeps all labels inside."""
+    axes = pd.DataFrame(curves).plot(**{"title": title, "xlabel": "close of the day, UTC", "ylabel": "USD", **options})
+    if "ax" not in options:
+        np.ravel(np.asarray(axes, dtype=object))[0].figure.set_layout_engine("constrained")
+    return axes
 
 
 @attrs.frozen(eq=False)
@@ -100,8 +110,8 @@ class RunResult:
         return Curves({name: self.series[name] for name in names}, index=index)
 
     def plot(self, **options: Any) -> Any:
-        """Draw the curves with pandas' plotting; returns the axes."""
-        return self.curves.plot(**options)
+        """Draw the curves with pandas' plotting, whose options it takes; returns the axes."""
+        return plot_curves(self.curves, f"{self.name}: treasury and benchmarks", options)
 
     def allocation(self) -> pd.DataFrame:
         """Where the capital was, in USD, one row a day, as `curves`."""
