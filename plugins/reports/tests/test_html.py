@@ -15,7 +15,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from treasury_arena.contracts.results import RunResult
-from treasury_arena_reports import plots
+from treasury_arena_reports import messages, plots
 from treasury_arena_reports.drawing import days_of, thin
 from treasury_arena_reports.html import AGENTS_SHOWN, render_html
 from treasury_arena_reports.plugin import RunReporter, arena_reporters
@@ -458,3 +458,17 @@ def test_no_date_is_cut_at_the_edge(make: Any, name: str, days: int) -> None:
             assert box.x0 >= 0, label.get_text()
             assert box.x1 <= figure.bbox.width, label.get_text()
             assert box.y0 >= 0, label.get_text()
+
+
+def test_agents_that_ended_in_the_last_cycle_explain_why_fewer_are_alive(make: Any) -> None:
+    """Nothing begins in the last cycle. Where agents were born in it, or none ended, there is nothing to explain."""
+    given = make(days=60, agents=12, promoted=4)
+    last = {**given.cycles[-1], "date": "2024-03-01", "dead": given.cycles[-2]["dead"] + 10}
+    fell = attrs.evolve(given, cycles=[*given.cycles[:-1], last])
+    words = "; 10 ended in the last cycle, which has no births"
+    assert messages.population_message(fell).endswith(f"in the arena{words}")
+    assert words in Page(render_html(fell)).text
+    born = attrs.evolve(fell, agents=[*fell.agents[:-1], {**fell.agents[-1], "born": last["date"]}])
+    steady = attrs.evolve(fell, cycles=[*given.cycles[:-1], {**last, "dead": given.cycles[-2]["dead"]}])
+    for other in (born, steady):
+        assert messages.population_message(other).endswith("in the arena")
