@@ -58,6 +58,7 @@ class RunResult:
             the value; the first one is the day before `start`, whose close is what the run began with, the last one is `end`.
         generations: dicts ``cycle, date, strategy, generation, best, median, diversity, restarts``.
         cycles: dicts ``cycle, date, alive, simulation, proving, arena, dead, graduated, best, median, capital, trials``.
+            `cycle` counts from 0 in all data, as in events; progress display, tables and sentences count from 1.
             Cycles run at midnight (UTC): `date`, like that of `generations` and like `born`, `ended` and the dates of `stops`,
             is the day that begins there, and `capital` is that of the close of the day before, as are `series`.
         data: facts on the data source.
