@@ -39,9 +39,14 @@ def run(config: Path, data: Path, profile: str, seed: int) -> dict[str, Any]:
 
 
 def spread(values: list[float], digits: int = 2) -> str:
-    """Mean and standard deviation in percent."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * statistics.fmean(values):.{digits}f} ± {100 * deviation:.{digits}f}"
+    """Mean and standard deviation in percent; a dash for that of one value, which has none."""
+    deviation = percent(statistics.stdev(values), digits) if len(values) > 1 else "\u2013"
+    return f"{percent(statistics.fmean(values), digits)} ± {deviation}"
+
+
+def percent(value: float, digits: int) -> str:
+    """A share in percent; zero has no sign."""
+    return f"{100 * value:z.{digits}f}"
 
 
 def main() -> None:
@@ -71,7 +76,7 @@ def main() -> None:
             profile,
             spread([one["treasury"]["return"] for one in results]),
             spread([one["managed"]["return"] for one in results]),
-            f"{100 * min(one['managed']['max_drawdown'] for one in results):.1f}",
+            percent(min(one["managed"]["max_drawdown"] for one in results), 1),
             f"{coins:.1f}",
             mean("capital", "costs"),
             mean("counts", "graduations_proving"),

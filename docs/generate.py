@@ -96,7 +96,8 @@ def events_page() -> str:
         NOTE,
         "Everything an arena does is one of these, appended to the table `events` in the order in which it happened. Names and "
         "fields are public: a change of meaning is a new version with an upcaster. Fields that end in `_raw` are whole base "
-        "units of the base asset; `row` is a row of the market data.\n",
+        "units of the base asset; `row` is a row of the market data; `cycle` counts from 0, while progress display, tables and "
+        "sentences count from 1.\n",
         "The column `data` holds `payload`, these fields, and `transfers`, the ledger lines it posts. There, base units are "
         "decimal text, because JSON readers lose digits beyond 2^53.\n",
     ]

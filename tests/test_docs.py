@@ -15,11 +15,13 @@ from types import ModuleType
 import pytest
 
 from treasury_arena import hookspecs
+from treasury_arena.arena.phases import CycleReport
 from treasury_arena.cli.main import arena, execute
 from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import bound_strategies, market_specs
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.parity import GapCheck, ParityCheck
+from treasury_arena.contracts.results import RunResult
 from treasury_arena.events import catalog, daemon, live
 from treasury_arena.registry.loader import load_registry
 
@@ -344,3 +346,13 @@ def test_what_a_protocols_readme_shows_as_python_is_run() -> None:
     kinds = {page.parent.name: {match["kind"] for match in FENCE.finditer(page.read_text())} for page in READMES}
     assert set().union(*kinds.values()) <= {"python", "toml", "console", "text"}
     assert {name for name, found in kinds.items() if "python" in found} == {"aave", "evm", "uniswap"}
+
+
+def test_it_is_said_from_where_cycles_are_counted() -> None:
+    """From 0 in data, from 1 in what people read: said where the data are explained."""
+    events = (ROOT / "docs" / "reference" / "events.md").read_text()
+    assert "`cycle` counts from 0, while progress display, tables and sentences count from 1" in " ".join(
+        events.split()
+    )
+    for told in (RunResult.__doc__, CycleReport.__doc__, (ROOT / "plugins" / "reports" / "README.md").read_text()):
+        assert "counts from 0" in " ".join((told or "").split())

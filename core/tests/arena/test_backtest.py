@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
+import pandas as pd
 import pytest
 
 from treasury_arena.arena.agent import TreasuryAgent
@@ -39,15 +40,24 @@ def test_the_same_inputs_give_the_same_result(engine: SimulationEngine) -> None:
     assert first.table.equals(second.table.loc[first.table.index])
     assert first.curves["h3"].equals(second.curves["h3"])
     assert list(first.curves.columns) == ["h0", "h1", "h2", "h3", "l0", "lend_everything"]
-    assert len(first.curves) == 42
-    assert first.agent_steps == 5 * (41 * 4 + 1)
+    assert len(first.curves) == 43
+    assert first.agent_steps == 5 * (42 * 4 + 1)
+
+
+def test_the_last_day_belongs_to_a_backtest(engine: SimulationEngine) -> None:
+    """As to a configuration: February of 2024 has 29 days, each labelled with its own date, and so has a single one."""
+    february = engine.backtest(agents(), date(2024, 2, 1), date(2024, 2, 29))
+    assert february.days == 29
+    assert "29 days" in repr(february)
+    assert [str(day.date()) for day in february.curves.index[[0, 1, -1]]] == ["2024-01-31", "2024-02-01", "2024-02-29"]
+    assert engine.backtest(agents(), START, START).days == 1
 
 
 def test_json_holds_curves_and_metrics(engine: SimulationEngine, tmp_path: Path) -> None:
     result = engine.backtest(agents(), START, END)
     result.to_json(tmp_path / "result.json")
     told = json.loads((tmp_path / "result.json").read_text())
-    assert told["dates"][0] == START
+    assert told["dates"] == [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-09", END)]
     assert told["curves"]["l0"] == result.curves["l0"].tolist()
     assert {agent["id"] for agent in told["agents"]} == {"h0", "h1", "h2", "h3", "l0"}
 
@@ -56,7 +66,7 @@ def test_live_simulation_ends_where_the_kernel_ends(engine: SimulationEngine) ->
     agent = agents()[2]
     steps = list(engine.live_simulate(agent, START, END))
     assert steps[-1]["equity"] == engine.backtest([agent], START, END).curves["h2"].iloc[-1]
-    assert len(steps) == 41 * 4 + 1
+    assert len(steps) == 42 * 4 + 1
 
 
 def test_a_paused_engine_waits_and_goes_on(engine: SimulationEngine) -> None:
@@ -145,7 +155,7 @@ def test_many_failures_are_told_without_living_through_each(
     assert "impossible target" in told[-1]
 
 
-@pytest.mark.parametrize(("start", "end"), [(END, START), (START, START), ("2023-01-01", END), (START, "2030-01-01")])
+@pytest.mark.parametrize(("start", "end"), [(END, START), ("2023-01-01", END), (START, "2030-01-01")])
 def test_impossible_dates_are_refused(engine: SimulationEngine, start: str, end: str) -> None:
     with pytest.raises(DataError):
         engine.backtest(agents(), start, end)

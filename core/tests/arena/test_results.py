@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pandas as pd
 import pytest
 
 from treasury_arena.arena.manager import ArenaManager
@@ -91,7 +92,14 @@ def test_series_of_the_treasury_and_where_it_was(result: RunResult) -> None:
     assert places["reserve"] == [1_000.0] * 15
     assert places["pool_cash"] == pytest.approx([9_000.0] + [7_000.0] * 14)
     assert places["pool_lent"] == [0.0] * 15
-    assert (result.series["dates"][0], result.series["dates"][-1]) == ("2024-01-28", "2024-02-11")
+    # The run begins at the midnight that begins 28 January, which is the close of the 27th, and ends with that of `end`.
+    assert (result.start, result.end) == ("2024-01-28", "2024-02-10")
+    assert result.series["dates"] == [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-27", "2024-02-10")]
+    assert [str(day.date()) for day in result.curves.index] == result.series["dates"]
+    assert result.curves["hold_eth"]["2024-02-04"].item() == pytest.approx(
+        20_000.0
+    )  # the coin doubles in the second week
+    assert [cycle["date"] for cycle in result.cycles] == ["2024-01-28", "2024-02-04", "2024-02-11"]
 
 
 def test_metrics_of_the_whole_and_of_the_managed_capital(result: RunResult) -> None:

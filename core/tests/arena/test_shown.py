@@ -26,7 +26,7 @@ def test_a_result_and_what_makes_it_are_one_short_line(arena: ArenaManager) -> N
         (repr(arena), ("ArenaManager", f"2 of {len(arena.schedule())} cycles", "alive")),
         (repr(engine), ("SimulationEngine", *arena.world.desks)),
         (repr(arena.world), ("World", *arena.world.desks)),
-        (repr(backtest), ("BacktestResult", "1 agents", "2 days")),
+        (repr(backtest), ("BacktestResult", "1 agents", "1 days")),
     ):
         assert len(shown) < 200
         assert "\n" not in shown

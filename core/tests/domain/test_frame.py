@@ -56,6 +56,12 @@ def test_an_unknown_column_is_refused_with_the_nearest(frame: MarketFrame) -> No
         frame["WETH.prices"]
 
 
+def test_a_midnight_is_the_close_of_the_day_before(frame: MarketFrame) -> None:
+    assert [str(frame.closed_day(row)) for row in (0, 1, 23, 24, 25)] == [
+        *("2023-12-31", "2024-01-01", "2024-01-01", "2024-01-01", "2024-01-02")
+    ]
+
+
 def test_rows_and_times_are_inverse(frame: MarketFrame) -> None:
     assert frame.rows == 48
     assert frame.steps_per_day == 24

@@ -44,6 +44,9 @@ def build(days: int = 366, agents: int = 120, promoted: int = 9, seed: int = 7) 
     rng = stream(seed, 0, "reports", 0)
     start = date(2024, 1, 1)
     dates = [(start + timedelta(days=at)).isoformat() for at in range(days)]
+    closed = [
+        (start + timedelta(days=at - 1)).isoformat() for at in range(days)
+    ]  # a midnight is the close of the day before
     capital = 373_261.0
     eth = np.exp(np.cumsum(rng.normal(0.0008, 0.032, days)))
     eth /= eth[0]
@@ -78,7 +81,7 @@ def build(days: int = 366, agents: int = 120, promoted: int = 9, seed: int = 7) 
         seed=seed,
         digest="5f2a" * 16,
         start=dates[0],
-        end=dates[-1],
+        end=closed[-1],
         capital={
             "initial": "373261.000000",
             "final": f"{treasury[-1]:.6f}",
@@ -114,7 +117,7 @@ def build(days: int = 366, agents: int = 120, promoted: int = 9, seed: int = 7) 
         },
         trials=212_480,
         series={
-            "dates": dates,
+            "dates": closed,
             "treasury": treasury.tolist(),
             **{name: curve.tolist() for name, curve in curves.items()},
             "allocation": {name: values.tolist() for name, values in allocation.items()},

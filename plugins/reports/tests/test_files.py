@@ -8,7 +8,9 @@ import attrs
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from treasury_arena.arena.backtest import BacktestResult
 from treasury_arena.contracts.results import RunResult
 from treasury_arena.errors import DataError, ValidationError
 from treasury_arena_reports import load_results
@@ -27,7 +29,7 @@ def test_what_is_written_reads_back_equal_with_the_display_order(result: RunResu
 def test_the_text_is_canonical(result: RunResult) -> None:
     text = results_json(result)
     content = json.loads(text)
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     assert text == json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
     turned = attrs.evolve(result, capital=dict(reversed(result.capital.items())))
     assert results_json(turned) == text
@@ -48,7 +50,8 @@ def test_what_json_cannot_say_is_refused(make: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": 2}, "expected an object with schema 1, found 2"),
+        ({"schema": 3}, "expected an object with schema 2, found 3"),
+        ({"schema": 1}, "schema 2, found 1; `arena resume` of the run writes the file anew"),
         ({"trails": 4}, "unknown key 'trails', did you mean 'trials'"),
         ({"trials": "many"}, "'trials' must be of type int, not str"),
         ({"benchmark_order": ["hold_eth"]}, "'benchmark_order' must list each of"),
@@ -111,9 +114,33 @@ def test_a_file_of_before_stops_and_failures_were_told_can_still_be_read(result:
 def test_the_curves_of_a_result_are_those_of_a_backtest(result: RunResult) -> None:
     """A frame with `.plot`, and `.plot()` on the result; called, as they had to be once, they are the same."""
     assert list(result.curves.columns) == ["treasury", *result.benchmarks]
-    assert result.curves.index[0].strftime("%Y-%m-%d") == result.start
+    assert [f"{day:%Y-%m-%d}" for day in result.curves.index[[0, 1, -1]]] == ["2023-12-31", result.start, result.end]
     assert result.curves().equals(result.curves)
     assert result.curves.tail(2)["treasury"].tolist() == result.series["treasury"][-2:]
     with mpl.rc_context({"backend": "agg"}):
         for axes in (result.plot(), result.curves.plot()):
             assert [line.get_label() for line in axes.get_lines()] == list(result.curves.columns)
+
+
+def test_a_plot_has_a_title_and_a_unit_and_is_saved_whole(result: RunResult, tmp_path: Path) -> None:
+    backtest = BacktestResult(result.curves, result.agent_table(), 1, 1.0)
+    with mpl.rc_context({"backend": "agg"}):
+        for drawn, title in ((result, "history: treasury and benchmarks"), (backtest, "Backtest of 120 agents and")):
+            axes = drawn.plot()
+            axes.figure.savefig(tmp_path / "curves.png")
+            assert axes.get_title().startswith(title)
+            assert axes.get_ylabel() == "USD"
+            whole = axes.figure.bbox
+            for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels()):
+                box = text.get_window_extent()
+                assert box.x0 >= 0, text
+                assert box.y0 >= 0, text
+                assert box.x1 <= whole.width, text
+                assert box.y1 <= whole.height, text
+        (first, *_) = result.plot(subplots=True, title="mine", ylabel="dollars")
+        assert first.get_ylabel() == "dollars"
+        assert first.figure.get_suptitle() == "mine"
+        own = result.plot().figure.add_axes((0.1, 0.1, 0.2, 0.2))
+        own.figure.set_layout_engine("none")
+        assert result.plot(ax=own) is own
+        assert not isinstance(own.figure.get_layout_engine(), ConstrainedLayoutEngine)

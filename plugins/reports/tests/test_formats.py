@@ -33,15 +33,16 @@ def test_only_a_gain_that_can_be_seen_has_a_plus(value: float, text: str) -> Non
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (-3.2421e-07, "-3.2e-07"),
-        (0.00999, "1.0e-02"),
+        (-3.2421e-07, "<0.01"),
+        (0.00999, "<0.01"),
+        (-0.0, "0"),
         (0.01, "0.01"),
         (-12.345, "-12.34"),
         (0.0, "0"),
         (None, NOTHING),
     ],
 )
-def test_what_is_far_below_one_is_not_rounded_away(value: object, text: str) -> None:
+def test_what_is_far_below_one_is_told_without_its_digits(value: object, text: str) -> None:
     assert tiny(value) == text
 
 

@@ -12,9 +12,10 @@ import attrs
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from treasury_arena.contracts.results import RunResult
-from treasury_arena_reports import plots
+from treasury_arena_reports import messages, plots
 from treasury_arena_reports.drawing import days_of, thin
 from treasury_arena_reports.html import AGENTS_SHOWN, render_html
 from treasury_arena_reports.plugin import RunReporter, arena_reporters
@@ -123,7 +124,7 @@ def test_charts_name_their_lines_and_colours_follow_the_page(html: str) -> None:
 def test_the_answer_and_the_figures_are_in_words(html: str, result: RunResult) -> None:
     text = Page(html).text
     for words in (
-        "Had this arena managed your 373,261 dollars from 2024-01-01 to 2024-12-31, you would have",
+        "Had this arena managed your 373,261 dollars from 2024-01-01 to 2024-12-30, you would have",
         result.verdict["text"],
         "Keeping the reserve of 163,261 USD idle cost 12,228.03 USD",
         "212,480",
@@ -319,7 +320,7 @@ def test_figures_over_time_share_their_range(make: Any, name: str) -> None:
     late = [row for row in given.generations if "vol" not in row["strategy"] or "2024-03" < row["date"] < "2024-05"]
     agents = [agent for agent in given.agents if "2024-02" < agent["born"] < "2024-06"]
     given = attrs.evolve(given, generations=late, agents=agents, cycles=given.cycles[3:-3])
-    whole = (days_of([given.start], "start")[0], days_of([given.series["dates"][-1]], "end")[0])
+    whole = tuple(days_of([given.series["dates"][0], given.end], "closes"))
     axes = getattr(plots, name)(given).axes
     assert len(axes) == (4 if name == "fitness_by_cycle" else 1)
     assert {pair.get_xlim() for pair in axes} == {whole}
@@ -331,7 +332,7 @@ def test_figures_over_time_hold_all_that_was_dated(make: Any, name: str) -> None
     given = make(days=60, agents=12, promoted=4)
     cycles = [*given.cycles, {**given.cycles[-1], "date": "2024-03-09"}]
     limits = {pair.get_xlim() for pair in getattr(plots, name)(attrs.evolve(given, cycles=cycles)).axes}
-    assert limits == {(days_of([given.start], "start")[0], days_of(["2024-03-09"], "end")[0])}
+    assert limits == {tuple(days_of([given.series["dates"][0], "2024-03-08"], "closes"))}
 
 
 def test_ratios_read_as_in_the_terminal(make: Any, result: RunResult) -> None:
@@ -361,7 +362,7 @@ def test_a_search_is_joined_to_the_one_of_the_cycle_before_only(make: Any) -> No
     given = make(days=300, agents=20, promoted=6)
     rows = [row for row in given.generations if row["cycle"] in (0, 1, 2, 9, 20)]
     (axes, *_) = plots.fitness_by_cycle(attrs.evolve(given, generations=rows)).axes
-    days = days_of([given.cycles[cycle]["date"] for cycle in (0, 1, 2, 9, 20)], "date")
+    days = days_of([given.series["dates"][7 * cycle] for cycle in (0, 1, 2, 9, 20)], "date")
     for line in axes.lines[:2]:
         x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
         assert line.get_marker() == "o"
@@ -432,3 +433,42 @@ def test_marks_of_parameters_stay_apart(html: str) -> None:
     assert ".genes td,.genes th{font-size:13px;padding-right:20px}" in html
     assert '<table class="genes">' in html
     assert '<th scope="col">buy_<wbr>below</th>' in html
+
+
+def test_moments_stand_at_the_close_that_they_are(make: Any) -> None:
+    """A cycle at the midnight that begins 8 January stands with the close of the 7th, as its capital does."""
+    given = make(days=60, agents=12, promoted=4)
+    (axes,) = plots.population(given).axes
+    x = {float(point) for point in axes.collections[0].get_paths()[0].vertices[:, 0]}
+    assert x == set(days_of(given.series["dates"][::7], "dates").tolist())
+    assert given.cycles[1]["date"] == "2024-01-08"
+    assert days_of(["2024-01-07"], "date")[0] in x
+
+
+@pytest.mark.parametrize("days", [2, 60, 366, 2200])
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_no_date_is_cut_at_the_edge(make: Any, name: str, days: int) -> None:
+    """The first date stands in the middle below its day, half of it to the left of the axes; the last one likewise."""
+    given = make(days=days, agents=12, promoted=4)
+    figure = getattr(plots, name)(given)
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        for label in axes.get_xticklabels():
+            box = label.get_window_extent()
+            assert box.x0 >= 0, label.get_text()
+            assert box.x1 <= figure.bbox.width, label.get_text()
+            assert box.y0 >= 0, label.get_text()
+
+
+def test_agents_that_ended_in_the_last_cycle_explain_why_fewer_are_alive(make: Any) -> None:
+    """Nothing begins in the last cycle. Where agents were born in it, or none ended, there is nothing to explain."""
+    given = make(days=60, agents=12, promoted=4)
+    last = {**given.cycles[-1], "date": "2024-03-01", "dead": given.cycles[-2]["dead"] + 10}
+    fell = attrs.evolve(given, cycles=[*given.cycles[:-1], last])
+    words = "; 10 ended in the last cycle, which has no births"
+    assert messages.population_message(fell).endswith(f"in the arena{words}")
+    assert words in Page(render_html(fell)).text
+    born = attrs.evolve(fell, agents=[*fell.agents[:-1], {**fell.agents[-1], "born": last["date"]}])
+    steady = attrs.evolve(fell, cycles=[*given.cycles[:-1], {**last, "dead": given.cycles[-2]["dead"]}])
+    for other in (born, steady):
+        assert messages.population_message(other).endswith("in the arena")

@@ -17,7 +17,7 @@ from treasury_arena_reports.table import render
 
 def test_it_says_all_that_an_owner_reads_at_the_end(result: RunResult) -> None:
     text = render(result, width=130)
-    assert text.startswith("Had this arena managed your 373,261 dollars from 2024-01-01 to 2024-12-31, you would have ")
+    assert text.startswith("Had this arena managed your 373,261 dollars from 2024-01-01 to 2024-12-30, you would have ")
     for words in (
         "Excess",
         "842.19",

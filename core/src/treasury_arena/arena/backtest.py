@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.clock import Stopwatch, iso
 from treasury_arena.contracts.decision import check_target
 from treasury_arena.contracts.records import RecordBatch
+from treasury_arena.contracts.results import plot_curves
 from treasury_arena.errors import AgentError, DataError, ValidationError, nearest
 from treasury_arena.simulation.interpret import Interpreter
 
@@ -33,7 +34,8 @@ class BacktestResult:
     """Curves and metrics of a backtest.
 
     Attributes:
-        curves: equity in USD, one row a day, one column per agent, and ``lend_everything``.
+        curves: equity in USD, one row a day, its close, one column per agent, and ``lend_everything``. The first row, the day
+            before `start_date`, is what they began with.
         table: one row per agent: metrics, trades, costs (USD), coin_share, failed, and why it failed (``failure``, None if
             it did not).
         agent_steps, seconds: work done.
@@ -44,8 +46,13 @@ class BacktestResult:
     agent_steps: int
     seconds: float
 
+    @property
+    def days(self) -> int:
+        """Days from the first moment to the last; the curves have one point more."""
+        return len(self.curves) - 1
+
     def __repr__(self) -> str:
-        return f"<BacktestResult {len(self.table)} agents, {len(self.curves)} days, {len(self.failures)} failed>"
+        return f"<BacktestResult {len(self.table)} agents, {self.days} days, {len(self.failures)} failed>"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict without timings."""
@@ -66,8 +73,9 @@ class BacktestResult:
         return [sentence for sentence in self.table["failure"] if sentence is not None]
 
     def plot(self, **options: Any) -> Any:
-        """Draw the curves with pandas' plotting; returns the axes."""
-        return self.curves.plot(**options)
+        """Draw the curves with pandas' plotting, whose options it takes; returns the axes."""
+        words = "1 agent" if len(self.table) == 1 else f"{len(self.table)} agents"
+        return plot_curves(self.curves, f"Backtest of {words} and lending everything", options)
 
 
 class SimulationEngine:
@@ -96,15 +104,15 @@ class SimulationEngine:
         return not self._going.is_set()
 
     def _rows(self, start_date: date | str, end_date: date | str) -> tuple[int, int]:
+        """The rows at which the first day begins and the last one closes."""
         frame = self.world.frame
         start, end = (
             datetime.combine(date.fromisoformat(day) if isinstance(day, str) else day, time(), UTC)
             for day in (start_date, end_date)
         )
-        low, high = frame.row(start), frame.row(end)
-        if high <= low:
-            raise DataError(f"the backtest ends on {end_date}, not after its start {start_date}")
-        return low, high
+        if end < start:
+            raise DataError(f"the backtest ends on {end_date}, before its start {start_date}")
+        return frame.row(start), frame.row(end + timedelta(days=1))
 
     def backtest(
         self,
@@ -113,7 +121,8 @@ class SimulationEngine:
         end_date: date | str,
         progress: Callable[[int, int], None] | None = None,
     ) -> BacktestResult:
-        """Run agents from the first moment of `start_date` to the first moment of `end_date`, at the judged capital.
+        """Run agents from the first moment of `start_date` to the close of `end_date`, as a configuration does, at the judged
+        capital.
 
         Raises DataError for dates outside the market data, ValidationError for a strategy this world does not have.
         """
@@ -156,7 +165,7 @@ class SimulationEngine:
         table["trades"], table["costs"], table["failed"] = columns["trades"], columns["costs"], failed
         table["failure"] = pd.Series(failures, index=table.index, dtype=object)
         table.insert(0, "strategy", [agent.strategy.name for agent in agents])
-        dates = pd.DatetimeIndex([frame.time(low + k * day) for k in range(days + 1)], name="date")
+        dates = pd.to_datetime([frame.closed_day(low + k * day) for k in range(days + 1)], utc=True).rename("date")
         curves = pd.DataFrame(curve.T, index=dates, columns=names)
         curves["lend_everything"] = self._keeper.lending(low, days) * self._keeper.judge_cash
         return BacktestResult(curves, table, self._keeper.agent_steps - before, watch.seconds())
@@ -165,6 +174,8 @@ class SimulationEngine:
         self, agent: TreasuryAgent, start_date: date | str, end_date: date | str
     ) -> Iterator[Mapping[str, float]]:
         """Step one agent through history as plain Python, yielding equity, cash and drawdown at every row.
+
+        From the first moment of `start_date` to the close of `end_date`, as `backtest`.
 
         It decides with the very functions the kernel compiles; the last equity equals the kernel's bit for bit.
         """

@@ -21,7 +21,10 @@ def silent(phase: str, cycle: int) -> None:
 
 @attrs.define
 class CycleReport:
-    """What a progress display shows after a cycle."""
+    """What a progress display shows after a cycle.
+
+    `cycle` counts from 0, as in events and results; what people read counts from 1. `date` is the day that begins with it.
+    """
 
     cycle: int
     row: int

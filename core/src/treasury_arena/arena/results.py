@@ -58,7 +58,7 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
         seed=opened.seed,
         digest=manager.store.last()[1],
         start=opened.start[:10],
-        end=frame.time(state.row - 1).strftime("%Y-%m-%d"),
+        end=frame.closed_day(state.row).isoformat(),
         capital={
             "initial": base.to_text(settings.capital.total_raw),
             "final": base.to_text(pools["total"]),
@@ -88,7 +88,7 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
         },
         trials=state.trials,
         series={
-            "dates": [frame.time(row).strftime("%Y-%m-%d") for row in series.rows],
+            "dates": [frame.closed_day(row).isoformat() for row in series.rows],
             "treasury": series.treasury.tolist(),
             **{name: curve.tolist() for name, curve in curves.items()},
             "allocation": _allocation(series),

@@ -106,7 +106,7 @@ def daemon(
             workers=workers or notes["workers"],
             tell=tell,
             progress=lambda report: tell(
-                f"cycle {report.cycle}  {report.date}  alive {report.alive}  capital {report.capital_raw}"
+                f"cycle {report.cycle + 1}  {report.date}  alive {report.alive}  capital {report.capital_raw}"
             ),
         ) as ready,
     ):
@@ -118,7 +118,7 @@ def daemon(
     if as_json:
         emit({"out": str(folder.path), "mode": settings.daemon.mode, **summary})
     elif summary:
-        click.echo(f"stopped after cycle {summary['cycle']}, event {summary['last_seq']}; the same command goes on")
+        click.echo(f"stopped after cycle {summary['cycle'] + 1}, event {summary['last_seq']}; the same command goes on")
     else:
         click.echo("stopped before it began; the same command goes on")
     return 0

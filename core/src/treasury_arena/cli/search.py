@@ -66,7 +66,7 @@ def backtest(
         population = _population(assembled, settings, agents)
         frame = assembled.world.frame
         start = frame.time(assembled.world.first_row).date()
-        end = frame.time(assembled.world.last_row).date()
+        end = frame.closed_day(assembled.world.last_row)
         result = assembled.engine().backtest(population, start, end)
     finally:
         assembled.close()

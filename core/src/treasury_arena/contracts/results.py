@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import numpy as np
 import pandas as pd
+
+#: Of `RunResult.to_dict` and `results.json`. In schema 1 `series.dates` named the day after the one that had closed.
+SCHEMA = 2
 
 
 class Curves(pd.DataFrame):
@@ -13,6 +18,14 @@ class Curves(pd.DataFrame):
 
     def __call__(self, *_: object) -> pd.DataFrame:
         return pd.DataFrame(self)
+
+
+def plot_curves(curves: pd.DataFrame, title: str, options: Mapping[str, Any]) -> Any:
+    """Draw curves in USD with pandas' plotting; `options` are pandas' and win. A figure of its own keeps all labels inside."""
+    axes = pd.DataFrame(curves).plot(**{"title": title, "xlabel": "close of the day, UTC", "ylabel": "USD", **options})
+    if "ax" not in options:
+        np.ravel(np.asarray(axes, dtype=object))[0].figure.set_layout_engine("constrained")
+    return axes
 
 
 @attrs.frozen(eq=False)
@@ -41,9 +54,13 @@ class RunResult:
         counts: ``births, deaths, retirements, graduations_proving, graduations_arena, failures, orders, rejected``.
         trials: genomes evaluated over the whole run.
         series: ``dates`` and equally long lists: ``treasury``, every benchmark's name, and ``allocation`` a dict of
-            name -> list (``reserve, pool_cash, pool_lent`` and each strategy), all in USD.
+            name -> list (``reserve, pool_cash, pool_lent`` and each strategy), all in USD. A date is the day that closed with
+            the value; the first one is the day before `start`, whose close is what the run began with, the last one is `end`.
         generations: dicts ``cycle, date, strategy, generation, best, median, diversity, restarts``.
         cycles: dicts ``cycle, date, alive, simulation, proving, arena, dead, graduated, best, median, capital, trials``.
+            `cycle` counts from 0 in all data, as in events; progress display, tables and sentences count from 1.
+            Cycles run at midnight (UTC): `date`, like that of `generations` and like `born`, `ended` and the dates of `stops`,
+            is the day that begins there, and `capital` is that of the close of the day before, as are `series`.
         data: facts on the data source.
         timings: ``seconds, agent_steps, agent_steps_per_second, search_seconds, live_seconds, store_seconds, events,
             peak_memory_mib``.
@@ -84,21 +101,21 @@ class RunResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict with a schema number."""
-        return {"schema": 1, **attrs.asdict(self)}
+        return {"schema": SCHEMA, **attrs.asdict(self)}
 
     @property
     def curves(self) -> Curves:
-        """Treasury and benchmarks in USD, one row a day."""
+        """Treasury and benchmarks in USD, one row a day: its close. The first row, the day before the run, is its beginning."""
         names = ["treasury", *self.benchmarks]
         index = pd.DatetimeIndex(pd.to_datetime(self.series["dates"], utc=True), name="date")
         return Curves({name: self.series[name] for name in names}, index=index)
 
     def plot(self, **options: Any) -> Any:
-        """Draw the curves with pandas' plotting; returns the axes."""
-        return self.curves.plot(**options)
+        """Draw the curves with pandas' plotting, whose options it takes; returns the axes."""
+        return plot_curves(self.curves, f"{self.name}: treasury and benchmarks", options)
 
     def allocation(self) -> pd.DataFrame:
-        """Where the capital was, in USD, one row a day."""
+        """Where the capital was, in USD, one row a day, as `curves`."""
         index = pd.DatetimeIndex(pd.to_datetime(self.series["dates"], utc=True), name="date")
         return pd.DataFrame(self.series["allocation"], index=index)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 
 import attrs
@@ -96,6 +96,13 @@ class MarketFrame:
     def time(self, row: int) -> datetime:
         """When row `row` is known (UTC)."""
         return from_epoch(self.epoch(row))
+
+    def closed_day(self, row: int) -> date:
+        """The day (UTC) that a value known at row `row` is the close of: that of the moment just before it.
+
+        Every daily value is labelled with it: at the midnight that ends 2024-12-31 it is 2024-12-31.
+        """
+        return from_epoch(self.epoch(row) - 1).date()
 
     def row(self, when: datetime | int) -> int:
         """The row labelled `when`; raises DataError outside the frame or off the grid."""

@@ -31,7 +31,7 @@ class ArenaOpened:
 class EvolutionCycleStarted:
     """A cycle begins at market row `row`."""
 
-    cycle: int
+    cycle: int  # from 0; progress display and sentences count from 1
     row: int
 
 
@@ -239,7 +239,7 @@ class CapitalConservationChecked:
 class EvolutionCycleComplete:
     """A cycle is done and committed."""
 
-    cycle: int
+    cycle: int  # from 0, as everywhere in the log
     row: int
     trials: int  # genomes evaluated in this cycle
     trial_sharpes: dict[str, list[float]]  # strategy -> [count, mean, sum of squared deviations] of per-day Sharpes

@@ -54,6 +54,14 @@ def days_of(dates: Sequence[Any], where: str) -> FloatArray:
     return np.array(days)
 
 
+def moments_of(dates: Sequence[Any], where: str) -> FloatArray:
+    """Where moments stand among closes: the midnight that begins a day is the close of the day before.
+
+    Cycles, births and ends are dated by the day that begins with them, a daily value by the day that closes with it.
+    """
+    return days_of(dates, where) - 1.0
+
+
 def thin(values: Sequence[FloatArray], limit: int = POINTS) -> NDArray[np.int64]:
     """Row numbers that draw long series in about `limit` points and keep each one's first, last, lowest and highest."""
     size = len(values[0]) if values else 0
@@ -67,9 +75,9 @@ def thin(values: Sequence[FloatArray], limit: int = POINTS) -> NDArray[np.int64]
 def time_span(result: RunResult) -> tuple[float, float]:
     """First and last day that any figure over time draws: all of them have this range."""
     known = [days_of(result.series["dates"], "series.dates")]
-    known.append(days_of([row["date"] for row in result.cycles], "cycles.date"))
-    known.append(days_of([row["date"] for row in result.generations], "generations.date"))
-    known.append(days_of([agent["born"] for agent in result.agents if agent.get("born")], "born"))
+    known.append(moments_of([row["date"] for row in result.cycles], "cycles.date"))
+    known.append(moments_of([row["date"] for row in result.generations], "generations.date"))
+    known.append(moments_of([agent["born"] for agent in result.agents if agent.get("born")], "born"))
     everything = np.concatenate(known)
     if not len(everything):
         everything = days_of([result.start, result.end], "start and end")

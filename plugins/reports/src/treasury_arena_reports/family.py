@@ -10,7 +10,7 @@ from matplotlib.path import Path
 
 from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports import messages
-from treasury_arena_reports.drawing import WIDE, blank, date_axis, days_of, place, style
+from treasury_arena_reports.drawing import WIDE, blank, date_axis, moments_of, place, style
 from treasury_arena_reports.drawing import title as add_title
 from treasury_arena_reports.formats import shorten, strategy_of
 from treasury_arena_reports.lineage import families, parents_of
@@ -30,10 +30,10 @@ def family_tree(result: RunResult, *, title: bool = True) -> Figure:
         if not names:
             return blank(WIDE, "No agent was promoted, so there is no family to draw.")
         agents = {str(agent["id"]): agent for agent in result.agents}
-        days = dict(zip(names, days_of([agents[n].get("born") or result.start for n in names], "born"), strict=True))
+        days = dict(zip(names, moments_of([agents[n].get("born") or result.start for n in names], "born"), strict=True))
         lanes = _lanes(names, agents, days)
         figure = Figure(figsize=(WIDE[0], max(1.7, 0.23 * (max(lanes.values()) + 1) + 0.75)))
-        axes = place(figure, left=0.2, right=1.3, top=0.15)
+        axes = place(figure, left=0.45, right=1.3, top=0.15)  # half a date fits to the left, no value stands there
         axes.set_ylim(max(lanes.values()) + 0.6, -0.6)
         axes.set_yticks([])
         axes.grid(False)

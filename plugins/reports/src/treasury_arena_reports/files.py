@@ -8,11 +8,10 @@ from typing import Any
 
 import attrs
 
-from treasury_arena.contracts.results import RunResult
+from treasury_arena.contracts.results import SCHEMA, RunResult
 from treasury_arena.errors import DataError, ValidationError, nearest
 from treasury_arena_reports.checks import check
 
-SCHEMA = 1
 KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -46,7 +45,8 @@ def load_results(path: Path | str) -> RunResult:
         raise DataError(f"{path}: is not valid JSON ({error})") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise DataError(f"{path}: expected an object with schema {SCHEMA}, found {found!r}")
+        known = "; `arena resume` of the run writes the file anew" if found == 1 else ""
+        raise DataError(f"{path}: expected an object with schema {SCHEMA}, found {found!r}{known}")
     order = content.pop("benchmark_order", None)
     content.pop("schema")
     fields = {field.name: str(field.type) for field in attrs.fields(RunResult)}

@@ -36,11 +36,11 @@ def number(value: Any, digits: int = 2) -> str:
 
 
 def tiny(value: Any) -> str:
-    """A number that may be far below one: two decimals from 0.01 on, ``-3.2e-07`` below, ``0`` for none at all."""
+    """A number whose size may be far below one: two decimals from 0.01 on, ``<0.01`` below, ``0`` for none at all."""
     exact = decimal(value)
     if exact is None or abs(exact) >= Decimal("0.01"):
         return number(exact)
-    return f"{float(exact):.1e}" if exact else "0"
+    return "<0.01" if exact else "0"
 
 
 def ratio(value: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports.facts import lead, promoted
-from treasury_arena_reports.formats import percent, plural, usd
+from treasury_arena_reports.formats import count, percent, plural, usd
 
 
 def growth_message(result: RunResult) -> str:
@@ -60,8 +60,17 @@ def population_message(result: RunResult) -> str:
     last = result.cycles[-1]
     return (
         f"{plural(int(last.get('alive') or 0), 'agent')} alive at the end, {int(last.get('proving') or 0)} in proving "
-        f"and {int(last.get('arena') or 0)} in the arena"
+        f"and {int(last.get('arena') or 0)} in the arena{_not_replaced(result)}"
     )
+
+
+def _not_replaced(result: RunResult) -> str:
+    """Why fewer are alive at the end than before: nothing begins in a run's last cycle, so who ended in it has no successor."""
+    before, last = ([{"dead": 0}, *result.cycles][at] for at in (-2, -1))
+    ended = int(last.get("dead") or 0) - int(before.get("dead") or 0)
+    if ended <= 0 or any(agent.get("born") == last["date"] for agent in result.agents):
+        return ""
+    return f"; {count(ended)} ended in the last cycle, which has no births"
 
 
 def fitness_by_cycle_message(result: RunResult) -> str:

@@ -25,6 +25,7 @@ from treasury_arena_reports.drawing import (
     days_of,
     dollars,
     end_labels,
+    moments_of,
     place,
     share,
     style,
@@ -169,7 +170,7 @@ def population(result: RunResult, *, title: bool = True) -> Figure:
     with style():
         if not result.cycles:
             return blank(HALF, "No cycle was recorded.")
-        days = days_of([row["date"] for row in result.cycles], "cycles.date")
+        days = moments_of([row["date"] for row in result.cycles], "cycles.date")
         values = {stage: np.array([float(row.get(stage) or 0) for row in result.cycles]) for stage in STAGE_COLOURS}
         figure = Figure(figsize=HALF)
         axes = place(figure, left=0.45, right=1.05)

@@ -17,8 +17,8 @@ from treasury_arena_reports.drawing import (
     FloatArray,
     blank,
     date_axis,
-    days_of,
     end_labels,
+    moments_of,
     score,
     style,
     thin,
@@ -42,7 +42,7 @@ def fitness_by_cycle(result: RunResult, *, title: bool = True) -> Figure:
         for (cycle, strategy), rows in messages.searches(result).items():
             scored = [row for row in rows if row.get("best") is not None and row.get("median") is not None]
             if scored:
-                day = float(days_of([scored[-1]["date"]], "generations.date")[0])
+                day = float(moments_of([scored[-1]["date"]], "generations.date")[0])
                 last = scored[-1]
                 panels.setdefault(strategy, []).append((day, float(last["best"]), float(last["median"]), float(cycle)))
         if not panels:

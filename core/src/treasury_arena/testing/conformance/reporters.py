@@ -19,6 +19,7 @@ def sample_result(days: int = 30) -> RunResult:
     """A small run's result, complete and self-consistent enough to be drawn."""
     rng = stream(11, 0, "conformance/result")
     dates = [str(np.datetime64("2024-01-01") + np.timedelta64(day, "D")) for day in range(days)]
+    closed = [str(np.datetime64(moment) - np.timedelta64(1, "D")) for moment in dates]
     lent = 10_000.0 * 1.0001 ** np.arange(days)
     eth = 10_000.0 * np.exp(np.cumsum(0.02 * rng.standard_normal(days)))
     eth *= 10_000.0 / eth[0]
@@ -68,7 +69,7 @@ def sample_result(days: int = 30) -> RunResult:
         seed=7,
         digest="0f" * 32,
         start=dates[0],
-        end=dates[-1],
+        end=closed[-1],
         capital=dict.fromkeys(
             (*("initial", "final", "reserve", "proving", "arena"), *("available", "allocated", "costs", "idle_cost")),
             "10000.000000",
@@ -97,7 +98,7 @@ def sample_result(days: int = 30) -> RunResult:
         ),
         trials=400,
         series={
-            "dates": dates,
+            "dates": closed,
             "treasury": treasury.tolist(),
             **{name: curve.tolist() for name, curve in curves.items()},
             "allocation": {
