@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,19 @@ def test_a_stop_needs_no_server_that_answers(folder: Path, capsys: pytest.Captur
     assert execute(["stop", *named]) == 0
     assert "arena.stop alone: store postgresql://ann@127.0.0.1:1/arena cannot be reached" in capsys.readouterr().out
     assert (folder / "arena.stop").exists()
+
+
+def test_the_status_of_an_arena_on_a_server_sees_a_stop_that_stands_in_its_file_alone(
+    folder: Path, fresh_postgres: Callable[[], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = fresh_postgres()
+    open_store(url).close()
+    stop.StopFile(folder / "arena.stop").engage("the server was down", "ann", WallClock())
+    assert execute(["status", str(folder), "--db", url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["emergency_stop"] == HARD
+    assert execute(["release", str(folder), "--db", url, "--reason", "look"]) == 0
+    with open_store(url, readonly=True) as store:
+        assert [event.payload.reason for event in store.read()] == ["the server was down", "look"]
 
 
 def test_the_file_of_an_arena_on_a_server_stops_every_order(folder: Path) -> None:

@@ -17,6 +17,7 @@ from treasury_arena.config.resolve import left_out
 from treasury_arena.config.settings import Settings
 from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore, open_store
+from treasury_arena.store.stop import StopFile
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -92,6 +93,15 @@ def find_live(run: Path | None, out: Path | None, db: str | None) -> str | None:
     if db is not None and run is None and out is None:
         return None
     return find_folder(run, out).live_url()
+
+
+def find_stop_file(run: Path | None, out: Path | None, db: str | None) -> StopFile | None:
+    """The file that stops a run without its database; None where nobody would read one. Opens nothing."""
+    alone = db is not None and run is None and out is None
+    url = dereference(db) if db else find_folder(run, out).store_url()
+    if alone or find_folder(run, out).live_url() is None:
+        return StopFile.beside(url)
+    return StopFile.of(url, find_folder(run, out).path)
 
 
 def read_config(path: Path | str, registry: Registry, overrides: dict[str, Any]) -> Settings:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from treasury_arena.arena.state import ALIVE, DEAD, RETIRED, ArenaState
-from treasury_arena.cli.common import emit, find_store, json_option, run_options
+from treasury_arena.cli.common import emit, find_stop_file, find_store, json_option, run_options
 from treasury_arena.cli.lines import event_line, row_clock, standing_line
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, nearest
@@ -36,7 +36,7 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
     with find_store(run, out, db) as store:
         state, _ = ArenaState.of(store.read())
         seq, digest = store.last()
-        level = emergency.level(store)
+        level = emergency.level(store, find_stop_file(run, out, db))
     opened = state.opened
     capital = state.capital_raw
     document = {

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import click
 
-from treasury_arena.cli.common import emit, find_folder, find_live, find_store, json_option, run_options
+from treasury_arena.cli.common import emit, find_folder, find_live, find_stop_file, find_store, json_option, run_options
 from treasury_arena.clock import WallClock
-from treasury_arena.config.keys import dereference
-from treasury_arena.daemon.opening import stop_file_of
 from treasury_arena.domain.stops import HARD, OFF, SOFT
 from treasury_arena.errors import NoStoreError, StoreError, TreasuryArenaError, ValidationError
 from treasury_arena.store import EventStore, open_store
@@ -35,15 +33,6 @@ def _live_stores(run: Path | None, out: Path | None, db: str | None) -> list[Eve
         return [] if url is None else [open_store(url, create=False)]
     except NoStoreError:  # begun, and no order yet
         return []
-
-
-def _sentinel(run: Path | None, out: Path | None, db: str | None) -> emergency.StopFile | None:
-    """The file that stops a run without its database; None where nobody would read one. Opens nothing."""
-    alone = db is not None and run is None and out is None
-    url = dereference(db) if db else find_folder(run, out).store_url()
-    if alone or find_folder(run, out).live_url() is None:
-        return emergency.StopFile.beside(url)
-    return emergency.StopFile(stop_file_of(url, find_folder(run, out).path))
 
 
 def operator_name(name: str | None) -> str:
@@ -72,7 +61,7 @@ def stop(
     level = SOFT if soft else HARD
     clock = WallClock()
     before: emergency.Standing | None = None
-    sentinel = _sentinel(run, out, db)
+    sentinel = find_stop_file(run, out, db)
     try:
         with find_store(run, out, db, readonly=False) as store:
             if _complete(store, run, out, db):
@@ -139,7 +128,7 @@ def release(
       arena release runs/second --reason "oracle confirmed"
     """
     with contextlib.ExitStack() as opened:
-        stores = [(opened.enter_context(find_store(run, out, db, readonly=False)), _sentinel(run, out, db))]
+        stores = [(opened.enter_context(find_store(run, out, db, readonly=False)), find_stop_file(run, out, db))]
         stores += [(opened.enter_context(live), None) for live in _live_stores(run, out, db)]
         # Of two stores one may be released already: somebody was interrupted between them.
         for store, file in [one for one in stores if emergency.level(*one) != OFF] or stores[:1]:

@@ -30,7 +30,7 @@ from treasury_arena.registry.facade import Registry
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.store.lease import Lease, LeaseKeeper
 from treasury_arena.store.slot_book import StoreSlotBook
-from treasury_arena.store.stop import StopFile
+from treasury_arena.store.stop import STOP_FILE
 
 
 def pace(settings: Settings, now: datetime) -> dict[str, Any]:
@@ -54,7 +54,6 @@ def paced(notes: Mapping[str, Any], wall: Clock) -> Clock:
     return PacedClock(start, float(notes["speed"]), wall, begun)
 
 
-STOP_FILE = "arena.stop"
 """The stop file of an arena whose store is no file, in the daemon's folder."""
 
 
@@ -75,12 +74,6 @@ class Opened:
 def stop_file(store: EventStore, folder: Path) -> Path:
     """The file whose presence stops everything: beside the arena's SQLite store, else in the daemon's folder."""
     return Path(f"{store.path}.stop") if store.path is not None else folder / STOP_FILE
-
-
-def stop_file_of(url: str, folder: Path) -> Path:
-    """The same by the URL of the arena's store, which is not opened."""
-    beside = StopFile.beside(url)
-    return beside.path if beside is not None else folder / STOP_FILE
 
 
 @contextlib.contextmanager

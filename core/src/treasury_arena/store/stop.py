@@ -21,6 +21,9 @@ from treasury_arena.store import schema
 from treasury_arena.store.database import parse_url
 from treasury_arena.store.event_store import EventStore
 
+#: Name of the sentinel in a daemon's folder, where the arena's store is on a server.
+STOP_FILE = "arena.stop"
+
 
 @attrs.frozen
 class Standing:
@@ -45,6 +48,11 @@ class StopFile:
         if database.get_backend_name() != "sqlite" or database.database in (None, "", ":memory:"):
             return None
         return cls(Path(f"{database.database}.stop"))
+
+    @classmethod
+    def of(cls, url: str | Path, folder: Path) -> StopFile:
+        """The same, or for a database that is no file the one in the daemon's folder. Opens nothing."""
+        return cls.beside(url) or cls(folder / STOP_FILE)
 
     @property
     def engaged(self) -> bool:
