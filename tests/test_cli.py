@@ -365,6 +365,30 @@ def test_a_backtest_names_the_line_that_failed(house: Any, small_config: Path, m
     assert f"ZeroDivisionError: float division by zero ({place})" in text.out
 
 
+def test_a_strategy_of_which_no_genome_can_be_simulated_is_told(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = assembly.bound_strategies
+
+    def spoiled(settings: Any, registry: Any) -> Any:
+        found = known(settings, registry)
+        return {**found, "trend": attrs.evolve(found["trend"], decide=greedy)}
+
+    monkeypatch.setattr(assembly, "bound_strategies", spoiled)
+    told = "not one genome of trend could be simulated, it has no agents: the target's shares sum to 2.0, more than 1"
+    done = house.arena("run", small_config, "--out", tmp_path / "run", "--quiet", "--workers", 1).ok()
+    assert told in done.err
+    said = "No agents of trend: not one genome could be simulated"
+    assert said in " ".join(done.out.split())
+    assert said in (tmp_path / "run" / "report.html").read_text()
+    found = house.arena("evolve", small_config, "--json", "--best", 1)
+    assert found.code == 1
+    assert [told in sentence for sentence in found.json["without"]] == [True]
+    assert {agent["strategy"] for agent in found.json["agents"]} == {"tactical"}
+    text = house.arena("evolve", small_config, "--best", 1)
+    assert (text.code, told in text.err) == (1, True)
+
+
 def test_backtest_of_random_genomes(house: Any, small_config: Path, tmp_path: Path) -> None:
     out = tmp_path / "backtest.json"
     done = house.arena("backtest", small_config, "--agents", 3, "--json", "--out", out).ok()

@@ -189,6 +189,16 @@ class SimulationEngine:
                 "drawdown": interpreter.drawdown,
             }
 
+    def why_barren(self, strategy: str) -> str:
+        """Why the default genome of a strategy cannot be simulated on the first training window; empty when it can."""
+        desk = self.world.desks[strategy]
+        agent = TreasuryAgent(
+            strategy, desk.strategy, self.settings.judge_fitness, desk.space.values(desk.space.default)
+        )
+        low = self.world.first_row - self.settings.training_days * self._keeper.day
+        failed = self._keeper.run(desk, np.array([agent.genome]), low, self.world.first_row).failed_row
+        return self._reason(agent, low, int(failed[0])) if failed[0] >= 0 else ""
+
     def _failure(self, agent: TreasuryAgent, low: int, row: int, *, known: bool) -> str:
         """Which agent failed, when and why. The reason is found by living through the rows again, unless enough is known."""
         told = f"agent {agent.agent_id} failed at {iso(self.world.frame.time(row))}"

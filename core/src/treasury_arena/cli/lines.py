@@ -154,3 +154,8 @@ def _worded(value: Any) -> str:
 def _plain(text: str) -> str:
     """One line that no terminal mistakes for a command."""
     return "".join(sign if sign.isprintable() else " " if sign in "\n\t\r" else "\ufffd" for sign in text)
+
+
+def barren(strategy: str, why: str) -> str:
+    """A strategy that has no agents."""
+    return f"warning: not one genome of {strategy} could be simulated, it has no agents" + (f": {why}" if why else "")

@@ -30,6 +30,7 @@ from treasury_arena.cli.common import (
     workers_option,
 )
 from treasury_arena.cli.folder import RunFolder, absolute
+from treasury_arena.cli.lines import barren
 from treasury_arena.cli.progress import RunProgress
 from treasury_arena.cli.resuming import resumable, resume_command
 from treasury_arena.clock import PhaseTimer, Stopwatch, WallClock
@@ -170,6 +171,8 @@ def _go(
     try:
         with opened(assembled) as store, resumable(again):
             result = _cycles(assembled, store, notes["run_id"], folder, watch, quiet=quiet)
+        for name in result.barren:
+            say(barren(name, assembled.engine().why_barren(name)))
     finally:
         assembled.close()
     with resumable(again):

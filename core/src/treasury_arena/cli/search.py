@@ -23,10 +23,9 @@ from treasury_arena.cli.common import (
     seed_option,
     workers_option,
 )
-from treasury_arena.cli.lines import speed
+from treasury_arena.cli.lines import barren, speed
 from treasury_arena.config.settings import Agent, Settings
 from treasury_arena.config.show import agents_toml
-from treasury_arena.errors import ValidationError
 from treasury_arena.randomness import stream
 from treasury_arena.registry.loader import load_registry
 
@@ -154,15 +153,16 @@ def evolve(
         breeder = Breeder(arena, world, RecordKeeper(arena, world))
         found: list[dict[str, Any]] = []
         trials = 0
+        without: list[str] = []
         for name, desk in world.desks.items():
             result, _ = breeder.search(desk, [], 0, world.first_row)
             trials += result.trials
             births = breeder.spawn(desk, result, [], [], best, 0, world.first_row, None)
             found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes)} for b in births]
+            if not births:
+                without.append(barren(name, assembled.engine().why_barren(name)))
     finally:
         assembled.close()
-    if not found:
-        raise ValidationError("the search found no genome without a failure")
     text = "\n".join(
         f"# training score {entry['score']:.4f}\n"
         + agents_toml([Agent(strategy=entry["strategy"], genome=entry["genome"])])
@@ -171,8 +171,10 @@ def evolve(
     if out is not None:
         out.write_text(text)
     if as_json:
-        emit({"agents": found, "trials": trials})
-    elif out is None:
+        emit({"agents": found, "trials": trials, "without": without})
+    elif out is None and found:
         click.echo(text)
+    for sentence in without:
+        say(sentence)
     say(f"{trials} genomes tried")
-    return 0
+    return 1 if without else 0

@@ -119,6 +119,14 @@ class RunResult:
         index = pd.DatetimeIndex(pd.to_datetime(self.series["dates"], utc=True), name="date")
         return pd.DataFrame(self.series["allocation"], index=index)
 
+    @property
+    def barren(self) -> list[str]:
+        """Strategies of whose genomes no search could simulate even one: they have no agents."""
+        best: dict[str, bool] = {}
+        for entry in self.generations:
+            best[entry["strategy"]] = best.get(entry["strategy"], False) or entry["best"] is not None
+        return sorted(name for name, any_one in best.items() if not any_one)
+
     def agent_table(self) -> pd.DataFrame:
         """One row per agent ever born, indexed by id."""
         return pd.DataFrame(self.agents).set_index("id")

@@ -139,6 +139,14 @@ def life_sentence(result: RunResult) -> str:
     )
 
 
+def barren_sentence(result: RunResult) -> str:
+    """Which strategies have no agents because none of their genomes could be simulated; empty when there is none."""
+    if not result.barren:
+        return ""
+    names = ", ".join(result.barren)
+    return f"No agents of {names}: not one genome could be simulated; `arena backtest` says why."
+
+
 def _clause(text: str) -> str:
     return shorten(str(text).strip().rstrip("."), REASON_SHOWN)
 

@@ -61,7 +61,7 @@ def render_html(result: RunResult) -> str:
         headline=facts.headline(result),
         verdict=str(result.verdict.get("text") or "No verdict was recorded."),
         interval=facts.interval_sentence(result),
-        stops=facts.stop_sentences(result),
+        stops=[*facts.stop_sentences(result), *filter(None, [facts.barren_sentence(result)])],
         sentences=[facts.idle_sentence(result), facts.life_sentence(result), facts.trials_sentence(result)],
         cards=_cards(result),
         rows=facts.comparison(result),

@@ -18,6 +18,7 @@ from treasury_arena.contracts.results import RunResult
 from treasury_arena_reports.checks import check, cleaned
 from treasury_arena_reports.facts import (
     Row,
+    barren_sentence,
     comparison,
     gap,
     gap_sentences,
@@ -73,7 +74,12 @@ def render(result: RunResult, width: int | None = None, colour: bool | None = No
     console.print()
     _comparison(console, result, width)
     console.print()
-    for sentence in (*stop_sentences(result), str(result.verdict.get("text") or ""), interval_sentence(result)):
+    for sentence in (
+        *stop_sentences(result),
+        barren_sentence(result),
+        str(result.verdict.get("text") or ""),
+        interval_sentence(result),
+    ):
         if sentence:
             console.print(Text(sentence, style="bold"))
     if short := short_sentence(result):
