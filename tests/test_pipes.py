@@ -80,7 +80,7 @@ def test_progress_that_nobody_reads_loses_nothing(
 def test_output_on_a_full_disk_is_told_in_a_sentence(house: Any, words: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(house.command(*words), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "arena: a file: No space left on device\n")
+    assert (done.returncode, done.stderr) == (2, "arena: standard output or a file: No space left on device\n")
 
 
 def test_a_failure_that_nobody_can_be_told_keeps_its_code(house: Any, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from treasury_arena.cli.folder import RunFolder, check_database, latest
 from treasury_arena.cli.output import emit as emit
+from treasury_arena.cli.paths import TypedPath
 from treasury_arena.config.keys import dereference
 from treasury_arena.config.load import load_config
 from treasury_arena.config.parse import toml_text
@@ -26,13 +27,11 @@ json_option = click.option(
 )
 
 
-config_argument = click.argument("config", type=click.Path(path_type=Path))
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder the data source's files are relative to."
-)
+config_argument = click.argument("config", type=TypedPath())
+data_option = click.option("--data", type=TypedPath(), help="Folder the data source's files are relative to.")
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed, instead of the configuration's.")
 workers_option = click.option("--workers", type=click.IntRange(min=1), help="Threads; no result depends on it.")
-out_option = click.option("--out", type=click.Path(path_type=Path), help="Folder for everything the run leaves behind.")
+out_option = click.option("--out", type=TypedPath(), help="Folder for everything the run leaves behind.")
 
 
 def _database(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -58,8 +57,8 @@ def say(text: str) -> None:
 def run_options(function: Function) -> Function:
     """Which run a command looks at: RUN (its folder), --out (the same), or --db."""
     function = _db_option("the run's own in its folder")(function)
-    function = click.option("--out", type=click.Path(path_type=Path), help="The run's folder (same as RUN).")(function)
-    return click.argument("run", required=False, type=click.Path(path_type=Path))(function)
+    function = click.option("--out", type=TypedPath(), help="The run's folder (same as RUN).")(function)
+    return click.argument("run", required=False, type=TypedPath())(function)
 
 
 def find_folder(run: Path | None, out: Path | None) -> RunFolder:

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from treasury_arena.cli.common import emit, json_option, read_config
+from treasury_arena.cli.paths import TypedPath
 from treasury_arena.config.load import load_config
 from treasury_arena.config.schema import json_schema
 from treasury_arena.config.show import config_hash, to_dict, to_toml
 from treasury_arena.registry.loader import load_registry
 
-config_argument = click.argument("config", type=click.Path(path_type=Path))
+config_argument = click.argument("config", type=TypedPath())
 
 
 @click.group("config")

@@ -109,6 +109,9 @@ def arena() -> None:
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who wants to hear nothing (`>&-`)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     code = execute(arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -143,7 +146,7 @@ def _execute(arguments: list[str], *, own: bool) -> int:
     except (UnreadError, BrokenPipeError):
         return UNREAD
     except OSError as error:
-        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 2, arguments)
+        return _fail(f"{error.filename or 'standard output or a file'}: {error.strerror or error}", 2, arguments)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # of rich, which draws the progress on stderr
             return UNREAD

@@ -31,6 +31,7 @@ from treasury_arena.cli.common import (
 )
 from treasury_arena.cli.folder import RunFolder, absolute
 from treasury_arena.cli.lines import barren
+from treasury_arena.cli.paths import TypedPath
 from treasury_arena.cli.progress import RunProgress
 from treasury_arena.cli.resuming import resumable, resume_command
 from treasury_arena.clock import PhaseTimer, Stopwatch, WallClock
@@ -104,8 +105,8 @@ def run_command(
 
 
 @click.command("resume")
-@click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The run's folder (same as RUN).")
+@click.argument("run", required=False, type=TypedPath())
+@click.option("--out", type=TypedPath(), help="The run's folder (same as RUN).")
 @db_option
 @data_option
 @click.option(

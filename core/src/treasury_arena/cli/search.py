@@ -24,6 +24,7 @@ from treasury_arena.cli.common import (
     workers_option,
 )
 from treasury_arena.cli.lines import barren, speed
+from treasury_arena.cli.paths import TypedPath
 from treasury_arena.config.settings import Agent, Settings
 from treasury_arena.config.show import agents_toml
 from treasury_arena.randomness import stream
@@ -38,7 +39,7 @@ from treasury_arena.registry.loader import load_registry
 @click.option(
     "--agents", type=click.IntRange(min=1), help="Random genomes per strategy; the configured agents otherwise."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write curves and metrics as JSON to this file.")
+@click.option("--out", type=TypedPath(), help="Write curves and metrics as JSON to this file.")
 @json_option
 def backtest(
     config: Path,
@@ -132,7 +133,7 @@ def _population(assembled: Assembled, settings: Settings, count: int | None) -> 
 @seed_option
 @workers_option
 @click.option("--best", type=click.IntRange(min=1), default=3, show_default=True, help="Genomes to print per strategy.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the TOML to this file instead of stdout.")
+@click.option("--out", type=TypedPath(), help="Write the TOML to this file instead of stdout.")
 @json_option
 def evolve(
     config: Path, data: Path | None, seed: int | None, workers: int | None, best: int, out: Path | None, as_json: bool

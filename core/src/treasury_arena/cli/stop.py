@@ -9,21 +9,15 @@ from pathlib import Path
 import click
 
 from treasury_arena.cli.common import emit, find_folder, find_live, find_stop_file, find_store, json_option, run_options
+from treasury_arena.cli.paths import words
 from treasury_arena.clock import WallClock
 from treasury_arena.domain.stops import HARD, OFF, SOFT
 from treasury_arena.errors import NoStoreError, StoreError, TreasuryArenaError, ValidationError
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.store import stop as emergency
 
-
-def _said(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not value.strip():
-        raise click.BadParameter("is empty; say it in words")
-    return value
-
-
-reason_option = click.option("--reason", required=True, callback=_said, help="Why; kept in the event log.")
-operator_option = click.option("--operator", default=None, callback=_said, help="Who; your user name unless given.")
+reason_option = click.option("--reason", required=True, callback=words, help="Why; kept in the event log.")
+operator_option = click.option("--operator", default=None, callback=words, help="Who; your user name unless given.")
 
 
 def _live_stores(run: Path | None, out: Path | None, db: str | None) -> list[EventStore]:

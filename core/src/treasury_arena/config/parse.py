@@ -15,13 +15,19 @@ from treasury_arena.errors import ConfigError, nearest
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
 
 
+#: Characters of a configuration; the largest anybody wrote has some thousands.
+TEXT_MAX = 2**22
+
+
 def toml_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(TEXT_MAX + 1)
     except FileNotFoundError as error:
         folder = path.parent
         beside = [one.name for one in folder.glob("*.toml")] if folder.is_dir() else []
-        raise ConfigError(f"{path}: there is no such file; {nearest(path.name, beside)}") from error
+        hint = f"; {nearest(path.name, beside)}" if beside else ""
+        raise ConfigError(f"{path}: there is no such file{hint}") from error
     except IsADirectoryError as error:
         inside = sorted(one.name for one in path.glob("*.toml"))
         known = f" (known: {', '.join(inside)})" if inside else ""
@@ -30,6 +36,9 @@ def toml_text(path: Path) -> str:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(text) > TEXT_MAX:
+        raise ConfigError(f"{path}: has more than {TEXT_MAX} characters; expected a configuration")
+    return text
 
 
 def parse(file: str, text: str) -> tuple[dict[str, Any], str]:

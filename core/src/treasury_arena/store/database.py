@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import inspect
 import json
 import logging
 import os
@@ -16,7 +18,7 @@ from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import StaticPool
 
-from treasury_arena.errors import StoreError
+from treasury_arena.errors import StoreError, nearest
 from treasury_arena.store.failures import describe, is_lost
 from treasury_arena.store.table import AMOUNT, INT, JSON, REAL, TEXT, Table
 from treasury_arena.veiled import Veiled
@@ -70,6 +72,7 @@ class Database:
         if not self.sqlite:
             if not (self.url.username or "user" in self.url.query):
                 raise StoreError(f"store {self.label} names no user; expected postgresql://USER@HOST/NAME")
+            self._check_options()
             try:
                 engine = sa.create_engine(self.url, pool_timeout=60, pool_logging_name=_POOL_LOG)
                 # A broken connection is told once, as a StoreError; the pool would print a traceback as well.
@@ -86,6 +89,17 @@ class Database:
             engine = sa.create_engine("sqlite://", creator=self._file, poolclass=sa.QueuePool, pool_timeout=60)
         sa.event.listen(engine, "begin", self._begin_sqlite)
         return engine
+
+    def _check_options(self) -> None:
+        """What stands behind the ``?`` of a server's URL goes to its driver, which would not say whose mistake it is."""
+        if self.url.get_driver_name() != "pg8000" or importlib.util.find_spec("pg8000") is None:
+            return
+        from pg8000.dbapi import connect
+
+        known = inspect.signature(connect).parameters
+        for option in self.url.query:
+            if option not in known:
+                raise StoreError(f"store {self.label}: there is no option {option!r}; {nearest(option, known)}")
 
     def _memory(self) -> sqlite3.Connection:
         return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
