@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 
 from treasury_arena_evm.errors import ToolError
 from treasury_arena_evm.local import rehearsal
-from treasury_arena_evm.local.rehearsal import Programs, restless
+from treasury_arena_evm.local.rehearsal import Asked, Programs, restless
 
 pytestmark = pytest.mark.no_cover
 
@@ -56,13 +58,65 @@ def test_ended_early_no_program_of_a_program_is_left_behind(tmp_path: Path) -> N
     assert left == []
 
 
+STANDING = """
+from treasury_arena_evm.local import rehearsal
+rehearsal._PROGRAM = '''import json, sys, time
+if sys.argv[1:3] == ["keys", "create"]:
+    print(json.dumps({"address": "0x" + "11" * 20}))
+else:
+    print("Ctrl-C stops it, ready: 0x, arena daemon in", flush=True)
+    time.sleep(600)
+'''
+from treasury_arena.cli.main import run
+run()
+"""
+"""`arena` whose `chain chaos` starts programs that only stand there, so that it has them at once."""
+
+
+def named(folder: Path) -> list[str]:
+    """Command lines that name the folder, without that of `chain chaos` itself."""
+    found = []
+    for said in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            words = said.read_bytes().decode(errors="replace")
+            if f"{folder}/" in words:
+                found.append(words)
+    return found
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_whatever_signal_ends_it_its_programs_end_first(tmp_path: Path, number: int, code: int) -> None:
+    out = tmp_path / "chaos"
+    words = [sys.executable, "-c", STANDING, "chain", "chaos", "--minutes", "9", "--out", str(out), "--quiet"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while len(named(out)) < 3:
+                assert process.poll() is None, process.communicate()[1]
+                time.sleep(0.05)
+            for _ in range(3):  # whoever is impatient leaves nothing behind either
+                process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+            left = named(out)
+        finally:
+            process.kill()
+            for line in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if f"{out}/" in line.read_text():
+                        os.kill(int(line.parent.name), signal.SIGKILL)
+    assert left == []
+    assert process.returncode == code, err
+    said = "interrupted" if number == signal.SIGINT else f"{signal.Signals(number).name}: every program"
+    assert f"arena: {said}" in err
+    assert err.count("\n") == (2 if number == signal.SIGINT else 1)
+
+
 class Scripted(Programs):
     """Programs that answer as it is written here."""
 
     answers: dict[str, Any]
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, asked: Asked | None = None) -> None:
+        super().__init__(folder, asked)
         self.begun: list[str] = []
 
     def start(self, name: str, words: Any, ready: str) -> None:

@@ -123,7 +123,7 @@ def test_a_daemon_that_cannot_start_is_no_proof(house: Any, tmp_path: Path) -> N
     assert "ended by itself with exit code 2" in done.err or "nobody" in done.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_ended_early_it_leaves_no_daemon_behind(house: Any, tmp_path: Path, number: int) -> None:
     out = tmp_path / "run"
     chaos = subprocess.Popen(
@@ -133,7 +133,8 @@ def test_ended_early_it_leaves_no_daemon_behind(house: Any, tmp_path: Path, numb
         while not (out / "run.json").exists():
             assert chaos.poll() is None
             time.sleep(0.1)
-        chaos.send_signal(number)
+        for _ in range(3):
+            chaos.send_signal(number)
         told, err = chaos.communicate(timeout=120)
     finally:
         chaos.kill()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import treasury_arena.cli.daemon as commands
+from treasury_arena.cli.folder import RunFolder
 from treasury_arena.cli.progress import RunProgress
-from treasury_arena.store import open_store
+from treasury_arena.errors import ConfigError
+from treasury_arena.store import EventStore, open_store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -196,6 +199,53 @@ def test_a_database_that_holds_a_run_is_not_run_into_again(
         assert not (tmp_path / "again").exists()
         with open_store(db, readonly=True) as store:
             assert store.last() == before
+
+
+@pytest.mark.parametrize("seed", [5, 6], ids=["this run", "another"])
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_of_two_runs_begun_at_once_on_a_fresh_database_one_begins(
+    house: Any,
+    short: Path,
+    tmp_path: Path,
+    fresh_postgres: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    seed: int,
+) -> None:
+    """The other finds the database empty, then one with a run, and presents nothing of that as its own."""
+    db = fresh_postgres() if kind == "postgresql" else f"sqlite:///{tmp_path / 'b.db'}"
+    honest, codes = EventStore.append, []
+
+    def late(self: EventStore, drafts: Any, **more: Any) -> Any:
+        if not codes:
+            codes.append(0)
+            first = house.arena("run", short, "--db", db, "--out", tmp_path / "first", "--quiet", "--json").ok()
+            codes.append(first.json["timings"]["agent_steps"])
+        return honest(self, drafts, **more)
+
+    monkeypatch.setattr(EventStore, "append", late)
+    second = house.arena("run", short, "--db", db, "--seed", seed, "--out", tmp_path / "second", "--quiet")
+    assert codes[1:] != []
+    assert codes[1] > 0
+    sentence = "already holds this very run (complete)" if seed == 5 else "holds a run of another configuration"
+    told(second, sentence, "give another --db")
+    assert not (tmp_path / "second").exists()
+    house.arena("audit", tmp_path / "first", "--db", db).ok()
+
+
+def test_of_two_runs_begun_at_once_in_a_folder_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, folder = Path.mkdir, RunFolder(tmp_path / "run")
+
+    def late(self: Path, *words: Any, **more: Any) -> None:
+        honest(self, *words, **more)
+        monkeypatch.setattr(Path, "mkdir", honest)
+        folder.begin("# the first", {"run_id": "first"})
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    with pytest.raises(ConfigError, match="already holds a run"), folder.beginning("# the second", {}):
+        pass
+    assert folder.config.read_text() == "# the first"
+    assert "first" in (folder.path / "run.json").read_text()
 
 
 def test_a_store_left_in_the_folder_wants_another_folder(

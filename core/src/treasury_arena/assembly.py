@@ -84,6 +84,7 @@ class Assembled:
         run: str = "",
         folder: Path | None = None,
         tell: Callable[[Sequence[Event]], None] | None = None,
+        begins: str = "",
     ) -> ArenaManager:
         """The arena over `store`, resumed where the store stands.
 
@@ -91,23 +92,35 @@ class Assembled:
             halted: what stops new risk besides the emergency stop, as a level of it.
             run, folder: the run's id (the arena's name unless given) and folder, for its observers.
             tell: hears of what was committed; the configured observers unless given, until the arena is closed.
+            begins: nothing is resumed, this run must begin here; what to do where one is already, at the end of a sentence.
 
-        Raises ConfigError when the store holds another configuration or other data, or an observer cannot be made.
+        Raises ConfigError when the store holds another configuration or other data, or an observer cannot be made;
+        BegunError when it holds a run and one was to begin, be it that another writer began it at the same time.
         """
-        self._begun(store, "resume it with its own configuration, or give another database")
+
+        def there() -> bool:
+            if begins:
+                self.refuse_begun(store, begins)
+            return self._begun(store, "resume it with its own configuration, or give another database")
+
+        found = None if there() else there
         parts = (self.arena, self.world, store, self.limits, tuple(self.registry.validators.values()))
         if tell is not None:
-            return ArenaManager(*parts, tell, listener, halted)
+            return ArenaManager(*parts, tell, listener, halted, found=found)
         audience = make_audience(self.settings, self.registry, store, run or self.settings.name, folder)
         try:
-            return ArenaManager(*parts, audience, listener, halted, audience.close)
+            return ArenaManager(*parts, audience, listener, halted, audience.close, found)
         except BaseException:
             audience.close()
             raise
 
     def refuse_begun(self, store: EventStore, advice: str) -> None:
-        """Raise ConfigError when `store` holds a run already, this one or another; `advice` says how to begin one."""
-        if self._begun(store, advice):
+        """Raise BegunError when `store` holds a run already, this one or another; `advice` says how to begin one."""
+        try:
+            there = self._begun(store, advice)
+        except ConfigError as error:
+            raise begun.BegunError(str(error)) from error
+        if there:
             raise begun.already(store, advice)
 
     def _begun(self, store: EventStore, advice: str) -> bool:

@@ -100,6 +100,20 @@ def test_a_stop_of_which_only_the_file_tells_is_stored_with_its_reason_when_it_i
         assert len(list(store.read(event_type="EmergencyStopEngaged"))) == 2
 
 
+def test_a_stop_of_which_only_the_file_tells_is_stored_before_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    open_store(path).close()
+    with open_store(path, readonly=True) as store:
+        stop.engage(store, "HARD", "the oracle is wrong", "ann", CLOCK)
+    with open_store(path) as store:
+        engaged = stop.engage(store, "HARD", "to be sure", "bob", CLOCK)
+        said = [(e.payload.reason, e.payload.operator) for e in store.read(event_type="EmergencyStopEngaged")]
+        assert said == [("the oracle is wrong", "ann"), ("to be sure", "bob")]
+        assert stop.earlier(store, engaged) == engaged.file_said
+        stop.release(store, "over", "bob", CLOCK)
+        assert [event.event_type for event in store.read()][2:] == ["EmergencyStopReleased"]
+
+
 def test_a_hard_stop_is_stored_when_its_file_cannot_be_written(tmp_path: Path) -> None:
     with open_store(tmp_path / "a.db") as store:
         result = stop.engage(store, "HARD", "r", "o", CLOCK, stop.StopFile(tmp_path / "none" / "x.stop"))

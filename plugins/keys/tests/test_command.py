@@ -346,4 +346,5 @@ def test_another_user_is_not_answered(served: Any) -> None:
         answer = json.loads(connection.recv(65_536))
     server.stop()
     thread.join(20)
+    server.stop()  # a second signal finds nothing to end, which is no error
     assert answer == {"ok": False, "code": "peer", "reason": f"user {os.geteuid()} may not ask this signer"}

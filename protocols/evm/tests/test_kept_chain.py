@@ -165,7 +165,7 @@ def started(tmp_path: Path, anvil_path: Path) -> Iterator[subprocess.Popen[str]]
                 process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_command_says_where_the_chain_is_and_ends_with_its_node(
     tmp_path: Path, started: subprocess.Popen[str], number: int
 ) -> None:
@@ -184,6 +184,35 @@ def test_the_command_says_where_the_chain_is_and_ends_with_its_node(
     with pytest.raises(ProcessLookupError):
         os.kill(found["pid"], 0)
     assert (tmp_path / "chain" / STATE).is_file()
+
+
+IMPATIENT = """
+import contextlib, signal, sys, types
+from treasury_arena_evm.local import command, kept, written
+
+left = [40]
+
+def again(frame, event, arg):
+    if left[0] and frame.f_code.co_filename.endswith(("threading.py", "bell.py", "signals.py", "command.py")):
+        left[0] -= 1
+        signal.raise_signal(signal.SIGTERM)
+    return again
+
+def tell(*_):
+    sys.settrace(again)  # from now on a signal comes between any two lines, also of what hears a signal
+    signal.raise_signal(signal.SIGTERM)
+
+kept.kept_chain = lambda *_, **__: contextlib.nullcontext(types.SimpleNamespace())
+written.write_files = lambda *_: (None, None)
+command._tell = tell
+command.chain(["local"])
+"""
+
+
+def test_signals_within_signals_end_it_all_the_same() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPATIENT], timeout=30, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "goes on with it" in done.stdout
 
 
 def test_the_command_stops_by_itself_and_says_how_to_go_on(

@@ -10,6 +10,10 @@ from treasury_arena.errors import ConfigError, PluginError
 from treasury_arena.store import EventStore
 
 
+class BegunError(ConfigError):
+    """A run was to begin where one is already."""
+
+
 def holds(
     store: EventStore, settings: ArenaSettings, world: World, require: Callable[[str], object], advice: str
 ) -> bool:
@@ -45,11 +49,11 @@ def holds(
     return True
 
 
-def already(store: EventStore, advice: str) -> ConfigError:
+def already(store: EventStore, advice: str) -> BegunError:
     """The refusal to begin a run where this very run is."""
     cycles = sum(event.payload.cycle + 1 for event in store.read(event_type="EvolutionCycleComplete", tail=1))
     complete = list(store.read(event_type="RunCompleted", tail=1))
-    return ConfigError(
+    return BegunError(
         f"{store.url} already holds this very run ({'complete' if complete else f'{cycles} cycles of it'}), so nothing was "
         f"run: `arena resume` with the folder it was begun in goes on with it, or reports it again; {advice}"
     )

@@ -49,6 +49,7 @@ ATTEMPTS = 1_000
 
 class ArenaManager:
     """One arena over one world and one store. `halted` says what stops new risk besides the emergency stop: a level.
+    `found` is called when another writer has opened the arena since the caller looked, and may raise.
 
     Every public method that changes anything is one transaction; several threads and processes may use the same
     store, the later one folds the earlier one's events and tries again.
@@ -65,6 +66,7 @@ class ArenaManager:
         listener: Listener = silent,
         halted: Callable[[], str] = lambda: OFF,
         ended: Callable[[], None] | None = None,
+        found: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings
         self.world = world
@@ -78,9 +80,7 @@ class ArenaManager:
         self._lock = threading.RLock()
         self._watchdog = Watchdog(settings.decision_seconds_max)
         folded = prove_while(store, Folding)
-        self._take(folded.state, folded.seq)
-        if self.state.opened is None:
-            self._transact(self._open)
+        self._begin(folded.state, folded.seq, found)
 
     def __repr__(self) -> str:
         state = self.state
@@ -94,6 +94,21 @@ class ArenaManager:
     def reload(self) -> None:
         """Fold the whole store again and take every account up from its mark."""
         self._take(*ArenaState.of(self.store.read()))
+
+    def _begin(self, state: ArenaState, seq: int, found: Callable[[], object] | None) -> None:
+        """Take up what is stored, and open the arena unless it is: of several writers at once one opens it."""
+        while state.opened is None:
+            self._take(state, seq)
+            self._open()
+            try:
+                self.journal.commit()
+            except ConcurrencyError:
+                state, seq = ArenaState.of(self.store.read())
+            else:
+                return
+        if found is not None:
+            found()
+        self._take(state, seq)
 
     def _take(self, state: ArenaState, seq: int) -> None:
         self.journal = CycleJournal(self.store, state, self._now, self._after_commit, seq)
@@ -179,8 +194,6 @@ class ArenaManager:
             raise ConcurrencyError(f"other writers were first {ATTEMPTS} times in a row")
 
     def _open(self) -> None:
-        if self.state.opened is not None:
-            return
         settings, plan = self.settings, self.settings.capital
         base = settings.base.symbol
         frame = self.world.frame

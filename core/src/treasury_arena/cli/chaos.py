@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +31,7 @@ from treasury_arena.daemon.chaos import Chaos, Killed
 from treasury_arena.daemon.opening import paced
 from treasury_arena.errors import ConfigError, StoreError
 from treasury_arena.registry.loader import load_registry
+from treasury_arena.scheduling.signals import hearing
 from treasury_arena.store import open_store
 
 SAID = "chaos.said"
@@ -132,13 +132,8 @@ def _kill(
                 console.print(text)
 
         work = Chaos(words, folder.path / SAID, seed, tell, witness)
-        # Ended by any of them it ends its daemon first.
-        before = {number: signal.signal(number, lambda *_: work.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with hearing(lambda _: work.stop()):  # ended by any signal it ends its daemon first
             return work.run(60.0 * minutes)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _lost(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,36 +41,46 @@ class RunFolder:
 
     def begin(self, config_text: str, notes: dict[str, Any]) -> None:
         """Create the folder and note what resuming will need; raises ConfigError when a run was begun here already."""
-        if self.begun:
-            raise ConfigError(f"{self.path} already holds a run: `arena resume {self.path}` goes on with it")
+        self._refuse_begun()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _write(self.config, config_text)
-            _write(self.path / NOTES, json.dumps(notes, indent=1, sort_keys=True) + "\n")
+            with _alone(self.path):
+                self._refuse_begun()
+                _write(self.config, config_text)
+                _write(self.path / NOTES, json.dumps(notes, indent=1, sort_keys=True) + "\n")
         except OSError as error:
             raise ConfigError(f"cannot write the run's folder {self.path}: {error.strerror}") from error
+
+    def _refuse_begun(self) -> None:
+        if self.begun:
+            raise ConfigError(f"{self.path} already holds a run: `arena resume {self.path}` goes on with it")
 
     def keep(self, config_text: str) -> None:
         """Keep the configuration that a daemon goes on with: what computes nothing may have changed in it."""
         _write(self.config, config_text)
 
     @contextlib.contextmanager
-    def beginning(self, config_text: str, notes: dict[str, Any]) -> Iterator[None]:
+    def beginning(self, config_text: str, notes: dict[str, Any]) -> Iterator[Callable[[], None]]:
         """`begin`, taken back when what follows fails: neither files nor folders that it made stay behind.
 
-        Noted before anything else is done, a run that is killed at any later moment can be resumed.
+        Noted before anything else is done, a run that is killed at any later moment can be resumed. Gives what takes it back
+        later still.
         """
         fresh = [path for path in (self.config, self.path / NOTES) if not path.exists()]
         folders = [path for path in (self.path, *self.path.parents) if not path.exists()]
         self.begin(config_text, notes)
-        try:
-            yield
-        except BaseException:
+
+        def take_back() -> None:
             with contextlib.suppress(OSError):  # a folder that holds something else stays
                 for path in fresh:
                     path.unlink(missing_ok=True)
                 for path in folders:
                     path.rmdir()
+
+        try:
+            yield take_back
+        except BaseException:
+            take_back()
             raise
 
     def notes(self) -> dict[str, Any]:
@@ -180,6 +191,17 @@ def without_password(url: str | None) -> tuple[str | None, bool]:
     given = make_url(url)
     bare = URL.create(given.drivername, given.username, None, given.host, given.port, given.database, given.query)
     return bare.difference_update_query(["password"]).render_as_string(hide_password=False), True
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of several processes one at a time."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import click
 
+from treasury_arena.arena.begun import BegunError
 from treasury_arena.arena.results import build_result
 from treasury_arena.assembly import Assembled, assemble
 from treasury_arena.cli.common import (
@@ -94,14 +95,18 @@ def run_command(
     @contextlib.contextmanager
     def begun(assembled: Assembled) -> Iterator[EventStore]:
         with contextlib.ExitStack() as opened:
-            with folder.beginning(text, notes):
+            with folder.beginning(text, notes) as take_back:
                 store = opened.enter_context(open_store(place))
                 assembled.refuse_begun(store, advice)
-            yield store
+            try:
+                yield store
+            except BegunError:  # of two runs that were begun here at once this one was the later
+                take_back()
+                raise
 
     secret = url if notes["db_has_password"] else None
     again = resume_command(folder.path, db or secret)
-    return _go(folder, settings, registry, notes, begun, again, quiet=quiet, as_json=as_json)
+    return _go(folder, settings, registry, notes, begun, again, begins=advice, quiet=quiet, as_json=as_json)
 
 
 @click.command("resume")
@@ -159,19 +164,20 @@ def _go(
     opened: Callable[[Assembled], AbstractContextManager[EventStore]],
     again: str,
     *,
+    begins: str = "",
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Assemble first, so that a run whose data or plugins are not good leaves nothing behind; then go in the store.
 
-    `again` is the command that goes on with a run that is ended on its way.
+    `again` is the command that goes on with a run that is ended on its way; `begins` as `Assembled.manager` has it.
     """
     watch = Stopwatch()
     data = Path(notes["data"]) if notes["data"] else None
     assembled = assemble(settings, registry, data=data, workers=notes["workers"])
     try:
         with opened(assembled) as store, resumable(again):
-            result = _cycles(assembled, store, notes["run_id"], folder, watch, quiet=quiet)
+            result = _cycles(assembled, store, notes["run_id"], folder, watch, begins=begins, quiet=quiet)
         for name in result.barren:
             say(barren(name, assembled.engine().why_barren(name)))
     finally:
@@ -218,10 +224,17 @@ def _report(result: RunResult, folder: RunFolder, settings: Settings, registry: 
 
 
 def _cycles(
-    assembled: Assembled, store: EventStore, run_id: str, folder: RunFolder, watch: Stopwatch, *, quiet: bool
+    assembled: Assembled,
+    store: EventStore,
+    run_id: str,
+    folder: RunFolder,
+    watch: Stopwatch,
+    *,
+    begins: str,
+    quiet: bool,
 ) -> RunResult:
     timer = PhaseTimer()
-    manager = assembled.manager(store, timer, run=run_id, folder=folder.path)
+    manager = assembled.manager(store, timer, run=run_id, folder=folder.path, begins=begins)
     try:
         if manager.state.completed:
             say(f"{folder.path} is complete already: nothing is left to run, this is its result")

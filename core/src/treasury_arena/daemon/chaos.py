@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import attrs
 from treasury_arena.clock import Stopwatch
 from treasury_arena.errors import TreasuryArenaError
 from treasury_arena.randomness import stream
+from treasury_arena.scheduling.bell import Bell
 
 READY = "arena daemon in"
 """What a daemon says when it is at work."""
@@ -58,11 +58,12 @@ class Chaos:
     ) -> None:
         self._words, self._said, self._tell, self._witness = list(words), said, tell, witness
         self._draw = stream(seed, 0, "chaos")
-        self._ended = threading.Event()
+        self._bell, self._last = Bell(), False
 
     def stop(self) -> None:
-        """End it early; what was killed until then counts."""
-        self._ended.set()
+        """End it early; what was killed until then counts. The last start, which follows, is not cut short."""
+        if not self._last:
+            self._bell.stop()
 
     def run(self, seconds: float) -> Killed:
         """Kill for so many seconds, then let one daemon live until it is ready and end it as a person would.
@@ -70,7 +71,7 @@ class Chaos:
         Raises TreasuryArenaError when a daemon ends by itself or does not become ready.
         """
         watch, kills, early, ready = Stopwatch(), 0, 0, []
-        while watch.seconds() < seconds and not self._ended.is_set():
+        while watch.seconds() < seconds and not self._bell.stopped:
             process = self._start()
             try:
                 young, life = self._draw.random() < EARLY_SHARE, float(self._draw.uniform(*LIFE_SECONDS))
@@ -78,7 +79,7 @@ class Chaos:
                 if took is not None:
                     ready.append(took)
                     self._live(process, life)
-                elif not young and not self._ended.is_set():
+                elif not young and not self._bell.stopped:
                     raise self._late()
             finally:
                 process.kill()
@@ -86,7 +87,7 @@ class Chaos:
             kills, early = kills + 1, early + (took is None)
             self._witness()
             self._tell(watch.seconds(), kills)
-        self._ended.clear()
+        self._last, self._bell = True, Bell()
         process = self._start()
         try:
             took = self._until_ready(process, READY_SECONDS_MAX)
@@ -115,7 +116,11 @@ class Chaos:
         self._said.write_bytes(b"")
         with open(self._said, "ab") as said:
             return subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *self._words], stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                [sys.executable, "-c", _PROGRAM, *self._words],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # an interrupt in the terminal is ours to handle, not the daemon's
             )
 
     def _until_ready(self, process: subprocess.Popen[bytes], seconds: float) -> float | None:
@@ -125,7 +130,7 @@ class Chaos:
             if READY in self._said.read_text(errors="replace"):
                 return watch.seconds()
             self._live(process, LOOK_SECONDS)
-            if self._ended.is_set():
+            if self._bell.stopped:
                 return None
         return None
 
@@ -136,5 +141,6 @@ class Chaos:
                 last = self._said.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
                 raise TreasuryArenaError(f"the daemon ended by itself with exit code {process.returncode}: {last[0]}")
             left = seconds - watch.seconds()
-            if left <= 0 or self._ended.wait(min(LOOK_SECONDS, left)):
+            if left <= 0 or self._bell.stopped:
                 return
+            self._bell.wait(min(LOOK_SECONDS, left))

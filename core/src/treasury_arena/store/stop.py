@@ -97,13 +97,14 @@ class StopFile:
 @attrs.frozen
 class Engaged:
     """What `engage` reached: the stored event, or, with `note` saying why, only the sentinel file; and what that file said of a
-    stop before, if it was there.
+    stop before, if it was there. `first`: seq of the first event that it stored.
     """
 
     level: str
     event: Event | None
     note: str
     file_said: Standing | None = None
+    first: int | None = None
 
 
 def _file(store: EventStore, file: StopFile | None) -> StopFile | None:
@@ -137,7 +138,7 @@ def earlier(store: EventStore, engaged: Engaged) -> Standing | None:
 
     Raises StoreError or IntegrityError when the events cannot be read.
     """
-    until = engaged.event.seq if engaged.event is not None else None
+    until = engaged.first
     holding: list[Standing] = []
     kinds = ("EmergencyStopReleased", "EmergencyStopEngaged")
     events = [event for kind in kinds for event in store.read(event_type=kind) if until is None or event.seq < until]
@@ -153,10 +154,21 @@ def earlier(store: EventStore, engaged: Engaged) -> Standing | None:
     return holding[0] if holding else None
 
 
+def _unstored(store: EventStore, connection: Connection, said: Standing | None, now: str) -> list[Draft]:
+    """The HARD stop of which only the sentinel tells, as an event; `said`: what it says, None where there is none."""
+    rows = store.database.rows_of(connection, schema.EMERGENCY_STOP, [1])
+    if said is None or (rows and known_level(rows[0][1]) == HARD):
+        return []
+    reason, operator = said.reason or "its file does not say why", said.operator or "unknown"
+    return [Draft(EmergencyStopEngaged(HARD, reason, operator), now)]
+
+
 def engage(
     store: EventStore, stop_level: str, reason: str, operator: str, clock: Clock, file: StopFile | None = None
 ) -> Engaged:
     """Stop. HARD writes the sentinel first, then the event; a database that refuses does not undo a HARD stop.
+
+    A stop that stood only in its file, because the database refused, is stored before it, with its reason.
 
     Raises ValidationError for a level other than SOFT or HARD, or without reason or operator; StoreError when a SOFT stop
     cannot be stored, or a HARD one neither as a file nor as an event.
@@ -172,26 +184,14 @@ def engage(
         except StoreError as error:
             sentinel, note = None, str(error)
     try:
-        payload = EmergencyStopEngaged(stop_level, reason, operator)
-        event = store.append([Draft(payload, iso(clock.now()))])[0]
+        now = iso(clock.now())
+        draft = Draft(EmergencyStopEngaged(stop_level, reason, operator), now)
+        events = store.append_decided(lambda connection: [*_unstored(store, connection, said, now), draft])
     except (StoreError, IntegrityError) as error:
         if sentinel is None:
             raise
         return Engaged(stop_level, None, f"stopped by {sentinel.path} alone: {error}", said)
-    return Engaged(stop_level, event, note, said)
-
-
-def _unstored(store: EventStore, sentinel: StopFile | None, clock: Clock) -> list[Draft]:
-    """The HARD stop of which only the sentinel tells, as an event."""
-    if sentinel is None or not sentinel.engaged:
-        return []
-    with store.database.read() as connection:
-        rows = store.database.rows_of(connection, schema.EMERGENCY_STOP, [1])
-    if rows and known_level(rows[0][1]) == HARD:
-        return []
-    said = sentinel.told()
-    reason, operator = said.reason or "its file does not say why", said.operator or "unknown"
-    return [Draft(EmergencyStopEngaged(HARD, reason, operator), iso(clock.now()))]
+    return Engaged(stop_level, events[-1], note, said, events[0].seq)
 
 
 def release(store: EventStore, reason: str, operator: str, clock: Clock, file: StopFile | None = None) -> Event:
@@ -205,8 +205,10 @@ def release(store: EventStore, reason: str, operator: str, clock: Clock, file: S
     if level(store, file) == OFF:
         raise ValidationError("no emergency stop is engaged; there is nothing to release")
     sentinel = _file(store, file)
-    drafts = [*_unstored(store, sentinel, clock), Draft(EmergencyStopReleased(reason, operator), iso(clock.now()))]
-    event = store.append(drafts)[-1]
+    said = sentinel.told() if sentinel is not None and sentinel.engaged else None
+    now = iso(clock.now())
+    draft = Draft(EmergencyStopReleased(reason, operator), now)
+    event = store.append_decided(lambda connection: [*_unstored(store, connection, said, now), draft])[-1]
     if sentinel is not None:
         sentinel.remove()
     return event

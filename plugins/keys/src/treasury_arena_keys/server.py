@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -95,8 +96,9 @@ class Server:
             end.close()
 
     def stop(self) -> None:
-        """End `run`. Safe in a signal handler."""
-        self._wake[1].send(b"x")
+        """End `run`. Safe in a signal handler, also in one that comes after the end."""
+        with contextlib.suppress(OSError):
+            self._wake[1].send(b"x")
 
     def _begin(self, connection: socket.socket) -> None:
         if not self._slots.acquire(blocking=False):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import attrs
@@ -41,13 +40,7 @@ def chaos(minutes: float, seed: int, out: Path, anvil: Path | None, quiet: bool,
     """
     if out.exists():
         raise ConfigError(f"{out} is there already: give another --out")
-    before = signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # ended either way it ends all its programs first
-    try:
-        proof = rehearse(out, minutes, seed, anvil, lambda text: None if quiet else click.echo(text, err=True))
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    proof = rehearse(out, minutes, seed, anvil, lambda text: None if quiet else click.echo(text, err=True))
     if as_json:
         click.echo(json.dumps({"out": str(out), **attrs.asdict(proof)}, indent=1, sort_keys=True))
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from treasury_arena.config.keys import is_reference
+from treasury_arena.scheduling.bell import Bell
+from treasury_arena.scheduling.signals import hearing
 from treasury_arena_evm.errors import ToolError
 
 if TYPE_CHECKING:
@@ -107,13 +108,15 @@ def local(
         )
     amount = _raw(funds)
     beginning = None if address is None else Beginning(address_of("--address", address), amount, port)
-    with _Ended(seconds) as ended, kept_chain(folder, beginning, anvil=anvil) as kept:
+    with _ended(seconds) as bell, kept_chain(folder, beginning, anvil=anvil) as kept:
         arena, signer = write_files(kept, Wishes(keystore, passphrase, stop_file, live_store))
         _tell(kept, arena, signer, as_json)
-        while not ended.wait(KEEP_SECONDS):
+        bell.wait(0.0 if bell.stopped else KEEP_SECONDS)
+        while not bell.stopped:
             if not kept.chain.node.alive:
                 raise ToolError(f"the node of {folder} has ended by itself; start the chain again")
             kept.keep()
+            bell.wait(KEEP_SECONDS)
     if not as_json:
         click.echo(f"the chain has stopped; `arena chain local --folder {folder}` goes on with it")
     return 0
@@ -159,36 +162,19 @@ def _tell(kept: KeptChain, arena: Path, signer: Path, as_json: bool) -> None:
     sys.stdout.flush()  # whoever reads it waits for it
 
 
-class _Ended:
-    """Set by SIGTERM and Ctrl-C, and after so many seconds."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._event = threading.Event()
-        self._undo = contextlib.ExitStack()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait so long for the end; whether it came."""
-        return self._event.wait(seconds)
-
-    def __enter__(self) -> _Ended:
-        if threading.current_thread() is threading.main_thread():
-            self._undo.enter_context(_handling(self._event))
-        if self._seconds is not None:
-            timer = threading.Timer(self._seconds, self._event.set)
-            timer.start()
-            self._undo.callback(timer.cancel)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._undo.close()
-
-
 @contextlib.contextmanager
-def _handling(event: threading.Event) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _ended(seconds: float | None) -> Iterator[Bell]:
+    """A bell that is stopped by SIGTERM, Ctrl-C and a closed terminal, and after so many seconds.
+
+    No `threading.Event`: a second signal within its `set` waits for ever on a lock that the first one holds.
+    """
+    bell = Bell()
+    timer = None if seconds is None else threading.Timer(seconds, bell.stop)
+    with hearing(lambda _: bell.stop()):
+        if timer is not None:
+            timer.start()
+        try:
+            yield bell
+        finally:
+            if timer is not None:
+                timer.cancel()

@@ -20,6 +20,7 @@ import attrs
 
 from treasury_arena.clock import Stopwatch
 from treasury_arena.randomness import stream
+from treasury_arena.scheduling.signals import hearing
 from treasury_arena_evm.errors import ToolError
 
 START_SECONDS_MAX = 300.0
@@ -50,11 +51,41 @@ class Proof:
     lost: tuple[str, ...]
 
 
-class Programs:
-    """`arena` commands in processes of their own; what each says is in a file of the folder. Use as a context manager."""
+class SignalledError(ToolError):
+    """A signal ended a rehearsal; the exit code is that of a program which it ends."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(f"{number.name}: every program that was started for this has ended, nothing was proved")
+        self.exit_code = 128 + number
+
+
+class Asked:
+    """Whether a signal asked for the end. It is only noted when it comes, and raised where nothing is half begun."""
+
+    def __init__(self) -> None:
+        self._number: signal.Signals | None = None
+
+    def hear(self, number: signal.Signals) -> None:
+        """Note it."""
+        self._number = self._number or number
+
+    def check(self) -> None:
+        """Raise SignalledError, or KeyboardInterrupt after a Ctrl-C, when one came."""
+        if self._number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self._number is not None:
+            raise SignalledError(self._number)
+
+
+class Programs:
+    """`arena` commands in processes of their own; what each says is in a file of the folder. Use as a context manager.
+
+    `asked` is looked at while one of them is waited for.
+    """
+
+    def __init__(self, folder: Path, asked: Asked | None = None) -> None:
         self._folder = folder
+        self._asked = asked or Asked()
         self._open: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Programs:
@@ -72,10 +103,15 @@ class Programs:
         """Start one, and wait until it says that it is ready. Raises ToolError with its last words when it ends before."""
         with open(self._folder / f"{name}.said", "wb") as said:
             self._open[name] = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                [sys.executable, "-c", _PROGRAM, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # an interrupt in the terminal is ours to handle
             )
         watch = Stopwatch()
         while ready not in self.said(name):
+            self._asked.check()
             if self._open[name].poll() is not None:
                 raise ToolError(f"`arena {words[0]}` ended by itself: {_last(self.said(name))}")
             if watch.seconds() > START_SECONDS_MAX:
@@ -111,9 +147,10 @@ class Programs:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         try:
-            out, err = process.communicate()
+            out, err = self._told(process)
         except BaseException:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -126,6 +163,16 @@ class Programs:
             raise ToolError(f"`arena {words[0]}` ended with exit code {process.returncode}: {_last(err)}")
         document: dict[str, Any] = json.loads(out)
         return document
+
+    def _told(self, process: subprocess.Popen[str]) -> tuple[str, str]:
+        while True:
+            try:
+                told = process.communicate(timeout=LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._asked.check()
+            else:
+                self._asked.check()
+                return told
 
 
 def _last(said: str) -> str:
@@ -167,7 +214,8 @@ def rehearse(folder: Path, minutes: float, seed: int, anvil: Path | None, tell: 
         seed: of the moments.
         tell: hears what is being done.
 
-    Raises ToolError when a program does not start or ends by itself.
+    Raises ToolError when a program does not start or ends by itself; SignalledError or KeyboardInterrupt when a signal ends it,
+    after all that was started has ended.
     """
     folder.mkdir(parents=True, mode=0o700)
     here = folder.absolute()
@@ -175,7 +223,8 @@ def rehearse(folder: Path, minutes: float, seed: int, anvil: Path | None, tell: 
     with open(os.open(passphrase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
         written.write(f"{secrets.token_hex(16)}\n")
     reference = f"file:{passphrase}"
-    with Programs(here) as programs:
+    asked = Asked()
+    with hearing(asked.hear), Programs(here, asked) as programs:
         tell("a key, a chain and a signer")
         made = programs.run(["keys", "create", "--mode", "local", "--folder", str(keys), "--passphrase", reference])
         words = ["chain", "local", "--folder", str(here / "chain"), "--address", made["address"], "--port", "0"]
