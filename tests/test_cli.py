@@ -425,8 +425,8 @@ def test_a_usage_error_is_json_too_when_json_was_asked_for(house: Any) -> None:
     assert "--tial" in done.json["error"]
 
 
-def test_exit_code_one_means_something_was_found(house: Any, copy_of_finished: Any) -> None:
-    refused = house.arena("release", copy_of_finished(), "--reason", "x", "--operator", "ann", "--json")
+def test_exit_code_one_means_something_was_found(house: Any, copy_of_interrupted: Any) -> None:
+    refused = house.arena("release", copy_of_interrupted(), "--reason", "x", "--operator", "ann", "--json")
     assert refused.code == 1
     assert refused.json == {"error": "no emergency stop is engaged; there is nothing to release", "exit_code": 1}
 

@@ -117,12 +117,16 @@ def release(
 ) -> int:
     """Release the emergency stop.
 
+    A replay of history that is complete has nothing left to release, and its result stays what it was: exit code 1.
+
     \b
     Example:
       arena release runs/second --reason "oracle confirmed"
     """
     with contextlib.ExitStack() as opened:
         stores = [(opened.enter_context(find_store(run, out, db, readonly=False)), find_stop_file(run, out, db))]
+        if _complete(stores[0][0], run, out, db):
+            raise ValidationError("the run is complete; there is nothing to release")
         stores += [(opened.enter_context(live), None) for live in _live_stores(run, out, db)]
         # Of two stores one may be released already: somebody was interrupted between them.
         for store, file in [one for one in stores if emergency.level(*one) != OFF] or stores[:1]:
