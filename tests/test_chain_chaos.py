@@ -147,7 +147,10 @@ CALM: dict[str, Any] = {"exit": 0, "lost": [], "orders": [], "differences": []}
         ({}, ()),
         ({"lost": ["event 3 is gone"]}, ("event 3 is gone",)),
         ({"orders": [{"id": "a" * 64, "state": "EXECUTING"}]}, (f"order {'a' * 12} is still EXECUTING",)),
-        ({"orders": [{"id": "a" * 64, "state": "QUARANTINED"}]}, ()),
+        (
+            {"orders": [{"id": "a" * 64, "state": "QUARANTINED"}]},
+            (f"order {'a' * 12} is still QUARANTINED: it waits for a person",),
+        ),
         ({"differences": ["cash: 1 instead of 2"]}, ("cash: 1 instead of 2",)),
         ({"exit": 1}, ("the daemon ended with exit code 1 when it was asked to: last words",)),
     ],

@@ -248,7 +248,7 @@ def rehearse(folder: Path, minutes: float, seed: int, anvil: Path | None, tell: 
         programs.start("daemon", ["daemon", str(arena), "--out", str(run)], "arena daemon in")
         open_orders = _ended(programs, run)
         settled = watch.seconds()
-        lost = [*document["lost"], *(f"order {order['id'][:12]} is still {order['state']}" for order in open_orders)]
+        lost = [*document["lost"], *map(_unended, open_orders)]
         if code := programs.end("daemon"):
             lost.append(
                 f"the daemon ended with exit code {code} when it was asked to: {_last(programs.said('daemon'))}"
@@ -259,10 +259,15 @@ def rehearse(folder: Path, minutes: float, seed: int, anvil: Path | None, tell: 
 
 
 def _ended(programs: Programs, run: Path) -> list[dict[str, Any]]:
-    """Orders that are open after waiting for their end; one that waits for a person is not waited for."""
+    """Orders that are open after waiting for their end; one that waits for a person has not ended, but is not waited for."""
     watch = Stopwatch()
     while True:
-        found = [one for one in programs.run(["orders", str(run)])["orders"] if one["state"] != "QUARANTINED"]
-        if not found or watch.seconds() > SETTLE_SECONDS_MAX:
+        found: list[dict[str, Any]] = programs.run(["orders", str(run)])["orders"]
+        if all(one["state"] == "QUARANTINED" for one in found) or watch.seconds() > SETTLE_SECONDS_MAX:
             return found
         sleep(ORDERS_SECONDS)
+
+
+def _unended(order: dict[str, Any]) -> str:
+    waits = ": it waits for a person" if order["state"] == "QUARANTINED" else ""
+    return f"order {order['id'][:12]} is still {order['state']}{waits}"
