@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -330,6 +331,21 @@ def test_listing_plugins_imports_nothing_heavy(install: Install, site: Path) -> 
 def test_a_person_who_interrupts_while_plugins_are_imported_is_heard(install: Install) -> None:
     install("good", GOOD)
     install("patient", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True:\n    pass")
-    with pytest.raises(KeyboardInterrupt):
-        load("patient")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            load("patient")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler])
+def test_a_plugin_that_interrupts_itself_is_rejected_whoever_hears_signals(install: Install, handler: Any) -> None:
+    install("good", GOOD)
+    install("interrupts", "raise KeyboardInterrupt")
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        assert load("interrupts")[1]["dist-interrupts"].status == "rejected"
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -63,10 +63,10 @@ def load_registry(*, only: Iterable[str] | None = None, extra: Mapping[str, obje
 
 @contextlib.contextmanager
 def _interrupted() -> Iterator[Callable[[], bool]]:
-    """Tells whether a person interrupted (Ctrl-C) since then; yes wherever that cannot be told."""
+    """Tells whether a person interrupted (Ctrl-C) since then: only the main thread can be, and only where that is not ignored."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield lambda: True
+        yield lambda: False
         return
     signals: list[int] = []
 

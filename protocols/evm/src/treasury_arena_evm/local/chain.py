@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from time import monotonic, sleep
 from typing import Any
 
@@ -18,8 +19,8 @@ GAS = 16_000_000
 BLOCK_SECONDS = 12
 MINED_SECONDS_MAX = 10.0
 BLOCKS_AT_ONCE_MAX = 10_000
-#: Sends the transaction that an isolated block ends with.
-_LAST = "0x" + "1a57" * 10
+#: Numbers of the accounts that send the transactions that isolated blocks end with.
+_SENDERS = count(1)
 
 
 class LocalChain:
@@ -140,11 +141,15 @@ class LocalChain:
     def _settled(self) -> None:
         """Wait until the node has mined what it took from its pool: blocks come in turn, so after one of our own it has. Else
         such a block would be mined on the state that a revert brings back.
+
+        Each has a sender of its own: the node clears its pool of what a block's senders had sent up to their nonces a little
+        after it has told of the block, and would take the next one with it that comes from the same sender after a revert.
         """
-        self.set_balance(_LAST, 10**36)
+        sender = f"0x1a57{next(_SENDERS):036x}"
+        self.set_balance(sender, 10**36)
         # Whatever the base fee is, it is paid; the tip is the usual one, because the node remembers tips of blocks undone.
         fees = {"maxFeePerGas": hex(10**24), "maxPriorityFeePerGas": hex(10**9)}
-        self.rpc("eth_sendTransactionSync", {"from": _LAST, "to": _LAST, "gas": hex(21_000), **fees})
+        self.rpc("eth_sendTransactionSync", {"from": sender, "to": sender, "nonce": "0x0", "gas": hex(21_000), **fees})
 
     # --- state
 
