@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from treasury_arena import assembly
 from treasury_arena.cli.main import BUILT_IN, arena
 from treasury_arena.events import catalog
+from treasury_arena.simulation.kernel import Kernel
 from treasury_arena_trend.strategy import State, Target
 
 
@@ -302,6 +304,24 @@ def test_what_evolve_prints_run_accepts(house: Any, small_config: Path, tmp_path
     assert done.json["counts"]["births"] >= len(seeds)
     result = house.arena("backtest", config, "--json").ok().json
     assert result["timings"]["agent_steps_per_second"] > 0
+
+
+def test_the_speed_of_a_backtest_counts_no_compilation(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = Kernel._entry
+
+    def slowly(kernel: Any, kind: Any) -> Any:
+        if kernel.strategy.name not in seen:
+            seen.append(kernel.strategy.name)
+            time.sleep(1.0)
+        return entered(kernel, kind)
+
+    seen: list[str] = []
+    monkeypatch.setattr(Kernel, "_entry", slowly)
+    timings = house.arena("backtest", small_config, "--json").ok().json["timings"]
+    assert sorted(seen) == ["tactical", "trend"]
+    assert timings["seconds"] < 1.0
 
 
 def greedy(f: Any, g: Any, book: Any, s: Any) -> Any:
