@@ -17,6 +17,8 @@ import pytest
 from treasury_arena import assembly
 from treasury_arena.cli.main import BUILT_IN, arena
 from treasury_arena.events import catalog
+from treasury_arena.simulation import warm
+from treasury_arena.simulation.generate import Generated
 from treasury_arena.simulation.kernel import Kernel
 from treasury_arena_trend.strategy import State, Target
 
@@ -304,6 +306,20 @@ def test_what_evolve_prints_run_accepts(house: Any, small_config: Path, tmp_path
     assert done.json["counts"]["births"] >= len(seeds)
     result = house.arena("backtest", config, "--json").ok().json
     assert result["timings"]["agent_steps_per_second"] > 0
+
+
+@pytest.mark.parametrize("command", ["run", "backtest", "evolve"])
+def test_compilation_is_told_before_it_begins(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    out = tmp_path
+    told = "compiling 2 strategies to machine code, some seconds each; later runs start at once\n"
+    assert "compiling" not in house.arena(command, small_config, "--json", "--out", out / "warm").err
+    monkeypatch.setattr(Generated, "compiled", property(lambda _: False))
+    monkeypatch.setattr(warm.Compilation, "__enter__", lambda compilation: compilation)  # starts no process
+    assert house.arena(command, small_config, "--json", "--out", out / "cold").err.startswith(told)
+    if command == "run":
+        assert "compiling" not in house.arena("run", small_config, "--quiet", "--json", "--out", out / "quiet").ok().err
 
 
 def test_the_speed_of_a_backtest_counts_no_compilation(
