@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ import pytest
 from treasury_arena import assembly
 from treasury_arena.cli.main import BUILT_IN, arena
 from treasury_arena.events import catalog
+from treasury_arena.simulation import warm
+from treasury_arena.simulation.generate import Generated
+from treasury_arena.simulation.kernel import Kernel
 from treasury_arena_trend.strategy import State, Target
 
 
@@ -302,6 +306,38 @@ def test_what_evolve_prints_run_accepts(house: Any, small_config: Path, tmp_path
     assert done.json["counts"]["births"] >= len(seeds)
     result = house.arena("backtest", config, "--json").ok().json
     assert result["timings"]["agent_steps_per_second"] > 0
+
+
+@pytest.mark.parametrize("command", ["run", "backtest", "evolve"])
+def test_compilation_is_told_before_it_begins(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    out = tmp_path
+    told = "compiling 2 strategies to machine code, some seconds each; later runs start at once\n"
+    assert "compiling" not in house.arena(command, small_config, "--json", "--out", out / "warm").err
+    monkeypatch.setattr(Generated, "compiled", property(lambda _: False))
+    monkeypatch.setattr(warm.Compilation, "__enter__", lambda compilation: compilation)  # starts no process
+    assert house.arena(command, small_config, "--json", "--out", out / "cold").err.startswith(told)
+    if command == "run":
+        assert "compiling" not in house.arena("run", small_config, "--quiet", "--json", "--out", out / "quiet").ok().err
+
+
+def test_the_speed_of_a_backtest_counts_no_compilation(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = Kernel._entry
+
+    def slowly(kernel: Any, kind: Any) -> Any:
+        if kernel.strategy.name not in seen:
+            seen.append(kernel.strategy.name)
+            time.sleep(1.0)
+        return entered(kernel, kind)
+
+    seen: list[str] = []
+    monkeypatch.setattr(Kernel, "_entry", slowly)
+    timings = house.arena("backtest", small_config, "--json").ok().json["timings"]
+    assert sorted(seen) == ["tactical", "trend"]
+    assert timings["seconds"] < 1.0
 
 
 def greedy(f: Any, g: Any, book: Any, s: Any) -> Any:

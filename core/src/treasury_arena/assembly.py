@@ -151,6 +151,7 @@ def assemble(
     workers: int | None = None,
     until: int | None = None,
     before: Assembled | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Assembled:
     """Load the data, compile the kernels and wire everything.
 
@@ -163,6 +164,7 @@ def assemble(
         until: epoch of the present, for a run that goes on while its market does: no row is asked for that is known only
             later, and the data's identity is that of their configuration, because their content grows.
         before: an assembly of the same settings and registry, whose kernels are taken on instead of checked and written anew.
+        say: told in a sentence when kernels must be compiled first, which takes a while.
 
     Raises ConfigError, DataError and PluginError with one clear sentence.
     """
@@ -173,7 +175,11 @@ def assemble(
     whole, first = run_window(settings, list(strategies.values()))
     window = whole if until is None else known_window(whole, first, until, settings.step_seconds)
     kernels = _prepared(strategies, specs, registry, cache) if before is None else before.kernels
-    with Compilation(list(kernels.values())) as compilation:
+    compilation = Compilation(list(kernels.values()))
+    if say is not None and compilation.cold and before is None:
+        what = "1 strategy" if compilation.cold == 1 else f"{compilation.cold} strategies"
+        say(f"compiling {what} to machine code, some seconds each; later runs start at once")
+    with compilation:
         with calling(f"source {settings.source.name!r}"):
             frame = fetched(source.fetch, window, first)
         check_frame(frame, window, specs, settings)

@@ -171,6 +171,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "arena.toml").write_bytes(b"text = '\xff'")
     with pytest.raises(ConfigError, match=r"there is no such file; did you mean 'arena\.toml'\?"):
         read_toml(tmp_path / "arnea.toml", Everything)
+    with pytest.raises(ConfigError, match=r"there is no such file; did you mean 'arena\.toml'\?"):
+        read_toml(tmp_path / "arena", Everything)
+    for name in ("nope.toml", "a.toml", "quickstart.toml"):  # of which .toml alone is like
+        with pytest.raises(ConfigError, match=r"there is no such file$"):
+            read_toml(tmp_path / name, Everything)
     with pytest.raises(ConfigError, match=r"arena\.toml: byte 8 is not UTF-8 text"):
         read_toml(tmp_path / "arena.toml", Everything)
     with pytest.raises(ConfigError, match="is a folder; expected a file"):

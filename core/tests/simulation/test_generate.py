@@ -179,12 +179,14 @@ def test_several_kernels_compile_in_processes_of_their_own(tmp_path: Path, monke
     assert compile_kernels(kernels[:1]) == []
     assert compile_kernels(kernels, processes=1) == []
     assert not any(kernel.generated.compiled for kernel in kernels)
+    assert (Compilation(kernels).cold, Compilation(kernels[:1]).cold, Compilation(kernels * 2).cold) == (2, 1, 2)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     assert compile_kernels(kernels) == []
     monkeypatch.undo()
     assert sorted(compile_kernels(kernels)) == sorted(kernel.generated.name for kernel in kernels)
     assert all(kernel.generated.compiled for kernel in kernels)
     assert compile_kernels(kernels) == []
+    assert Compilation(kernels).cold == 0
 
 
 def test_compilation_is_given_up_when_what_goes_on_beside_it_fails(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def _go(
     """
     watch = Stopwatch()
     data = Path(notes["data"]) if notes["data"] else None
-    assembled = assemble(settings, registry, data=data, workers=notes["workers"])
+    assembled = assemble(settings, registry, data=data, workers=notes["workers"], say=None if quiet else say)
     try:
         with opened(assembled) as store, resumable(again):
             result = _cycles(assembled, store, notes["run_id"], folder, watch, begins=begins, quiet=quiet)

@@ -61,7 +61,7 @@ def backtest(
     """
     registry = load_registry()
     settings = read_config(config, registry, {"seed": seed})
-    assembled = assemble(settings, registry, data=data, workers=workers)
+    assembled = assemble(settings, registry, data=data, workers=workers, say=say)
     try:
         population = _population(assembled, settings, agents)
         frame = assembled.world.frame
@@ -148,7 +148,7 @@ def evolve(
     """
     registry = load_registry()
     settings = read_config(config, registry, {"seed": seed})
-    assembled = assemble(settings, registry, data=data, workers=workers)
+    assembled = assemble(settings, registry, data=data, workers=workers, say=say)
     try:
         arena, world = assembled.arena, assembled.world
         breeder = Breeder(arena, world, RecordKeeper(arena, world))

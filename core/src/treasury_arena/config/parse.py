@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import tomli
 
 from treasury_arena.config.scanner import KeyPath
-from treasury_arena.errors import ConfigError, nearest
+from treasury_arena.errors import ConfigError
 
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
 
@@ -24,10 +25,7 @@ def toml_text(path: Path) -> str:
         with path.open(encoding="utf-8-sig") as file:
             text = file.read(TEXT_MAX + 1)
     except FileNotFoundError as error:
-        folder = path.parent
-        beside = [one.name for one in folder.glob("*.toml")] if folder.is_dir() else []
-        hint = f"; {nearest(path.name, beside)}" if beside else ""
-        raise ConfigError(f"{path}: there is no such file{hint}") from error
+        raise ConfigError(f"{path}: there is no such file{_meant(path)}") from error
     except IsADirectoryError as error:
         inside = sorted(one.name for one in path.glob("*.toml"))
         known = f" (known: {', '.join(inside)})" if inside else ""
@@ -39,6 +37,14 @@ def toml_text(path: Path) -> str:
     if len(text) > TEXT_MAX:
         raise ConfigError(f"{path}: has more than {TEXT_MAX} characters; expected a configuration")
     return text
+
+
+def _meant(path: Path) -> str:
+    """The configuration beside a missing one that is named almost like it, as the end of a sentence; empty without one."""
+    # Compared without their suffix: `.toml`, which all share, would make any two short names alike.
+    beside = {one.stem: one.name for one in sorted(path.parent.glob("*.toml"))} if path.parent.is_dir() else {}
+    near = difflib.get_close_matches(path.stem, beside, n=1)
+    return f"; did you mean {beside[near[0]]!r}?" if near else ""
 
 
 def parse(file: str, text: str) -> tuple[dict[str, Any], str]:

@@ -70,10 +70,11 @@ class Brain:
         workers: int | None = None,
         halted: Callable[[], str] = lambda: OFF,
         tell: Callable[[Sequence[Event]], None] | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.settings, self.registry, self.store, self.clock = settings, registry, store, clock
         self.lock = threading.RLock()
-        self._data, self._cache, self._workers = data, cache, workers
+        self._data, self._cache, self._workers, self._say = data, cache, workers, say
         self._assembled = self._assemble()
         self.manager: ArenaManager = self._assembled.manager(store, halted=halted, tell=tell)
         self._noted = self._last_noted()
@@ -103,6 +104,7 @@ class Brain:
             workers=self._workers,
             until=to_epoch(self.clock.now()),
             before=before,
+            say=self._say,
         )
 
     def observe(self) -> bool:

@@ -128,7 +128,9 @@ def opened(
             trading = ChainTrading(settings, registry, guarded, fenced, wall, stop_file(store, folder), names, tell)
             trading.begin()
         guards, operator = Fuses(guarded, fuses, wall), Operator(guarded, wall)
-        brain = Brain(settings, registry, fenced, clock, data=data, workers=workers, halted=guards.level, tell=wake)
+        brain = Brain(
+            settings, registry, fenced, clock, data=data, workers=workers, halted=guards.level, tell=wake, say=tell
+        )
         stack.callback(brain.close)
         hands: ChainHands | NoChain
         if trading is None:

@@ -36,10 +36,14 @@ class Compilation:
     Args:
         kernels: those that are compiled already are left alone.
         processes: how many compile side by side.
+
+    Attributes:
+        cold: how many kernels are not compiled yet.
     """
 
     def __init__(self, kernels: Sequence[Kernel], processes: int = 2) -> None:
         cold = {kernel.generated.name: kernel for kernel in kernels if not kernel.generated.compiled}
+        self.cold = len(cold)
         self._cold = cold if len(cold) > 1 and processes > 1 else {}
         self._waiting: queue.SimpleQueue[Kernel] = queue.SimpleQueue()
         # The largest first, so that no process ends long before the other.
