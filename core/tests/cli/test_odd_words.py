@@ -77,4 +77,4 @@ def test_a_full_output_is_named() -> None:
     command = f"{sys.executable} -c '{ARENA}' plugins > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["arena: standard output or a file: No space left on device"]
+    assert done.stderr.splitlines() == ["arena: standard output: No space left on device"]
