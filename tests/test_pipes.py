@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,10 +82,42 @@ def test_progress_that_nobody_reads_loses_nothing(
 def test_output_on_a_full_disk_is_told_in_a_sentence(house: Any, words: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(house.command(*words), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "arena: standard output or a file: No space left on device\n")
+    assert (done.returncode, done.stderr) == (2, "arena: standard output: No space left on device\n")
 
 
 def test_a_failure_that_nobody_can_be_told_keeps_its_code(house: Any, tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(house.command("status", tmp_path / "none"), stdout=full, stderr=full, check=False)
     assert done.returncode == 2
+
+
+def test_words_that_find_no_room_undo_no_work(
+    house: Any, copy_of_interrupted: Any, finished_json: dict[str, Any]
+) -> None:
+    with open("/dev/full", "w") as full:
+        command = house.command("resume", copy_of_interrupted(), "--json")
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["digest"] == finished_json["digest"]
+
+
+def test_a_usage_error_that_nobody_can_be_told_keeps_its_code(house: Any, unread: int) -> None:
+    with open("/dev/full", "w") as full:
+        for stderr in (full, unread):
+            assert subprocess.run(house.command("status", "--bogus"), stderr=stderr, check=False).returncode == 2
+
+
+def test_a_plugins_output_that_finds_no_room_is_told() -> None:
+    """What a command prints without flushing is missed at its end."""
+    code = "\n".join(
+        [
+            "import click",
+            "from treasury_arena.cli.main import arena, run",
+            "arena.add_command(click.Command('told', callback=lambda: print('words')))",
+            "type(arena).get_command = lambda self, ctx, name: self.commands[name]",
+            "run(['told'])",
+        ]
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "arena: standard output: No space left on device\n")

@@ -168,7 +168,7 @@ def _uninterrupted(folder: RunFolder, data: Path | None) -> list[Any]:
     """The events of an arena of the same configuration that nobody interrupted, until now by its own clock."""
     registry = load_registry()
     notes = folder.notes()
-    settings = read_config(folder.config, registry, {"seed": notes["seed"]})
+    settings = read_config(folder.kept_config(), registry, {"seed": notes["seed"]})
     with open_store("sqlite://") as store:
         brain = Brain(
             settings, registry, store, paced(notes["clock"], WallClock()), data=data, workers=notes["workers"]

@@ -34,6 +34,12 @@ class RunFolder:
         """The configuration the run was begun with."""
         return self.path / CONFIG
 
+    def kept_config(self) -> Path:
+        """`config`, to read it; raises ConfigError when somebody removed it."""
+        if not self.config.exists():
+            raise ConfigError(f"{self.config} is missing: put the configuration back that {self.path} was begun with")
+        return self.config
+
     @property
     def begun(self) -> bool:
         """True when a run was begun here."""
@@ -146,7 +152,13 @@ class RunFolder:
 def check_database(given: str) -> None:
     """Raise ConfigError unless `given`, or what it refers to, is a URL or looks like the path of a database file."""
     text = dereference(given)
-    if "://" in text or text == MEMORY or os.sep in text or text.lower().endswith(SUFFIXES) or os.path.isfile(text):
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ConfigError(
+            "the database given is no text in this machine's encoding; expected a URL, or a path in UTF-8"
+        )
+    if text == MEMORY or (text.startswith("sqlite") and "://" in text and in_memory(parse_url(text))):
+        raise ConfigError("a database in memory ends with the command, and keeps nothing; expected a URL or a path")
+    if "://" in text or os.sep in text or text.lower().endswith(SUFFIXES) or os.path.isfile(text):
         return
     # What stands for a URL may hold its password.
     named = f"what {given} holds" if is_reference(given) else "the text given" if "@" in text else repr(given)
@@ -174,9 +186,14 @@ def sqlite_path(url: str | None) -> Path | None:
     if not url or url.startswith(("env:", "file:")):
         return None
     parsed = parse_url(url)
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", MEMORY):
+    if parsed.get_backend_name() != "sqlite" or in_memory(parsed):
         return None
     return Path(os.path.normpath(Path(str(parsed.database)).absolute()))
+
+
+def in_memory(url: URL) -> bool:
+    """Whether a database of SQLite is no file."""
+    return url.database in (None, "", MEMORY)
 
 
 def without_password(url: str | None) -> tuple[str | None, bool]:

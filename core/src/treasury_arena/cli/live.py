@@ -32,7 +32,7 @@ def chain_trading(
     """The orders of a daemon's folder with its chain, signing nothing. `db`: the arena's database, else the folder's own."""
     folder = find_folder(run, out)
     registry = load_registry()
-    settings = read_config(folder.config, registry, {"seed": folder.notes()["seed"]})
+    settings = read_config(folder.kept_config(), registry, {"seed": folder.notes()["seed"]})
     with find_store(run, out, db) as arena, live_store(run, out, readonly=readonly) as store:
         signer = NoSigner(settings.live.address)
         stop = stop_file(arena, folder.path)

@@ -13,7 +13,7 @@ import click
 
 from treasury_arena import __version__
 from treasury_arena.cli.codes import INTERRUPTED, UNREAD
-from treasury_arena.cli.output import documents_alone, emit
+from treasury_arena.cli.output import documents_alone, emit, open_outputs
 from treasury_arena.errors import TreasuryArenaError, nearest
 from treasury_arena.isolation import describe, message
 from treasury_arena.registry.loader import load_registry
@@ -109,9 +109,7 @@ def arena() -> None:
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who wants to hear nothing (`>&-`)
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    open_outputs()
     code = execute(arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -133,12 +131,14 @@ def execute(arguments: list[str]) -> int:
 def _execute(arguments: list[str], *, own: bool) -> int:
     try:
         outcome = arena.main(arguments, prog_name="arena", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.Abort:
         return _fail("interrupted", INTERRUPTED, arguments)
     except click.ClickException as error:
-        error.show(sys.stderr)
+        with contextlib.suppress(OSError):  # who takes no words still has the code
+            error.show(sys.stderr)
         _document(error.format_message(), error.exit_code, arguments)
         return error.exit_code
     except TreasuryArenaError as error:
@@ -146,7 +146,7 @@ def _execute(arguments: list[str], *, own: bool) -> int:
     except (UnreadError, BrokenPipeError):
         return UNREAD
     except OSError as error:
-        return _fail(f"{error.filename or 'standard output or a file'}: {error.strerror or error}", 2, arguments)
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 2, arguments)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # of rich, which draws the progress on stderr
             return UNREAD

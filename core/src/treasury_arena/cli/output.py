@@ -1,9 +1,11 @@
-"""Where a command's one JSON document goes: to stdout, alone; everything else that is printed goes to stderr meanwhile."""
+"""The two outputs, and a command's one JSON document: it goes to stdout, alone; all else that is printed goes to stderr."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from typing import IO, Any
@@ -11,6 +13,49 @@ from typing import IO, Any
 import click
 
 _documents: IO[str] | None = None
+
+
+class _Output(io.FileIO):
+    """Standard output, whose failures name it."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+class _Words(io.FileIO):
+    """Standard error, which is silence where there is no room (a full disk): no work is undone for want of words."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def open_outputs() -> None:
+    """Make the process's outputs such that one that is closed or full is told as what it is, or is silence."""
+    for name, kind in (("stdout", _Output), ("stderr", _Words)):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who wants to hear nothing (`>&-`)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
+            stream.flush()
+            raw = kind(stream.fileno(), "w", closefd=False)
+            made = io.TextIOWrapper(
+                raw if stream.write_through else io.BufferedWriter(raw),
+                encoding=stream.encoding,
+                errors=stream.errors,
+                line_buffering=stream.line_buffering,
+                write_through=stream.write_through,
+            )
+            setattr(sys, name, made)
 
 
 @contextlib.contextmanager

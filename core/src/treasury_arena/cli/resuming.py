@@ -11,7 +11,7 @@ import click
 from sqlalchemy import make_url
 
 from treasury_arena.cli.codes import INTERRUPTED
-from treasury_arena.cli.folder import MEMORY, without_password
+from treasury_arena.cli.folder import without_password
 from treasury_arena.errors import PluginError, TreasuryArenaError
 from treasury_arena.isolation import message
 
@@ -60,9 +60,5 @@ def resumable(command: str) -> Iterator[None]:
 
 
 def _goes_on(command: str) -> str:
-    words = shlex.split(command)
-    db = words[words.index("--db") + 1] if "--db" in words else ""
-    if db == "sqlite://" or db.endswith(MEMORY):
-        return "its store was in memory, and is gone"
     secret = f" (with the database's password in the place of {PASSWORD})" if f":{PASSWORD}@" in command else ""
     return f"nothing is lost: `{command}`{secret} goes on from the last cycle"

@@ -149,7 +149,7 @@ def resume(
     }
     place = dereference(db) if db else folder.store_url()
     registry = load_registry()
-    settings = read_config(folder.config, registry, {"seed": notes["seed"]})
+    settings = read_config(folder.kept_config(), registry, {"seed": notes["seed"]})
     again = resume_command(folder.path, db, data)
     return _go(
         folder, settings, registry, notes, lambda assembled: open_store(place), again, quiet=quiet, as_json=as_json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import stat
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
 
 #: Characters of a configuration; the largest anybody wrote has some thousands.
 TEXT_MAX = 2**22
+#: Where pipes are that a shell has opened: of `COMMAND | arena run /dev/stdin`, and of `arena run <(COMMAND)`.
+_OPENED = ("/dev/fd/", "/dev/stdin", "/proc/")
 
 
 def toml_text(path: Path) -> str:
     try:
+        if stat.S_ISFIFO(path.stat().st_mode) and not str(path).startswith(_OPENED):
+            raise ConfigError(f"{path}: is a pipe, to which perhaps nobody writes; expected a file (or /dev/stdin)")
         with path.open(encoding="utf-8-sig") as file:
             text = file.read(TEXT_MAX + 1)
     except FileNotFoundError as error:

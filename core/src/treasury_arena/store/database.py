@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import inspect
 import json
 import logging
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,26 @@ CHUNK_ROWS = 5_000
 CHECKPOINT_PAGES = 4_000  # 16 MiB of log before pages are written back: each page is then written back less often
 CACHE_KIB = 16_384
 _POOL_LOG = "treasury_arena"
+_PATH_BYTES = 504  # SQLite's 512 without the ending of its log
 WRITER_LOCK = 0x7472656173757279  # the key of PostgreSQL's advisory lock: one writer at a time
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 1e6:
+        raise ValueError(text)
+    return seconds
+
+
+_SWITCH = {"true": True, "1": True, "false": False, "0": False}
+#: Options behind the ``?`` of a server's URL: what is expected, and how it is read for the driver.
+_OPTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(("application_name", "database", "host", "password", "unix_sock", "user"), ("a text", str)),
+    "port": ("a whole number", int),
+    "ssl_context": ("true or false", lambda text: _SWITCH[text.lower()]),
+    "tcp_keepalive": ("true or false", lambda text: _SWITCH[text.lower()]),
+    "timeout": ("seconds, more than 0", _seconds),
+}
 
 
 def parse_url(url: str | Path) -> URL:
@@ -72,9 +89,9 @@ class Database:
         if not self.sqlite:
             if not (self.url.username or "user" in self.url.query):
                 raise StoreError(f"store {self.label} names no user; expected postgresql://USER@HOST/NAME")
-            self._check_options()
+            options = self._options()
             try:
-                engine = sa.create_engine(self.url, pool_timeout=60, pool_logging_name=_POOL_LOG)
+                engine = sa.create_engine(self.url, pool_timeout=60, pool_logging_name=_POOL_LOG, connect_args=options)
                 # A broken connection is told once, as a StoreError; the pool would print a traceback as well.
                 logging.getLogger(f"sqlalchemy.pool.impl.QueuePool.{_POOL_LOG}").setLevel(logging.CRITICAL)
             except ImportError as error:
@@ -90,16 +107,22 @@ class Database:
         sa.event.listen(engine, "begin", self._begin_sqlite)
         return engine
 
-    def _check_options(self) -> None:
-        """What stands behind the ``?`` of a server's URL goes to its driver, which would not say whose mistake it is."""
-        if self.url.get_driver_name() != "pg8000" or importlib.util.find_spec("pg8000") is None:
-            return
-        from pg8000.dbapi import connect
-
-        known = inspect.signature(connect).parameters
-        for option in self.url.query:
-            if option not in known:
-                raise StoreError(f"store {self.label}: there is no option {option!r}; {nearest(option, known)}")
+    def _options(self) -> dict[str, Any]:
+        """What stands behind the ``?`` of a server's URL, as its driver takes it, which would not say whose mistake it is."""
+        options: dict[str, Any] = {}
+        for option, value in self.url.query.items():
+            if option not in _OPTIONS:
+                raise StoreError(f"store {self.label}: there is no option {option!r}; {nearest(option, _OPTIONS)}")
+            if not isinstance(value, str):
+                raise StoreError(f"store {self.label}: the option {option!r} is given more than once")
+            expected, read = _OPTIONS[option]
+            try:
+                options[option] = read(value)
+            except (KeyError, ValueError):
+                raise StoreError(
+                    f"store {self.label}: the option {option!r} is {value!r}; expected {expected}"
+                ) from None
+        return options
 
     def _memory(self) -> sqlite3.Connection:
         return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -110,9 +133,16 @@ class Database:
         if self.readonly and _needs_immutable(path):
             mode = "ro&immutable=1"
         address = f"{path.as_uri()}?mode={mode}"
-        connection = sqlite3.connect(
-            address, uri=True, isolation_level=None, check_same_thread=False, timeout=self.busy_timeout_ms / 1000
-        )
+        try:
+            connection = sqlite3.connect(
+                address, uri=True, isolation_level=None, check_same_thread=False, timeout=self.busy_timeout_ms / 1000
+            )
+        except sqlite3.OperationalError as error:
+            if (length := len(os.fsencode(path))) > _PATH_BYTES:
+                raise StoreError(
+                    f"store {self.label:.80}… cannot be opened: its path has {length} bytes, and SQLite takes {_PATH_BYTES}"
+                ) from error
+            raise
         try:
             if not self.readonly:
                 connection.execute("PRAGMA journal_mode=WAL")
