@@ -334,6 +334,8 @@ def test_agents_trade_on_the_chain_through_kills_and_the_books_are_the_chains(pl
     assert place.end(daemon) == 0, place.said()
     place.check()
     starts = place.said().count("arena daemon in")
+    # Who leaves takes no new risk: agents that the arena funds meanwhile would lend again.
+    house.arena("stop", place.out, "--soft", "--reason", "leaving", "--json").ok()
     flat = house.arena("flatten", place.out, "--reason", "leaving", "--json").ok().json
     assert flat["agents"]
     daemon = place.daemon()
