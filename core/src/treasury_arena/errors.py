@@ -144,11 +144,16 @@ class AgentError(TreasuryArenaError):
     """One agent's own failure (raised, looped beyond its limit, returned a non-finite or over-sized target)."""
 
 
+def has_halves(text: str) -> bool:
+    """Whether it holds halves of characters (surrogates): what was typed is no text in the machine's encoding."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def required_text(value: object, what: str) -> str:
     """`value` when it is a text that every database holds; raises ValidationError for anything else, and for no text."""
     if not isinstance(value, str) or not value.strip():
         raise ValidationError(f"{what} must be a text that is not empty, not {value!r}")
-    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+    if "\0" in value or has_halves(value):
         raise ValidationError(f"{what} holds a character that is none (NUL or half of one): {value!r:.100}")
     return value
 

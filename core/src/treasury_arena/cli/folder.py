@@ -15,7 +15,7 @@ from sqlalchemy import URL, make_url
 
 from treasury_arena.config.daemon import PAPER
 from treasury_arena.config.keys import dereference, is_reference
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ConfigError, has_halves
 from treasury_arena.store.database import parse_url
 
 CONFIG, NOTES, STORE, LIVE_STORE, RESULTS = "config.toml", "run.json", "arena.db", "live.db", "results.json"
@@ -152,7 +152,7 @@ class RunFolder:
 def check_database(given: str) -> None:
     """Raise ConfigError unless `given`, or what it refers to, is a URL or looks like the path of a database file."""
     text = dereference(given)
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if "\0" in text or has_halves(text):
         raise ConfigError(
             "the database given is no text in this machine's encoding; expected a URL, or a path in UTF-8"
         )

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from treasury_arena.errors import has_halves
+
 
 class TypedPath(click.Path):
     """A path as `pathlib.Path`: a text, not empty, of a length that the file system takes, in no circle of links."""
@@ -20,7 +22,7 @@ class TypedPath(click.Path):
         text = os.fspath(value)
         if not text:
             self.fail("is empty; expected a path", param, ctx)
-        if any("\ud800" <= letter <= "\udfff" for letter in text):
+        if has_halves(text):
             self.fail(
                 f"{text!r} is no text in this machine's encoding; expected a name in UTF-8 (PYTHONUTF8=1 makes it the encoding)",
                 param,
@@ -42,6 +44,6 @@ def words(context: click.Context, parameter: click.Parameter, value: str | None)
     """Callback of an option that takes words: not empty, and text."""
     if value is not None and not value.strip():
         raise click.BadParameter("is empty; say it in words")
-    if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
+    if value is not None and has_halves(value):
         raise click.BadParameter(f"{value!r:.80} is no text in this machine's encoding; say it in words")
     return value
