@@ -262,6 +262,46 @@ class TestCallsAndTransactions:
         assert local_chain.deploy(BOB, "00", empty) == checksummed(contract_address(BOB, nonce))
 
 
+class Forgetful:
+    """A node that does not mine the next transaction it is given, as the real one may; it `loses` it, or keeps it in its pool."""
+
+    def __init__(self, node, *, loses):
+        self.node, self.loses, self.forgot = node, loses, []
+
+    def rpc(self, method, *params):
+        if method != "eth_sendTransactionSync" or self.forgot:
+            return self.node.rpc(method, *params)
+        self.node.rpc("evm_setAutomine", False)
+        self.forgot.append(self.node.rpc("eth_sendTransaction", *params))
+        if self.loses:
+            self.node.rpc("anvil_dropTransaction", self.forgot[0])
+            self.node.rpc("evm_setAutomine", True)
+        raise RpcError(method, {"code": -32603, "message": "Transaction confirmation timeout"})
+
+
+class TestForgottenTransactions:
+    @pytest.mark.parametrize("loses", [False, True])
+    def test_are_mined_all_the_same_and_once(self, local_chain, monkeypatch, loses):
+        token = deploy_token(local_chain, ALICE, "DAI", 18)
+        height = local_chain.height
+        forgetful = Forgetful(local_chain.node, loses=loses)
+        # The real one forgets while its blocks come by themselves, and says so.
+        monkeypatch.setattr(
+            local_chain, "rpc", lambda method, *more: method == "anvil_getAutomine" or forgetful.rpc(method, *more)
+        )
+        receipt = local_chain.send(ALICE, token, ERC20.function("approve"), BOB, 5)
+        assert (receipt["status"], receipt["transactionHash"]) == ("0x1", forgetful.forgot[0])
+        assert local_chain.call(token, ERC20.function("allowance"), ALICE, BOB) == 5
+        assert local_chain.height == height + 1
+
+    def test_where_blocks_do_not_come_by_themselves_the_node_is_right(self, local_chain, monkeypatch):
+        forgetful = Forgetful(local_chain.node, loses=False)
+        monkeypatch.setattr(local_chain, "rpc", forgetful.rpc)
+        with pytest.raises(RpcError, match="confirmation timeout"):
+            deploy_token(local_chain, ALICE, "DAI", 18)
+        assert local_chain.rpc("txpool_status")["pending"] == "0x1"
+
+
 class TestInstallation:
     def test_a_missing_npm_is_said_in_one_sentence(self, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", str(tmp_path))

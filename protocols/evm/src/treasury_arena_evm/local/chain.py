@@ -90,12 +90,44 @@ class LocalChain:
         request = {"from": sender, "nonce": nonce, "data": "0x" + data.hex(), "gas": hex(GAS), "value": hex(value)}
         if to is not None:
             request["to"] = to
-        receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", request)
+        receipt = self._mined(request)
         if int(receipt["status"], 16) != 1:
             trace = self.rpc("debug_traceTransaction", receipt["transactionHash"], {"tracer": "callTracer"})
             reason = revert_reason(revert_data(trace))
             raise RevertError(f"{what} was refused: {reason or trace.get('error', 'without a reason')}", reason)
         return receipt
+
+    def _mined(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Receipt of an unsigned transaction that names its sender and nonce.
+
+        About once in 100,000 the node does not mine what is in its pool, or loses it, and says after 30 s that it was not
+        confirmed. It is made to look into its pool again then, and given the same transaction again if it has none of that nonce,
+        which can take effect only once.
+        """
+        sender, nonce = request["from"], int(request["nonce"], 16)
+        try:
+            return self._told(request)
+        except RpcError as error:
+            if "timeout" not in error.message or not self.rpc("anvil_getAutomine"):
+                raise
+        for automine in (False, True):
+            self.rpc("evm_setAutomine", automine)
+        deadline = monotonic() + MINED_SECONDS_MAX
+        while monotonic() < deadline and (found := self._of_nonce(sender, nonce)) is not None:
+            if found["blockNumber"] is not None:
+                return self.receipt(found["hash"])
+            sleep(0.0005)
+        return self._told(request)
+
+    def _told(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Receipt of a transaction as the node tells it, once it is mined."""
+        receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", request)
+        return receipt
+
+    def _of_nonce(self, sender: str, nonce: int) -> dict[str, Any] | None:
+        """The sender's transaction with this nonce, mined or in the pool."""
+        found: dict[str, Any] | None = self.rpc("eth_getTransactionBySenderAndNonce", sender, hex(nonce))
+        return found
 
     def receipt(self, transaction: str) -> dict[str, Any]:
         """Receipt of a transaction that is mined by itself, which happens shortly after it was accepted."""
@@ -149,7 +181,7 @@ class LocalChain:
         self.set_balance(sender, 10**36)
         # Whatever the base fee is, it is paid; the tip is the usual one, because the node remembers tips of blocks undone.
         fees = {"maxFeePerGas": hex(10**24), "maxPriorityFeePerGas": hex(10**9)}
-        self.rpc("eth_sendTransactionSync", {"from": sender, "to": sender, "nonce": "0x0", "gas": hex(21_000), **fees})
+        self._mined({"from": sender, "to": sender, "nonce": "0x0", "gas": hex(21_000), **fees})
 
     # --- state
 
