@@ -52,7 +52,7 @@ class Desk:
         columns = self._columns.get(genome)
         if columns is None:
             columns = self._columns[genome] = np.array(self.kernel.feature_columns(self.tables, genome), dtype=np.int64)
-        found: list[float] = self.tables.features[row, columns].tolist()
+        found: list[float] = self.tables.features[row].take(columns).tolist()
         return found
 
     def live(self) -> StrategyDesk:

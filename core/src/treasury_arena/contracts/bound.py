@@ -97,6 +97,7 @@ class BoundMarket(ExactMarket):
             self._refuse_beyond(field, price=price)
         self._params = _parameters(spec, model)
         self._actions = fixed(self._params.get("actions", 1.0), ONE)
+        self._prices: dict[int, int] = {}
 
     def _refuse_rows(self, field: str, *, strict: bool) -> None:
         values = self._columns[field]
@@ -130,7 +131,11 @@ class BoundMarket(ExactMarket):
 
     def _price(self, row: int) -> int:
         """USD per token times 10^18; the base asset itself where the model reads no price."""
-        return fixed(float(self._columns["price"][row]), ONE) if "price" in self._columns else ONE
+        price = self._prices.get(row)
+        if price is None:
+            price = fixed(float(self._columns["price"][row]), ONE) if "price" in self._columns else ONE
+            self._prices[row] = price
+        return price
 
     def _worth(self, tokens: int, row: int) -> int:
         """Base units of the base asset that `tokens` base units of the asset are worth, rounded down."""

@@ -84,14 +84,14 @@ def check_target(strategy: Strategy, target: Any) -> str | None:
         return f"decide() of {strategy.name!r} gave {type(target).__name__}, not its Target"
     total = 0.0
     for name, value in zip(target._fields, target, strict=True):
-        if not isinstance(value, int | float):
+        if not isinstance(value, (int, float)):
             return f"target.{name} is {value!r}, not a number"
-        if name == "band":
+        if not math.isfinite(value):
+            if name != "band":
+                return f"target.{name} is {value}"
             if math.isnan(value):
                 return "target.band is NaN"
-        elif not math.isfinite(value):
-            return f"target.{name} is {value}"
-        elif name in strategy.roles and value < SHARE_LOW:
+        elif value < SHARE_LOW and name in strategy.roles:
             return f"target.{name} is {value}, a share must not be negative"
     for role in strategy.roles:
         total += getattr(target, role)

@@ -9,19 +9,22 @@ import attrs
 
 from treasury_arena.errors import ValidationError, nearest
 
+DECIMALS_MAX = 36
+_UNITS: tuple[int, ...] = tuple(10**decimals for decimals in range(DECIMALS_MAX + 1))
+
 
 @attrs.frozen
 class Asset:
     """A token: its symbol, the decimals of its base unit, and whether it is a stablecoin of the base currency."""
 
     symbol: str
-    decimals: int = attrs.field(validator=[attrs.validators.ge(0), attrs.validators.le(36)])
+    decimals: int = attrs.field(validator=[attrs.validators.ge(0), attrs.validators.le(DECIMALS_MAX)])
     stable: bool = False
 
     @property
     def unit(self) -> int:
         """Base units in one token."""
-        return int(10**self.decimals)
+        return _UNITS[self.decimals]
 
     def to_raw(self, amount: str | int | Decimal) -> int:
         """Exact token amount to base units; raises ValidationError when it has more decimals than the asset."""

@@ -372,7 +372,7 @@ class TradingEngine:
 
     def _is_unknown(self, agent_id: str, role: str) -> bool:
         """Whether an order of a position is of unknown outcome; until it is known the position does not accrue either."""
-        return any(
+        return bool(self._open) and any(
             order.unknown and (order.intent.agent_id, order.intent.role) == (agent_id, role)
             for order in self._open.values()
         )

@@ -38,13 +38,16 @@ class Watchdog:
     without computing is ended by the wall clock after a much longer while.
 
     Used as a context manager around each call: entering and leaving cost about a microsecond, because one thread
-    looks at the clock every `poll` seconds instead of a timer being set for each call. A call that swallows the exception
-    gets it again and again until it ends.
+    looks at the clock every `poll` seconds (default: a quarter of the limit) instead of a timer being set for each call. A
+    call that swallows the exception gets it again and again until it ends.
+
+    It does not look more often than it must: while it waits for its turn, each turn the guarded thread gives away, as array
+    code does all the time, wakes it in vain, and that costs more than the call.
     """
 
-    def __init__(self, limit_seconds: float, poll: float = 0.02) -> None:
+    def __init__(self, limit_seconds: float, poll: float | None = None) -> None:
         self.limit_seconds = limit_seconds
-        self._poll = poll
+        self._poll = limit_seconds / 4 if poll is None else poll
         self._wall = Stopwatch()
         self._lock = threading.Lock()
         self._since: float | None = None

@@ -6,6 +6,7 @@ function object is called as plain Python; it sees floats and returns a target, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
@@ -32,6 +33,7 @@ class StrategyDesk:
         models: role -> position model (for its controls).
         features: ``features(genome, row) -> tuple of floats`` in the order of the strategy's Features.
         coin_roles: roles whose market is a coin market.
+        role_names, coins: the roles in their order, and whether each is a coin role.
     """
 
     strategy: Strategy
@@ -39,6 +41,12 @@ class StrategyDesk:
     models: Mapping[str, PositionModel]
     features: Callable[[tuple[float, ...], int], Sequence[float]]
     coin_roles: frozenset[str]
+    role_names: tuple[str, ...] = attrs.field(init=False)
+    coins: tuple[bool, ...] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "role_names", tuple(self.roles))
+        object.__setattr__(self, "coins", tuple(role in self.coin_roles for role in self.roles))
 
 
 class LiveRunner:
@@ -170,15 +178,14 @@ class LiveRunner:
         for role, market in markets.items():
             for name, value in market.views(account.positions.get(role, market.open()), row).items():
                 known[f"{role}_{name}"] = value
-        roles = tuple(desk.roles)
         try:
             with self._watchdog:
-                book = strategy.book(*(known[name] for name in strategy.book._fields))
+                book = strategy.book(*map(known.__getitem__, strategy.book._fields))
                 features = strategy.features(*desk.features(account.genome, row))
                 own = strategy.state() if account.own is None else strategy.state(*account.own)
                 target, after = strategy.decide(features, strategy.genes(*account.genome), book, own)
                 problem = check_target(strategy, target)
-                memory = tuple(float(value) for value in after)
+                memory = tuple(map(float, after))
         except LoopLimitError:
             account.failed = ("loop", f"ran longer than {self._watchdog.limit_seconds} s for one decision")
             return
@@ -187,21 +194,19 @@ class LiveRunner:
         except BaseException as error:  # any error of an agent's own code stops that agent alone
             account.failed = ("raised", describe(error))
             return
-        if problem is None and any(value - value != 0.0 for value in memory):
+        if problem is None and not all(map(math.isfinite, memory)):
             problem = f"its state is not finite: {memory}"
         if problem is not None:
             account.failed = ("target", problem)
             return
         account.own = memory
         inverse = 1.0 / equity if equity > 0.0 else 0.0
-        held = [known[role] * inverse for role in roles]
-        limits = (
-            [account.limits[role] for role in roles],
-            [role in desk.coin_roles for role in roles],
-            account.coin_limit,
-        )
+        roles = desk.role_names
+        worth = [known[role] for role in roles]
+        held = [value * inverse for value in worth]
+        limits = [account.limits[role] for role in roles], desk.coins, account.coin_limit
         shares = clip_target(asked_shares([getattr(target, role) for role in roles], held, target.band), *limits)
         band = FORCE if account.fresh and target.band != HOLD else target.band
-        if wants_trade(shares, [known[role] for role in roles], equity, band, beyond_limits(held, *limits)):
+        if wants_trade(shares, worth, equity, band, beyond_limits(held, *limits)):
             account.fresh = account.fresh and target.band == HOLD
             account.target = {**target._asdict(), **dict(zip(roles, shares, strict=True))}

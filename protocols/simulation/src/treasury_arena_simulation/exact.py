@@ -118,6 +118,7 @@ class LendingExact(SimulatedMarket):
 
     def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:
         super().__init__(spec, model, frame, asset, base)
+        self._growths: dict[int, int] = {}
         if "price" not in self._columns and asset != base and not asset.stable:
             raise ConfigError(
                 f"market {spec.name!r}: {spec.model!r} counts {asset.symbol} one for one as {base.symbol}, which only holds "
@@ -150,8 +151,11 @@ class LendingExact(SimulatedMarket):
 
     def growth(self, row: int) -> int:
         """One plus the interest of the step that ends at `row`, in ray, rounded down."""
-        above, below = float(self._columns["rate"][row]).as_integer_ratio()
-        return RAY + above * self._frame.step_seconds * RAY // (below * SECONDS_PER_YEAR)
+        growth = self._growths.get(row)
+        if growth is None:
+            above, below = self._ratio("rate", row)
+            growth = self._growths[row] = RAY + above * self._frame.step_seconds * RAY // (below * SECONDS_PER_YEAR)
+        return growth
 
     def accrue(self, state: ExactState, row_from: int, row_to: int) -> tuple[ExactState, tuple[Leg, ...]]:
         self._check_rows(row_from, row_to)
