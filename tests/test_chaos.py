@@ -26,6 +26,7 @@ from treasury_arena.daemon import losses
 from treasury_arena.daemon.chaos import Chaos, Killed
 from treasury_arena.errors import TreasuryArenaError
 from treasury_arena.events.event import Event
+from treasury_arena.events.live import FinalityBroken
 from treasury_arena.store import open_store
 from treasury_arena.testing.orders import build
 
@@ -210,6 +211,19 @@ def test_orders_that_are_executed_twice_are_noticed(tmp_path: Path) -> None:
     assert any("passed over" in text for text in losses.orders(without(events, "StepFinal"))[0])
     assert any("ended twice" in text for text in losses.orders(doubled(events, "IntentEnded"))[0])
     assert any("reserved twice" in text for text in losses.orders(doubled(events, "IntentReserved"))[0])
+    # A step whose final block was replaced was not executed after all, and may be settled once more.
+    twice = doubled(events, "StepFinal")
+    second = [index for index, event in enumerate(twice) if event.event_type == "StepFinal"][2]
+    step = twice[second].payload
+    names = [field.name for field in attrs.fields(FinalityBroken)]
+    undone = {name: getattr(step, name) for name in names if hasattr(step, name)} | {"block_hash": "0x", "effects": []}
+    broken = FinalityBroken(**{"retaken_raw": 0, "gas_retaken_raw": 0, **undone})
+    assert losses.orders(
+        [*twice[:second], attrs.evolve(twice[second], event_type="FinalityBroken", payload=broken), *twice[second:]]
+    ) == (
+        [],
+        states,
+    )
     late = [attrs.evolve(event, seq=event.seq) for event in events if event.event_type != "IntentEnded"]
     assert losses.orders(late)[1] == {"EXECUTING": 3}
 

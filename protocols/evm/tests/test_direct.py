@@ -193,6 +193,28 @@ def test_an_answer_that_drips_is_late_as_a_whole(direct, head):
         gone.set()
 
 
+def test_what_sending_took_is_not_there_for_the_answer(direct):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gone = threading.Event()
+
+        def read_late() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                sleep(0.8)
+                while not gone.is_set() and caller.recv(2**20):
+                    pass
+
+        thread = threading.Thread(target=read_late)
+        thread.start()
+        one = direct(listener.getsockname()[1])
+        begun = monotonic()
+        with pytest.raises(TimeoutError):
+            one.post("/", b" " * 2**24, 1.0)
+        assert monotonic() - begun < 1.6  # the answer's first bytes had the whole second once more
+        gone.set()
+        thread.join()
+
+
 @pytest.mark.parametrize(
     "head", [b"content-length: 101", b"connection: close\r\ncontent-length: 101", b"transfer-encoding: chunked"]
 )

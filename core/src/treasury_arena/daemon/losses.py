@@ -94,6 +94,9 @@ def orders(events: Iterable[Event]) -> tuple[list[str], dict[str, int]]:
             used[place] = payload.tx_hash
             if payload.success and payload.kind != "cancel":
                 steps[payload.intent_id, payload.step] += 1
+        elif event.event_type == "FinalityBroken":  # what was executed is undone on the chain, and may be done again
+            steps[payload.intent_id, payload.step] = 0
+            used.pop((payload.chain_id, payload.sender, payload.nonce), None)
     found += [f"step {step} of order {order} was executed {n} times" for (order, step), n in steps.items() if n > 1]
     for (_, sender), settled in nonces.items():
         gaps = sorted(set(range(min(settled), max(settled))) - settled)

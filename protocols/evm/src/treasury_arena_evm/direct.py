@@ -30,6 +30,8 @@ _RECEIVED_MAX = 65_536
 #: Seconds without a request after which a connection is opened anew: nodes hang up on idle ones (anvil after 30), and one that
 #: does so while a request is on its way may have heard it or not.
 IDLE_SECONDS = 5.0
+#: A request that is sent with this share of its time left may wait for the answer's first bytes as if nothing were spent.
+_SENT_EARLY = 0.95
 #: Bytes of an answer; the largest that we ask for (logs of a block, a whole block) has a few million.
 ANSWER_MAX = 2**26
 
@@ -66,6 +68,8 @@ class DirectConnection:
             until = monotonic() + timeout_seconds
             connected = self._connected(timeout_seconds)
             connected.sendall(self._request(path, body, headers or {"Content-Type": "application/json"}))
+            if until - monotonic() < _SENT_EARLY * timeout_seconds:  # connecting or sending took long
+                _wait_until(connected, until)
             begun = connected.recv(_RECEIVED_MAX)
             self._used = monotonic()
             usual = _USUAL.match(begun)
