@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,26 @@ def test_ctrl_c_names_the_run_that_it_interrupted(
     resumed = house.arena(*words, "--json", "--quiet").ok()
     assert resumed.json["out"] == "../else where"
     assert resumed.json["digest"] == finished_json["digest"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_names_the_run_that_it_ended(
+    house: Any,
+    small_config: Path,
+    finished_json: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+) -> None:
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunProgress, "__call__", lambda *_: os.kill(os.getpid(), number))
+        done = house.arena("run", small_config, "--out", tmp_path / "run", "--json")
+    assert (done.code, done.json["exit_code"]) == (code, code)
+    assert done.json["error"].startswith(f"{signal.Signals(number).name}; nothing is lost: `arena resume ")
+    assert signal.getsignal(number) is before
+    assert house.arena(*advice(done.err), "--json", "--quiet").ok().json["digest"] == finished_json["digest"]
 
 
 def test_a_run_that_never_began_is_not_to_be_resumed(

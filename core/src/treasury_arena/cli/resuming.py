@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +15,17 @@ from treasury_arena.cli.codes import INTERRUPTED
 from treasury_arena.cli.folder import without_password
 from treasury_arena.errors import PluginError, TreasuryArenaError
 from treasury_arena.isolation import message
+from treasury_arena.scheduling.signals import hearing
 
 PASSWORD = "PASSWORD"
 
 
 class RunInterruptedError(TreasuryArenaError):
-    """Somebody pressed Ctrl-C during a run."""
+    """Somebody pressed Ctrl-C during a run, or a signal ended it, with whose number the exit code is told as shells do."""
 
-    exit_code = INTERRUPTED
+    def __init__(self, sentence: str, exit_code: int = INTERRUPTED) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
 
 
 def resume_command(folder: Path, db: str | None = None, data: Path | None = None) -> str:
@@ -42,13 +46,22 @@ def resume_command(folder: Path, db: str | None = None, data: Path | None = None
 
 @contextlib.contextmanager
 def resumable(command: str) -> Iterator[None]:
-    """Tell with what a run goes on that Ctrl-C, or code of a plugin that exits, ended within.
+    """Tell with what a run goes on that Ctrl-C, SIGTERM, SIGHUP, or code of a plugin that exits, ended within.
 
     Raises RunInterruptedError or PluginError.
     """
+    heard: list[signal.Signals] = []
+
+    def hear(number: signal.Signals) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
     try:
-        yield
+        with hearing(hear, (signal.SIGTERM, signal.SIGHUP)):
+            yield
     except KeyboardInterrupt as error:
+        if heard:
+            raise RunInterruptedError(f"{heard[0].name}; {_goes_on(command)}", 128 + heard[0]) from error
         click.echo(err=True)  # ends the line with the terminal's ^C
         raise RunInterruptedError(f"interrupted; {_goes_on(command)}") from error
     except SystemExit as end:
