@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -246,6 +248,26 @@ def test_of_two_runs_begun_at_once_in_a_folder_one_begins(tmp_path: Path, monkey
         pass
     assert folder.config.read_text() == "# the first"
     assert "first" in (folder.path / "run.json").read_text()
+
+
+@pytest.mark.parametrize("whole", [0, 1])
+def test_a_folder_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int
+) -> None:
+    honest, written = os.replace, []
+
+    def full(source: Any, target: Any) -> None:
+        written.append(target)
+        if len(written) > whole:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        honest(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    folder = RunFolder(tmp_path / "not" / "there" / "yet")
+    with pytest.raises(ConfigError, match="No space left on device"), folder.beginning("# mine", {}):
+        pass
+    assert len(written) == whole + 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_left_in_the_folder_wants_another_folder(

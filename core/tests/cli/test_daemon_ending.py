@@ -24,7 +24,7 @@ class Scheduler:
         self.stops += 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_one_in_the_opening_ends_it_though_somebody_takes_it_for_an_error(number: int) -> None:
     with _Ending(lambda text: None) as ending:
         with contextlib.suppress(BaseException):  # a plugin's way of opening something

@@ -110,6 +110,32 @@ def test_a_stop_needs_no_server_that_answers(folder: Path, capsys: pytest.Captur
     assert (folder / "arena.stop").exists()
 
 
+SECRETS = {
+    "reference": {"db": "env:NOT_SET", "db_on_server": True},
+    "password": {"db": "postgresql://ann@127.0.0.1:1/arena", "db_has_password": True},
+}
+
+
+@pytest.mark.parametrize("noted", SECRETS.values(), ids=SECRETS)
+def test_a_stop_needs_no_secret(folder: Path, noted: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    notes = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**notes, **noted}))
+    named = [str(folder), "--reason", "look"]
+    assert execute(["stop", *named, "--soft"]) == 2
+    assert not (folder / "arena.stop").exists()
+    capsys.readouterr()
+    assert execute(["stop", *named]) == 0
+    assert f"stopped by {folder / 'arena.stop'} alone: " in capsys.readouterr().out
+    assert (folder / "arena.stop").exists()
+
+
+def test_a_folder_notes_that_its_database_is_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path)
+    monkeypatch.setenv("ARENA_TEST_DB", "postgresql://ann:secret@127.0.0.1:1/arena")
+    files, servers = (None, "arena.db", "sqlite:///a.db"), ("env:ARENA_TEST_DB", "postgresql://127.0.0.1/arena")
+    assert [folder.where(url)["db_on_server"] for url in (*files, *servers)] == [False] * 3 + [True] * 2
+
+
 def test_the_status_of_an_arena_on_a_server_sees_a_stop_that_stands_in_its_file_alone(
     folder: Path, fresh_postgres: Callable[[], str], capsys: pytest.CaptureFixture[str]
 ) -> None:

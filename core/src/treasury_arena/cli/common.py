@@ -96,11 +96,9 @@ def find_live(run: Path | None, out: Path | None, db: str | None) -> str | None:
 
 def find_stop_file(run: Path | None, out: Path | None, db: str | None) -> StopFile | None:
     """The file that stops a run without its database; None where nobody would read one. Opens nothing."""
-    alone = db is not None and run is None and out is None
-    url = dereference(db) if db else find_folder(run, out).store_url()
-    if alone or find_folder(run, out).live_url() is None:
-        return StopFile.beside(url)
-    return StopFile.of(url, find_folder(run, out).path)
+    if db is not None and run is None and out is None:
+        return StopFile.beside(dereference(db))
+    return find_folder(run, out).stop_file(db)
 
 
 def read_config(path: Path | str, registry: Registry, overrides: dict[str, Any]) -> Settings:

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -33,6 +32,7 @@ from treasury_arena.contracts.runtime import Scheduler
 from treasury_arena.daemon.opening import Opened, opened, pace, paced
 from treasury_arena.errors import ConfigError
 from treasury_arena.registry.loader import load_registry
+from treasury_arena.scheduling.signals import hearing
 from treasury_arena.store import open_store
 
 
@@ -152,29 +152,27 @@ class _EndedEarlyError(BaseException):
 
 
 class _Ending:
-    """SIGTERM and Ctrl-C end the daemon after the job under way, or its opening at once."""
+    """SIGTERM, Ctrl-C and a closed terminal end the daemon after the job under way, or its opening at once."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self._scheduler: Scheduler | None = None
-        self._before: dict[int, Any] = {}
+        self._hearing = hearing(self._end)
         self._asked = False
 
     def __enter__(self) -> _Ending:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._end) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._hearing.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def __exit__(self, *error: Any) -> None:
+        self._hearing.__exit__(*error)
 
-    def _end(self, number: int, frame: FrameType | None) -> None:
+    def _end(self, number: signal.Signals) -> None:
         self._asked = True
         if self._scheduler is None:
             raise _EndedEarlyError
         self._scheduler.stop()
-        self._tell(f"{signal.Signals(number).name}: stopping after the job under way")
+        self._tell(f"{number.name}: stopping after the job under way")
 
     @contextlib.contextmanager
     def of(self, scheduler: Scheduler, seconds: float | None) -> Iterator[None]:

@@ -17,6 +17,7 @@ from treasury_arena.config.daemon import PAPER
 from treasury_arena.config.keys import dereference, is_reference
 from treasury_arena.errors import ConfigError, has_halves
 from treasury_arena.store.database import parse_url
+from treasury_arena.store.stop import STOP_FILE, StopFile
 
 CONFIG, NOTES, STORE, LIVE_STORE, RESULTS = "config.toml", "run.json", "arena.db", "live.db", "results.json"
 MEMORY = ":memory:"
@@ -52,8 +53,14 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             with _alone(self.path):
                 self._refuse_begun()
-                _write(self.config, config_text)
-                _write(self.path / NOTES, json.dumps(notes, indent=1, sort_keys=True) + "\n")
+                fresh = not self.config.exists()
+                try:
+                    _write(self.config, config_text)
+                    _write(self.path / NOTES, json.dumps(notes, indent=1, sort_keys=True) + "\n")
+                except OSError:
+                    if fresh:
+                        self.config.unlink(missing_ok=True)
+                    raise
         except OSError as error:
             raise ConfigError(f"cannot write the run's folder {self.path}: {error.strerror}") from error
 
@@ -74,15 +81,23 @@ class RunFolder:
         """
         fresh = [path for path in (self.config, self.path / NOTES) if not path.exists()]
         folders = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        self.begin(config_text, notes)
 
-        def take_back() -> None:
-            with contextlib.suppress(OSError):  # a folder that holds something else stays
-                for path in fresh:
+        def remove(paths: list[Path]) -> None:
+            with contextlib.suppress(OSError):
+                for path in paths:
                     path.unlink(missing_ok=True)
-                for path in folders:
+            for path in folders:
+                with contextlib.suppress(OSError):  # one that holds something else stays, or was never made
                     path.rmdir()
 
+        def take_back() -> None:
+            remove(fresh)
+
+        try:
+            self.begin(config_text, notes)
+        except BaseException:
+            remove([])  # files may be those of another run that began here meanwhile
+            raise
         try:
             yield take_back
         except BaseException:
@@ -131,6 +146,18 @@ class RunFolder:
         inside = notes.get("db_inside")
         return str(self.path / inside) if inside else dereference(str(notes.get("db") or self.store_file))
 
+    def stop_file(self, db: str | None = None) -> StopFile | None:
+        """The file that stops the run without its database `db` (default: as it was begun); None where nobody would read one.
+
+        A daemon's on a server is known without the server's address, which may be a secret that is not at hand.
+        """
+        notes = self.notes()
+        live = notes.get("mode") not in (None, PAPER)
+        if live and db is None and (notes.get("db_on_server") or notes.get("db_has_password")):
+            return StopFile(self.path / STOP_FILE)
+        url = dereference(db) if db else self.store_url()
+        return StopFile.of(url, self.path) if live else StopFile.beside(url)
+
     def live_url(self) -> str | None:
         """Database of a daemon's orders on a chain; None for a run without any."""
         notes = self.notes()
@@ -146,7 +173,8 @@ class RunFolder:
         inside = None
         if path is not None and path.is_relative_to(self.path.absolute()):
             kept, inside = None, str(path.relative_to(self.path.absolute()))
-        return {"db": kept, "db_inside": inside, "db_has_password": secret}
+        server = url is not None and parse_url(dereference(url)).get_backend_name() != "sqlite"
+        return {"db": kept, "db_inside": inside, "db_has_password": secret, "db_on_server": server}
 
 
 def check_database(given: str) -> None:

@@ -12,7 +12,7 @@ from treasury_arena.cli.common import emit, find_folder, find_live, find_stop_fi
 from treasury_arena.cli.paths import words
 from treasury_arena.clock import WallClock
 from treasury_arena.domain.stops import HARD, OFF, SOFT
-from treasury_arena.errors import NoStoreError, StoreError, TreasuryArenaError, ValidationError
+from treasury_arena.errors import ConfigError, NoStoreError, StoreError, TreasuryArenaError, ValidationError
 from treasury_arena.store import EventStore, open_store
 from treasury_arena.store import stop as emergency
 
@@ -68,7 +68,7 @@ def stop(
                 emergency.engage(store, level, reason, operator_name(operator), clock)
     except NoStoreError as error:
         raise NoStoreError(f"nothing is stopped: {error}") from error
-    except StoreError as error:
+    except (StoreError, ConfigError) as error:  # an address that is a secret and not at hand, too
         if soft or sentinel is None:
             raise
         sentinel.engage(reason, operator_name(operator), clock)
