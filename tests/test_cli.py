@@ -411,10 +411,10 @@ def test_a_strategy_of_which_no_genome_can_be_simulated_is_told(
         return {**found, "trend": attrs.evolve(found["trend"], decide=greedy)}
 
     monkeypatch.setattr(assembly, "bound_strategies", spoiled)
-    told = "not one genome of trend could be simulated, it has no agents: the target's shares sum to 2.0, more than 1"
+    told = "not one genome of trend could be simulated, it bred no agents: the target's shares sum to 2.0, more than 1"
     done = house.arena("run", small_config, "--out", tmp_path / "run", "--quiet", "--workers", 1).ok()
     assert told in done.err
-    said = "No agents of trend: not one genome could be simulated"
+    said = "No agents were bred of trend: not one genome could be simulated"
     assert said in " ".join(done.out.split())
     assert said in (tmp_path / "run" / "report.html").read_text()
     found = house.arena("evolve", small_config, "--json", "--best", 1)

@@ -185,3 +185,23 @@ def test_what_is_too_small_to_be_sold_is_kept_as_dust_and_counted_as_nothing(mak
     cash = sum(arena.store.balance(account, "USDC") for account in ("treasury:reserve", "pool:proving", "pool:arena"))
     assert arena.state.capital_raw == total == cash
     sound(arena)
+
+
+def test_a_debt_is_not_swept_away_as_dust(
+    holding: tuple[ArenaManager, str, Depth], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an emptied position still owes, too little to be bought, keeps the account in the books until it is paid."""
+    arena, name, depth = holding
+    holdings = depth.market.holdings
+    monkeypatch.setattr(
+        depth.market, "holdings", lambda state: {"WETH": -5} if state == depth.market.open() else holdings(state)
+    )
+    before = arena.store.last()[0]
+    arena.run_evolution_cycle()
+    assert told(arena, name, catalog.OrderSettled, before)
+    assert name in arena.funding.accounts
+    assert arena.store.balance("treasury:dust", "WETH") == 0
+    monkeypatch.undo()
+    arena.run_evolution_cycle()
+    assert name not in arena.funding.accounts
+    sound(arena)

@@ -174,3 +174,38 @@ def test_a_reserve_that_lends_costs_nothing_by_idleness(make_arena: Make, world:
         moved = [e.payload.cost_raw for e in arena.store.read(event_type="IdleCapitalMoved")]
         assert float(told["costs"]) == pytest.approx(sum(moved) / USD)
         assert sum(moved) > 0
+
+
+def test_the_last_day_ends_with_the_capital_that_is_left_when_its_endings_are_paid(
+    make_arena: Make, world: Any
+) -> None:
+    short = attrs.evolve(world, last_row=world.first_row + 2 * 7 * world.frame.steps_per_day)
+    arena = make_arena(world=short, agents=2, simulation_age_days_min=300, retirement_age_days=13)
+    arena.run_evolution_cycle()
+    arena.allocate_capital(arena.spawn_agent("holder", {"share": 0.9, "band": 0.5}), 3_000 * USD, "arena")
+    arena.run()
+    sold = [
+        event.payload for event in arena.store.read(event_type="OrderSettled") if event.payload.row == short.last_row
+    ]
+    assert sum(order.cost_raw for order in sold) > 0
+    told = build_result(arena)
+    assert told.series["treasury"][-1] == pytest.approx(float(told.capital["final"]), abs=CENT)
+
+
+def test_what_a_pool_held_on_past_days_is_what_it_held_then(make_arena: Make, world: Any) -> None:
+    """Capital that comes home within a cycle was not there, and not lent, on the days before."""
+    day = world.frame.steps_per_day
+    short = attrs.evolve(world, last_row=world.first_row + 4 * 7 * day)
+    arena = make_arena(world=short, agents=2, simulation_age_days_min=300, retirement_age_days=14)
+    arena.run_evolution_cycle()
+    arena.allocate_capital(arena.spawn_agent("holder", {"share": 0.9, "band": 0.5}), 3_000 * USD, "arena")
+    cash, rows = [0.0], [arena.row]
+    while not arena.state.completed:
+        cash.append(sum(arena.store.balance(f"pool:{pool}", "USDC") for pool in ("proving", "arena")) / USD)
+        arena.run_evolution_cycle()
+        rows.append(arena.row)
+    home = [event.payload.amount_raw for event in arena.store.read(event_type="CapitalReturned")]
+    assert sum(home) > 2_000 * USD
+    held = build_result(arena).series["allocation"]["pool_cash"]
+    for before, row, kept in zip(rows, rows[1:], cash[1:], strict=False):
+        assert held[(before - rows[0]) // day + 1 : (row - rows[0]) // day] == pytest.approx([kept] * 6)

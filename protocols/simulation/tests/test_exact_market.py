@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -26,6 +28,24 @@ def assert_balanced(legs):
         sums[leg.asset] += leg.amount
         assert isinstance(leg.amount, int)
     assert all(total == 0 for total in sums.values())
+
+
+@given(size=st.integers(10 * USD, 300_000 * USD), part=st.integers(1, 99))
+def test_each_cost_is_rounded_up_by_itself_on_the_way_in_and_out(make_market, size, part):
+    """5 basis points of fee, 1 of half spread, half a percent of impact per 10 million USD of depth, 2 USD of gas."""
+
+    def costs(moved):
+        fee = Fraction(5, 10_000) * moved
+        slippage = moved * (Fraction(1, 10_000) + Fraction(5, 1_000) * Fraction(moved, 10_000_000 * USD))
+        return math.ceil(fee) + math.ceil(slippage) + 2 * USD
+
+    market = make_market("simulation.spot", "WETH", PRICE)
+    bought = market.trade(market.open(), size, 0)
+    assert bought.cost_raw == costs(size)
+    worth = market.value(bought.state, 0)
+    sold = market.trade(bought.state, worth * part // 100, 0)
+    moved = worth - worth * part // 100
+    assert (sold.cost_raw if sold else None) == (costs(moved) if costs(moved) < moved and moved >= USD else None)
 
 
 class TestSpotByHand:

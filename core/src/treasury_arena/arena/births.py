@@ -182,9 +182,7 @@ class Breeder:
         return births
 
     def _pbo(self, curves: FloatArray) -> float | None:
-        """Probability of backtest overfitting; None with fewer than two distinct ones, or days
-        than blocks.
-        """
+        """Probability of backtest overfitting; None with fewer than two distinct curves, or fewer days than blocks."""
         distinct = np.unique(curves, axis=0)
         if len(distinct) < 2 or distinct.shape[1] - 1 < self.settings.pbo_splits:
             return None

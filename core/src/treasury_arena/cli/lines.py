@@ -157,5 +157,5 @@ def _plain(text: str) -> str:
 
 
 def barren(strategy: str, why: str) -> str:
-    """A strategy that has no agents."""
-    return f"warning: not one genome of {strategy} could be simulated, it has no agents" + (f": {why}" if why else "")
+    """A strategy that bred no agents."""
+    return f"warning: not one genome of {strategy} could be simulated, it bred no agents" + (f": {why}" if why else "")

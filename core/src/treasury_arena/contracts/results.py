@@ -121,7 +121,7 @@ class RunResult:
 
     @property
     def barren(self) -> list[str]:
-        """Strategies of whose genomes no search could simulate even one: they have no agents."""
+        """Strategies of whose genomes no search could simulate even one: they bred no agents."""
         best: dict[str, bool] = {}
         for entry in self.generations:
             best[entry["strategy"]] = best.get(entry["strategy"], False) or entry["best"] is not None

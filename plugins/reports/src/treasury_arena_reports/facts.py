@@ -140,11 +140,11 @@ def life_sentence(result: RunResult) -> str:
 
 
 def barren_sentence(result: RunResult) -> str:
-    """Which strategies have no agents because none of their genomes could be simulated; empty when there is none."""
+    """Which strategies bred no agents because none of their genomes could be simulated; empty when there is none."""
     if not result.barren:
         return ""
     names = ", ".join(result.barren)
-    return f"No agents of {names}: not one genome could be simulated; `arena backtest` says why."
+    return f"No agents were bred of {names}: not one genome could be simulated; `arena backtest` says why."
 
 
 def _clause(text: str) -> str:

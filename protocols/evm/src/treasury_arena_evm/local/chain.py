@@ -209,8 +209,8 @@ class LocalChain:
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """Undo all that happens inside, time included, and what a snapshot does not hold: the pool of transactions, whether
-        blocks come by themselves, and the next base fee.
+        """Undo all that happens inside, time included, and what a snapshot does not hold: the pool of transactions and the next
+        base fee. Blocks come by themselves afterwards, as they do on a new chain.
         """
         snapshot, fee = self.snapshot(), self.rpc("eth_feeHistory", "0x1", "latest", [])["baseFeePerGas"][-1]
         try:
