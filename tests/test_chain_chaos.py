@@ -46,10 +46,14 @@ def test_ended_early_no_program_of_a_program_is_left_behind(tmp_path: Path) -> N
             time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     waiting = threading.Thread(target=interrupt, daemon=True)
     waiting.start()
-    with pytest.raises(KeyboardInterrupt):
-        Programs(tmp_path).run(["chaos", str(example), "--minutes", "9", "--out", str(out)])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Programs(tmp_path).run(["chaos", str(example), "--minutes", "9", "--out", str(out)])
+    finally:
+        signal.signal(signal.SIGINT, before)
     left = []
     for said in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
