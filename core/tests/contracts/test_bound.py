@@ -39,6 +39,9 @@ def test_a_control_is_a_finite_number() -> None:
 def test_a_target_is_an_amount() -> None:
     check_target("m", 0)
     check_target("m", TARGET_MAX - 1)
+    for odd in (1.5, float("nan"), True, None, "7"):
+        with pytest.raises(ValidationError, match="is no amount; expected whole base units"):
+            check_target("m", odd)  # type: ignore[arg-type]
     with pytest.raises(ValidationError, match=r"^market 'm': the target -1 is negative; a position cannot be$"):
         check_target("m", -1)
     with pytest.raises(ValidationError, match=r"^market 'm': a target of 256 binary digits is no amount"):

@@ -219,6 +219,24 @@ def test_prices_that_are_old_missing_or_without_a_time(local_market, alice):
     assert AaveMarket(market.session, price_age_seconds_max=None).supply(alice, "USDC", USDC).amount_raw == USDC
 
 
+def test_the_price_that_a_category_has_for_all_of_it_is_as_young_as_any(local_market, alice):
+    market, owner, configurator = local_market, local_market.owner.address, local_market.aave.configurator
+    second = (2, 8_800, 9_000, 10_200, market.token("WETH").address, "Priced as WETH")
+    market.chain.send(owner, configurator, CONFIGURATOR.function("setEModeCategory"), *second)
+    for symbol in ("USDC", "DAI"):
+        token = market.token(symbol).address
+        market.chain.send(owner, configurator, CONFIGURATOR.function("setAssetEModeCategory"), token, 2)
+    aave = AaveMarket(market.session)
+    for symbol in ("USDC", "DAI", "WETH"):
+        market.set_price(symbol, {"WETH": 2_000}.get(symbol, 1) * 10**8, answered=market.chain.now)
+    aave.supply(alice, "USDC", 10_000 * USDC)
+    market.set_price("WETH", 2_000 * 10**8, answered=market.chain.now - 1_000_000)
+    stale = r"price of WETH is 100\d+ s old"
+    refuses(market, alice, ValidationError, stale, aave.set_emode, 2)
+    AaveMarket(market.session, price_age_seconds_max=None).set_emode(alice, 2)
+    refuses(market, alice, ValidationError, stale, aave.borrow, "DAI", 10**18)
+
+
 def test_a_market_of_another_version_is_refused(local_market):
     market = local_market
     # The implementation's answer to POOL_REVISION, whatever is asked: a pool that says 11.

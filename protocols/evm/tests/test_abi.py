@@ -195,6 +195,10 @@ class TestReverts:
         assert revert_reason(declared.encode("no", 7), [interface]) == "Refused(no, 7)"
         assert revert_reason(b"\x01\x02\x03\x04") == "0x01020304"
         assert revert_reason(b"") == ""
+        said = revert_reason(interface.function("Error").encode("no\n\x1b[2J\u202eway" + "!" * 20_000))
+        assert said.startswith("no  [2J way!!!")
+        assert said.endswith("!...")
+        assert len(said) == 503
         assert revert_reason(bytes.fromhex("08c379a0") + b"\xff" * 31) == "0x08c379a0" + "ff" * 31
 
     @pytest.mark.parametrize("where", ["0x0102", b"\x01\x02", {"data": "0x0102"}, {"data": {"output": "0x0102"}}])

@@ -233,3 +233,10 @@ def test_depth_is_that_of_what_json_reads(value):
             check_depth(text)
     else:
         check_depth(text)
+
+
+def test_what_a_node_says_is_one_line_of_a_length_that_can_be_read() -> None:
+    error = NodeError("eth_call", {"code": -32000, "message": "no\n\x1b[31mway" + "!" * 10**6})
+    assert error.text.startswith("no  [31mway!!!")
+    assert len(str(error)) < 600
+    assert str(error).isprintable()

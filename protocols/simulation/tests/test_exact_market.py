@@ -48,6 +48,13 @@ def test_each_cost_is_rounded_up_by_itself_on_the_way_in_and_out(make_market, si
     assert (sold.cost_raw if sold else None) == (costs(moved) if costs(moved) < moved and moved >= USD else None)
 
 
+@pytest.mark.parametrize("row", [-1, 1, 10**9])
+def test_a_row_that_the_data_do_not_have_is_refused(make_market, row):
+    market = make_market("simulation.spot", "WETH", PRICE)
+    with pytest.raises(ValidationError, match=f"there is no row {row}; the data have 1"):
+        market.trade(market.open(), 100 * USD, row)
+
+
 class TestSpotByHand:
     def test_purchase_pays_fee_spread_impact_and_gas_out_of_what_moves(self, make_market):
         # 10,000 USD: fee 5, half spread 1, impact 0.005 * 10,000 / 10,000,000 of 10,000 = 0.05, gas 2.

@@ -56,7 +56,9 @@ def asked(market: str, name: str, control: tuple[float, ...]) -> float | None:
 
 
 def check_target(market: str, target_raw: int) -> None:
-    """Raise ValidationError for a target that no position can have: negative, or beyond `TARGET_MAX`."""
+    """Raise ValidationError for a target that no position can have: no whole number, negative, or beyond `TARGET_MAX`."""
+    if not isinstance(target_raw, int) or isinstance(target_raw, bool):
+        raise ValidationError(f"market {market!r}: the target {target_raw!r} is no amount; expected whole base units")
     if target_raw < 0:
         raise ValidationError(f"market {market!r}: the target {target_raw} is negative; a position cannot be")
     if target_raw >= TARGET_MAX:
@@ -126,8 +128,10 @@ class BoundMarket(ExactMarket):
                 f"market {self.spec.name!r}: cannot accrue from row {row_from} to row {row_to} of {self._frame.rows}"
             )
 
-    def _check_target(self, target_raw: int) -> None:
+    def _check_trade(self, target_raw: int, row: int) -> None:
         check_target(self.spec.name, target_raw)
+        if not 0 <= row < self._frame.rows:
+            raise ValidationError(f"market {self.spec.name!r}: there is no row {row}; the data have {self._frame.rows}")
 
     def _price(self, row: int) -> int:
         """USD per token times 10^18; the base asset itself where the model reads no price."""

@@ -44,7 +44,7 @@ class SavingsMarket(BoundMarket):
         return {self.base.symbol: self._savings(state).balance(ME, 0)}
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        self._check_target(target_raw)
+        self._check_trade(target_raw, row)
         savings, held, gas = self._savings(state), self.value(state, row), self._gas(row)
         move = target_raw - held
         if not move or abs(move) < self._dust or abs(move) <= gas:

@@ -80,7 +80,7 @@ class SupplyExact(VersionedMarket):
         return (scaled, index), legs(("position", symbol, interest), ("world", symbol, -interest))
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        self._check_target(target_raw)
+        self._check_trade(target_raw, row)
         held = Holding(*state)
         tokens = self._balance(held)
         move = target_raw - self._worth(tokens, row)
@@ -257,7 +257,7 @@ class AccountExact(VersionedMarket):
         return legs(*entries, *(("world", symbol, -amount) for _, symbol, amount in entries))
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        self._check_target(target_raw)
+        self._check_trade(target_raw, row)
         collateral, debt = self._sides(state)
         tokens, owed = self._balance(collateral), self._owed(debt)
         held = self._worth(tokens, row)

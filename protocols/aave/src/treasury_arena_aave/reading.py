@@ -195,7 +195,8 @@ class AaveReader:
         with self.reader.pinned():
             pool = self.pool(address)
             self.check_modelled(pool)
-            self.check_prices(pool, *([symbol] if symbol else []))
+            entered = int(amount_raw) if operation == "set_emode" else 0
+            self.check_prices(pool, *([symbol] if symbol else []), category=entered)
         before = pool.account(USER)
         if operation == "set_emode":
             result = pool.set_emode(USER, int(amount_raw))
@@ -231,18 +232,23 @@ class AaveReader:
             except RevertError as error:
                 raise ValidationError(f"Aave's oracle has no price for {symbol}") from error
 
-    def check_prices(self, pool: Pool, *symbols: str) -> None:
-        """Every price that is asked for or that the account's health depends on must be young enough; else ValidationError."""
+    def check_prices(self, pool: Pool, *symbols: str, category: int = 0) -> None:
+        """Every price that is asked for or that the account's health depends on must be young enough; else ValidationError.
+
+        That is also the own price of the account's e-mode, and of the `category` that it is about to enter.
+        """
         if self.price_age_seconds_max is None:
             return
         touched = set(symbols)
         for asset in pool.configs:
             if pool.supplies.get((asset, USER)) or pool.debts.get((asset, USER)):
                 touched.add(asset)
+        for emode in map(pool.categories.get, (pool.emodes.get(USER, 0), category)):
+            if emode is not None and emode.price_source is not None:
+                touched.add(emode.price_source)
         for asset in sorted(touched):
-            source = str(
-                self.reader.call(self.at.oracle, ORACLE.function("getSourceOfAsset"), self.at.reserves[asset].asset)
-            )
+            address = self.at.reserves[asset].asset if asset in self.at.reserves else asset
+            source = str(self.reader.call(self.at.oracle, ORACLE.function("getSourceOfAsset"), address))
             try:
                 updated = int(self.reader.call(source, PRICE_SOURCE.function("latestRoundData"))[3])
             except (RevertError, AbiError) as error:

@@ -60,7 +60,7 @@ class VaultMarket(BoundMarket):
         return {self.asset.symbol: self._tokens(state)}
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        self._check_target(target_raw)
+        self._check_trade(target_raw, row)
         held = self._tokens(state)
         move = target_raw - self._worth(held, row)
         size = abs(move)

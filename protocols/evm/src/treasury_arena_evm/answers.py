@@ -10,7 +10,7 @@ import attrs
 
 from treasury_arena.contracts.chain import BlockRef
 from treasury_arena_evm.errors import NONSENSE, ChainError, RevertError
-from treasury_arena_evm.reverts import revert_data, revert_reason
+from treasury_arena_evm.reverts import revert_data, revert_reason, words
 from treasury_arena_evm.transport import LostError, NodeError
 
 Value = TypeVar("Value")
@@ -72,9 +72,8 @@ def _outcome(item: Any) -> Outcome:
         return Outcome(True, data)
     failure = item.get("error") or {}
     raw = data or revert_data(failure)
-    return Outcome(
-        False, raw, revert_reason(raw) or str(failure.get("message", "")).removeprefix("execution reverted: ")
-    )
+    said = words(str(failure.get("message", "")).removeprefix("execution reverted: "))
+    return Outcome(False, raw, revert_reason(raw) or said)
 
 
 def reason_of(error: NodeError) -> str:

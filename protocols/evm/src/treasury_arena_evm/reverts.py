@@ -23,6 +23,16 @@ _PANICS = {
 }
 
 
+#: Characters of what a contract or a node says; a sentence for a person has fewer.
+WORDS_MAX = 500
+
+
+def words(text: str) -> str:
+    """What a stranger says, in one line that no terminal takes for a command; cut after `WORDS_MAX` characters."""
+    line = "".join(sign if sign.isprintable() else " " for sign in text[: WORDS_MAX + 1])
+    return line if len(line) <= WORDS_MAX else f"{line[:WORDS_MAX]}..."
+
+
 def revert_data(error: Any) -> bytes:
     """The revert data in whatever a node or a client puts it: hex text, bytes, or a mapping with `data` somewhere in it."""
     if isinstance(error, bytes | bytearray):
@@ -40,10 +50,14 @@ def revert_data(error: Any) -> bytes:
 
 
 def revert_reason(data: bytes, interfaces: Iterable[Interface] = ()) -> str:
-    """The reason as text: a revert string as it stands, a panic in words, a declared error with its values, else hex.
+    """The reason as text: a revert string, a panic in words, a declared error with its values, else hex; see `words`.
 
     Empty when the contract gave no reason.
     """
+    return words(_reason(data, interfaces))
+
+
+def _reason(data: bytes, interfaces: Iterable[Interface]) -> str:
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 

@@ -17,6 +17,7 @@ from treasury_arena.errors import ChainUnavailableError, ConfigError
 from treasury_arena.veiled import Veiled
 from treasury_arena_evm.direct import direct_session_class
 from treasury_arena_evm.errors import ChainError
+from treasury_arena_evm.reverts import words
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -28,7 +29,7 @@ class NodeError(ChainError):
     def __init__(self, method: str, error: dict[str, Any]) -> None:
         code = error.get("code")
         self.code = code if isinstance(code, int) else 0
-        self.text = str(error.get("message", ""))
+        self.text = words(str(error.get("message", "")))
         self.data = error.get("data")
         super().__init__(f"{method}: the node refused: {self.text or f'error {self.code}'}")
 

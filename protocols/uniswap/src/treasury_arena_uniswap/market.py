@@ -167,7 +167,7 @@ class SpotMarket(PoolMarket):
         return state, ()
 
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        self._check_target(target_raw)
+        self._check_trade(target_raw, row)
         move = target_raw - self.value(state, row)
         if not move or abs(move) < self._dust:
             return None

@@ -153,7 +153,7 @@ class RangeMarket(PoolMarket):
     # ---------------------------------------------------------------- trading
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
         """See `RangeControl` for what the width says, and `range_trade` for the order of things."""
-        self._check_target(target_raw)
+        self._check_trade(target_raw, row)
         held, width = Held(*state), asked(self.spec.name, "width", control) or 0.0
         bounds = self._wanted(held, width, row)
         if not held.liquidity and bounds is None:
