@@ -179,6 +179,12 @@ def test_what_is_no_whole_number_is_refused_before_signing(local_market, aave, a
         refuses(local_market, alice, ValidationError, "neither True nor False", aave.use_as_collateral, "WETH", number)
 
 
+@pytest.mark.parametrize("age", [float("nan"), float("inf"), -1])
+def test_an_age_that_would_refuse_no_price_is_refused(local_market, age):
+    with pytest.raises(ValidationError, match=f"price_age_seconds_max = {age} must be a number of seconds"):
+        AaveMarket(local_market.session, price_age_seconds_max=age)
+
+
 def test_the_health_floor(local_market, alice):
     market = local_market
     aave = AaveMarket(market.session, health_min=1.5, price_age_seconds_max=None)

@@ -93,6 +93,10 @@ class AaveReader:
             raise ValidationError(
                 f"health_min = {health_min} must be a finite number of at least 1: below it an account is liquidated"
             )
+        if price_age_seconds_max is not None and not 0 <= price_age_seconds_max < float("inf"):
+            raise ValidationError(
+                f"price_age_seconds_max = {price_age_seconds_max} must be a number of seconds from 0, or None to take any age"
+            )
         self.reader = session
         self.health_min, self.price_age_seconds_max = health_min, price_age_seconds_max
         self._curves: dict[str, RateStrategy] = {}
