@@ -139,6 +139,43 @@ def test_reserves_that_are_paused_frozen_or_capped(pool, changes, code, calls):
             call("USDC", user, USDC)  # up to the cap
 
 
+@everywhere
+def test_caps_are_kept_to_the_base_unit(make_pool, version):
+    pool = make_pool(version)
+    pool.supply("USDC", "lender", 1_000_000 * USDC)
+    pool.supply("WETH", "borrower", 10 * WETH)
+    pool.configure("USDC", supply_cap=1_000_001, borrow_cap=10_000)
+    refused("51", pool.supply, "USDC", "lender", USDC + 1)
+    pool.supply("USDC", "lender", USDC)
+    refused("50", pool.borrow, "USDC", "borrower", 10_000 * USDC + 1)
+    pool.borrow("USDC", "borrower", 10_000 * USDC)
+
+
+@everywhere
+def test_what_the_treasury_has_not_taken_yet_counts_for_the_cap_on_supplies(make_pool, version):
+    pool = make_pool(version)
+    pool.supply("USDC", "lender", 1_000_000 * USDC)
+    pool.supply("WETH", "borrower", 400 * WETH)
+    pool.borrow("USDC", "borrower", 500_000 * USDC)
+    pool.advance(NOW + YEAR)
+    pool.supply("USDC", "other", USDC)
+    lent = pool.balance_of("USDC", "lender") + pool.balance_of("USDC", "other")
+    reserve = pool.reserves["USDC"]
+    waits = version.balance(reserve.accrued, reserve.liquidity_index)
+    assert waits > 1_000 * USDC
+    pool.configure("USDC", supply_cap=1_100_000)
+    refused("51", pool.supply, "USDC", "other", 1_100_000 * USDC - lent - waits // 2)
+    pool.supply("USDC", "other", 1_100_000 * USDC - lent - waits - 2)
+
+
+@everywhere
+def test_a_loan_from_a_reserve_without_debt_costs_the_curves_base(make_pool, version):
+    pool = make_pool(version)
+    pool.supply("USDC", "lender", 1_000_000 * USDC)
+    assert pool.reserves["USDC"].borrow_rate == RAY // 100
+    assert pool.reserves["USDC"].liquidity_rate == 0
+
+
 def test_an_inactive_reserve_and_one_that_cannot_be_closed(make_pool, pool):
     refused("18", pool.configure, "USDC", active=False)
     refused("18", pool.configure, "USDC", ltv=0, threshold=0, bonus=0)
@@ -198,6 +235,25 @@ class TestLiquidation:
         assert pool.debt_of("USDC", "borrower") == 5_000 * USDC
         assert pool.balance_of("WETH", "treasury") == done.fee
         assert pool.account("borrower").health > 10**18
+
+    @everywhere
+    def test_at_a_health_of_exactly_one_nobody_is_liquidated(self, make_pool, version):
+        pool = make_pool(version)
+        pool.supply("USDC", "lender", 1_000_000 * USDC)
+        pool.supply("WETH", "borrower", 10 * WETH)
+        pool.borrow("USDC", "borrower", 9_900 * USDC)
+        pool.set_price("WETH", 1_200 * 10**8)
+        assert pool.account("borrower").health == 10**18
+        refused("45", pool.liquidate, "WETH", "USDC", "borrower", "keeper", USDC)
+        pool.set_price("WETH", 1_200 * 10**8 - 1)
+        assert pool.liquidate("WETH", "USDC", "borrower", "keeper", USDC).debt == USDC
+
+    @everywhere
+    def test_at_a_health_of_exactly_the_thresholds_all_of_it(self, version):
+        owed, secured, limit = Side(10**8, USDC), Side(10**8, USDC), 95 * 10**16
+        debt, collateral, total = 10_000 * USDC, 11_000 * USDC, 10_000 * 10**8
+        assert closable(debt, collateral, owed, secured, total, limit, version) == debt
+        assert closable(debt, collateral, owed, secured, total, limit + 1, version) == debt // 2
 
     def test_all_of_it_below_the_close_factor_threshold(self, pool):
         pool.set_price("WETH", 1_151 * 10**8)  # health 0.9496
