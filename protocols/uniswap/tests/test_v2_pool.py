@@ -26,6 +26,20 @@ def test_the_first_shares_are_the_root_of_the_product():
     assert pool.shares == {"": MINIMUM_LIQUIDITY, "ann": 2 * 10**12 - MINIMUM_LIQUIDITY}
 
 
+def test_a_swap_that_keeps_the_product_exactly_is_whole_and_one_unit_more_is_not():
+    """1,000 come in and count as 997: (999,991 + 997) * (1,004,000 - 1,000) is the product of the reserves."""
+    with pytest.raises(RefusedError, match="too little came in"):
+        make(999_991, 1_004_000).swap(1_000, 0, 0, 1_001)
+    pool = make(999_991, 1_004_000)
+    pool.swap(1_000, 0, 0, 1_000)
+    assert (pool.reserve0, pool.reserve1) == (1_000_991, 1_003_000)
+
+
+def test_what_an_output_costs_is_one_unit_more_also_where_it_divides():
+    assert 997 * 1 * 1_000 % ((1_001 - 1) * 997) == 0
+    assert amount_in(1, 997, 1_001) == 2
+
+
 @given(reserve_in=reserves, reserve_out=reserves, amount=st.integers(1, 10**24))
 def test_an_output_costs_no_less_than_it_brings(reserve_in, reserve_out, amount):
     out = amount_out(amount, reserve_in, reserve_out)
