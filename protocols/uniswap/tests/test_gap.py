@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import attrs
@@ -17,24 +18,44 @@ from treasury_arena_uniswap.range_market import RangeMarket
 NAMES = [model.name for model in UniswapProtocol().models]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    ("coin", "least", "bound"),
-    [
-        ("WETH", 1.0, 5e-6),
-        ("WETH", 10.0, 1e-6),
-        ("WETH", 1_000.0, 1e-8),
-        ("SOL", 10.0, 1e-6),
-        ("WBTC", 100.0, 1e-4),
-        ("WBTC", 10_000.0, 1e-6),
-    ],
+BOUNDS = (
+    ("WETH", 10.0, 5e-6),
+    ("WETH", 50.0, 1e-6),
+    ("WETH", 5_000.0, 1e-8),
+    ("SOL", 10.0, 5e-6),
+    ("SOL", 50.0, 1e-6),
+    ("SOL", 5_000.0, 1e-8),
+    ("WBTC", 100.0, 1e-4),
+    ("WBTC", 10_000.0, 1e-6),
 )
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("coin", "least", "bound"), BOUNDS)
 def test_the_published_bound_holds(name: str, coin: str, least: float, bound: float) -> None:
     found = gaps(name, 200, seed=3, least_usd=least, coin=coin)
     assert len(found) > 380
     assert found == sorted(found)
     assert found[-1] <= bound
     assert found[len(found) // 2] <= bound / 10.0
+
+
+class Ends(random.Random):
+    """Draws the highest price and the smallest position, where a base unit is worth most of what was paid."""
+
+    def uniform(self, a: float, b: float) -> float:
+        if (a, b) == (-1.0, 1.0):
+            return b
+        return a if b == 5.0 else super().uniform(a, b)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("coin", "least", "bound"), BOUNDS)
+def test_the_published_bound_holds_at_the_ends_of_its_range(
+    name: str, coin: str, least: float, bound: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gap.random, "Random", Ends)
+    assert gaps(name, 400, seed=5, least_usd=least, coin=coin)[-1] <= bound
 
 
 def test_the_same_seed_gives_the_same_distances() -> None:

@@ -27,7 +27,7 @@ USDC = Asset("USDC", 6, stable=True)
 ASSETS = AssetTable((USDC, *(Asset(symbol, decimals) for symbol, (decimals, _) in COINS.items())))
 
 #: What `arena parity` draws from, coin and smallest position in USD, and the bound that the documentation promises of them.
-PROMISED = (("WETH", 1.0), ("SOL", 1.0), ("WBTC", 10_000.0))
+PROMISED = (("WETH", 10.0), ("SOL", 10.0), ("WBTC", 10_000.0))
 BOUND = 5e-6
 
 #: The models' smallest move in USD, and how near to it, as a share, a move is not a matter of agreement.
@@ -37,7 +37,7 @@ DUST_ZONE = 1e-5
 
 @attrs.frozen
 class ModelGap(GapCheck):
-    """A model against its exact market: positions from 1 USD of coins of 18 and 9 decimals, from 10,000 USD of WBTC (8)."""
+    """A model against its exact market: positions from 10 USD of coins of 18 and 9 decimals, from 10,000 USD of WBTC (8)."""
 
     name: str
     bound: float = BOUND
