@@ -121,3 +121,48 @@ def test_a_plugins_output_that_finds_no_room_is_told() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "arena: standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("err", ["read", "closed"])
+def test_a_document_is_alone_whatever_plugins_write_to_its_descriptor(err: str) -> None:
+    """Not only by `print`: C code, and programs that a plugin starts, know the descriptor alone."""
+    code = "\n".join(
+        [
+            "import os, subprocess",
+            "import treasury_arena.cli.plugins as command",
+            "from treasury_arena.cli.main import run",
+            "honest = command.load_registry",
+            "def noisy():",
+            "    os.write(1, b'noise of a library\\n')",
+            "    subprocess.run(['echo', 'noise of a program'], check=True)",
+            "    return honest()",
+            "command.load_registry = noisy",
+            "run(['plugins', '--json'])",
+        ]
+    )
+    closed = " 2>&-" if err == "closed" else ""
+    command = ["sh", "-c", f'exec "$0" -c "$1"{closed}', sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["plugins"]
+    if err == "read":
+        assert done.stderr == "noise of a library\nnoise of a program\n"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "koi8-r", "utf-8"])
+def test_an_encoding_without_a_letter_gets_a_question_mark(
+    house: Any, copy_of_finished: Any, finished_json: dict[str, Any], encoding: str
+) -> None:
+    done = subprocess.run(
+        house.command("resume", copy_of_finished()),
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    said = done.stdout.decode(encoding)
+    assert done.returncode == 0, done.stderr.decode(encoding)
+    assert finished_json["digest"][:12] in said
+    assert ("  ?\n" in said, "  \u2013\n" in said) == (
+        encoding != "utf-8",
+        encoding == "utf-8",
+    )  # costs of a row without any

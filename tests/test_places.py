@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import treasury_arena.cli.daemon as commands
+from treasury_arena.arena import begun
 from treasury_arena.cli.folder import RunFolder
 from treasury_arena.cli.progress import RunProgress
 from treasury_arena.errors import ConfigError
@@ -189,8 +190,8 @@ def test_a_database_that_holds_a_run_is_not_run_into_again(
     house: Any, small_config: Path, finished: Path, interrupted: Path, tmp_path: Path
 ) -> None:
     """Neither this very run, of which `resume` tells, nor one of another seed, for which another --db is wanted."""
-    for begun, state in ((finished, "complete"), (interrupted, "3 cycles of it")):
-        db = f"sqlite:///{shutil.copy(begun / 'arena.db', tmp_path / f'{begun.parent.name}.db')}"
+    for folder, state in ((finished, "complete"), (interrupted, "3 cycles of it")):
+        db = f"sqlite:///{shutil.copy(folder / 'arena.db', tmp_path / f'{folder.parent.name}.db')}"
         with open_store(db, readonly=True) as store:
             before = store.last()
         same = house.arena("run", small_config, "--db", db, "--out", tmp_path / "again", "--quiet")
@@ -233,6 +234,28 @@ def test_of_two_runs_begun_at_once_on_a_fresh_database_one_begins(
     told(second, sentence, "give another --db")
     assert not (tmp_path / "second").exists()
     house.arena("audit", tmp_path / "first", "--db", db).ok()
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_run_that_begins_between_two_looks_of_another_is_not_taken_for_it(
+    house: Any, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    db = f"sqlite:///{tmp_path / 'b.db'}"
+    honest, found = begun.holds, [False]
+
+    def late(*arguments: Any) -> bool:
+        there = honest(*arguments)
+        if len(found) < look + 1:
+            found.append(there)
+            if len(found) == look + 1:
+                house.arena("run", short, "--db", db, "--out", tmp_path / "first", "--quiet").ok()
+        return there
+
+    monkeypatch.setattr(begun, "holds", late)
+    second = house.arena("run", short, "--db", db, "--out", tmp_path / "second", "--quiet")
+    assert found == [False] * (look + 1)
+    told(second, "already holds this very run (complete)", "give another --db")
+    assert not (tmp_path / "second").exists()
 
 
 def test_of_two_runs_begun_at_once_in_a_folder_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from treasury_arena.cli.main import execute
+from treasury_arena.config.keys import SECRET_MAX
 from treasury_arena.config.parse import TEXT_MAX, toml_text
 from treasury_arena.errors import ConfigError, StoreError
 from treasury_arena.store import open_store
@@ -152,3 +153,25 @@ def test_a_full_output_is_named() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["arena: standard output: No space left on device"]
+
+
+def test_a_secret_is_not_read_from_a_pipe_or_without_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    long = tmp_path / "long"
+    long.write_text("x" * (SECRET_MAX + 1))
+    for place, said in (
+        (tmp_path / "pipe", "is a pipe, to which perhaps nobody writes"),
+        ("/dev/zero", f"has more than {SECRET_MAX} characters; expected a secret"),
+        (long, f"has more than {SECRET_MAX} characters; expected a secret"),
+    ):
+        for words in ("run a.toml", "status"):
+            assert f"file:{place}: {place}: {said}" in told(capsys, *words.split(), "--db", f"file:{place}")
+
+
+@pytest.mark.parametrize("query", ["mode=ro", "timeout=abc", "cache=shared&mode=ro"])
+def test_a_sqlite_file_takes_no_options(query: str, tmp_path: Path) -> None:
+    option = query.partition("=")[0]
+    with pytest.raises(
+        StoreError, match=f"has the option '{option}'; a SQLite file takes none, expected sqlite:///x.db"
+    ):
+        open_store(f"sqlite:///x.db?{query}")

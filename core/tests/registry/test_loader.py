@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import importlib
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from treasury_arena.errors import PluginError
@@ -170,6 +172,49 @@ def test_a_broken_plugin_is_rejected_alone(install: Install, name: str) -> None:
     with pytest.raises(PluginError) as caught:
         registry.require("plugins", name)
     assert report.reason in str(caught.value)
+
+
+DISTURBING = {
+    "walks_off": ("import os\nos.chdir('/')", "the working directory"),
+    "rounds": ("import decimal\ndecimal.getcontext().prec = 3", "the context of decimal"),
+    "digs": ("import sys\nsys.setrecursionlimit(150_000)", "the recursion limit"),
+    "hurries": ("import sys\nsys.setswitchinterval(1.0)", "the switch interval of threads"),
+    "raises_on_overflow": ("import numpy\nnumpy.seterr(all='raise')", "how numpy treats errors"),
+    "all_of_it": (
+        "import os, sys\nos.chdir('/')\nsys.setrecursionlimit(99_999)",
+        "the working directory and the recursion limit",
+    ),
+}
+
+
+def shared() -> tuple[Any, ...]:
+    precision = decimal.getcontext().prec
+    return os.getcwd(), precision, sys.getrecursionlimit(), sys.getswitchinterval(), np.geterr()
+
+
+@pytest.mark.parametrize("name", DISTURBING)
+@pytest.mark.parametrize("end", ["", "\nraise OSError('no')"], ids=["fine", "fails"])
+def test_what_a_plugin_changes_for_all_is_put_back_and_told(install: Install, name: str, end: str) -> None:
+    code, changed = DISTURBING[name]
+    install("good", GOOD)
+    install(name, code + end)
+    before = shared()
+    registry, reports = load(name)
+    assert shared() == before
+    if not end:
+        said = f"plugin {name!r} of dist-{name} 1.2 changed {changed} when it was loaded; that was put back"
+        assert registry.warnings == [said]
+        assert reports[f"dist-{name}"].to_dict()["changed"] == changed.split(" and ")
+        assert reports["dist-good"].changed == ()
+
+
+def test_a_folder_that_is_gone_is_no_change(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("good", GOOD)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert load()[0].warnings == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from treasury_arena.store import EventStore, audit, compare_projections, open_store, rebuild_projections, replay, schema
+from treasury_arena.errors import IntegrityError, StoreError
+from treasury_arena.store import (
+    EventStore,
+    audit,
+    compare_projections,
+    open_store,
+    prove_while,
+    rebuild_projections,
+    replay,
+    schema,
+)
 from treasury_arena.store.audit import CHECKS
 
 
@@ -183,3 +193,79 @@ def test_replay_tells_what_differs(store: EventStore, make: SimpleNamespace) -> 
         "trades i2 is missing",
         "agents ä2: stage is 'arena', the events say 'dead'",
     ]
+
+
+def bytes_of_pages(path: Path, name: str) -> list[int]:
+    """The first bytes of the pages that hold an index or table."""
+    with sqlite3.connect(path) as direct:
+        ((size,),) = direct.execute("PRAGMA page_size").fetchall()
+        pages = [page for (page,) in direct.execute("SELECT pageno FROM dbstat WHERE name = ?", (name,))]
+    direct.close()
+    return [(page - 1) * size for page in pages]
+
+
+@pytest.mark.parametrize("index", ["ix_events_event_type", "ix_events_agent_id"])
+def test_an_index_that_says_another_thing_than_its_table(log: Path, index: str) -> None:
+    """Questions go by the index: what it misses is missing from an answer, though every row is there."""
+    with sqlite3.connect(log) as direct:
+        direct.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        direct.execute("PRAGMA journal_mode=DELETE")
+        column = index.removeprefix("ix_events_")
+        ((word,),) = direct.execute(f"SELECT {column} FROM events WHERE {column} IS NOT NULL LIMIT 1").fetchall()
+    direct.close()
+    raw = bytearray(log.read_bytes())
+    start = bytes_of_pages(log, index)[0]
+    at = raw.index(word.encode(), start)
+    raw[at] ^= 1
+    log.write_bytes(raw)
+    with open_store(log, readonly=True) as store:
+        report = audit(store)
+        assert not report.ok
+        assert {finding.check for finding in report.findings} == {"file"}
+        assert report.first_bad_seq is None
+        assert index in str(report.findings[0])
+    with open_store(log) as store, pytest.raises(IntegrityError, match=f"nothing is built on it .*{index}"):
+        prove_while(store, lambda: lambda event: None)
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("DROP INDEX ix_events_event_type", "the index ix_events_event_type is missing"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM trades; END",
+            "a trigger 't' changes the table events",
+        ),
+        ("DROP TABLE trades", "trades"),
+    ],
+)
+def test_what_the_program_defined_and_is_no_longer_so(log: Path, statement: str, found: str) -> None:
+    with sqlite3.connect(log) as direct:
+        direct.execute(statement)
+    direct.close()
+    with open_store(log, readonly=True) as store:
+        try:
+            told = " ".join(map(str, audit(store).findings))
+        except StoreError as error:
+            told = str(error)
+    assert found in told
+
+
+def test_what_others_keep_beside_it_is_no_finding(log: Path) -> None:
+    with sqlite3.connect(log) as direct:
+        direct.execute("CREATE TABLE mine (a)")
+        direct.execute("CREATE INDEX my_own ON events (timestamp)")
+    direct.close()
+    with open_store(log, readonly=True) as store:
+        assert audit(store).ok
+
+
+def test_a_changed_event_is_named_before_the_file(log: Path) -> None:
+    with sqlite3.connect(log) as direct:
+        direct.execute("UPDATE events SET data = '{}' WHERE seq = 3")
+        direct.execute("DROP INDEX ix_events_event_type")
+    direct.close()
+    with open_store(log, readonly=True) as store:
+        report = audit(store)
+    assert report.first_bad_seq == 3
+    assert report.findings[-1].check == "file"

@@ -182,7 +182,7 @@ def events(
 def audit(run: Path | None, out: Path | None, db: str | None, as_json: bool) -> int:
     """Prove from SQL alone that the books are whole: sequence, hash chain, sums, balances, projections.
 
-    Exit code 1 names the first bad event.
+    Of a SQLite file also that its pages, indexes and definitions are whole. Exit code 1 names the first bad event.
 
     \b
     Example:
@@ -206,8 +206,9 @@ def audit(run: Path | None, out: Path | None, db: str | None, as_json: bool) -> 
         for name, count in report.checks.items():
             click.echo(f"{name:22} {count:9,} checked")
         for finding in report.findings:
-            click.echo(f"seq {finding.seq}: {finding.check}: {finding.message}")
-        click.echo("the books are whole" if report.ok else f"first bad seq: {report.first_bad_seq}")
+            click.echo(str(finding))
+        first = "none" if report.first_bad_seq is None else report.first_bad_seq
+        click.echo("the books are whole" if report.ok else f"first bad seq: {first}")
     return 0 if report.ok else 1
 
 

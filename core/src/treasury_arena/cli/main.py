@@ -109,7 +109,7 @@ def arena() -> None:
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    open_outputs()
+    open_outputs(alone=_document_alone(arguments))
     code = execute(arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -121,11 +121,17 @@ def run(arguments: list[str] | None = None) -> None:
 
 def execute(arguments: list[str]) -> int:
     """Run the command line and return its exit code; errors of the house are told in one sentence, without traceback."""
-    # The house's own commands print their document with `emit`; those of plugins print as they like.
-    own = bool(arguments) and arguments[0] in BUILT_IN
-    alone = own and "--json" in arguments and not {"-h", "--help"} & set(arguments)
-    with documents_alone() if alone else contextlib.nullcontext():
-        return _execute(arguments, own=own)
+    with documents_alone() if _document_alone(arguments) else contextlib.nullcontext():
+        return _execute(arguments, own=_is_own(arguments))
+
+
+def _is_own(arguments: list[str]) -> bool:
+    return bool(arguments) and arguments[0] in BUILT_IN
+
+
+def _document_alone(arguments: list[str]) -> bool:
+    """Whether standard output is for one document: the house's commands print it with `emit`, plugins print as they like."""
+    return _is_own(arguments) and "--json" in arguments and not {"-h", "--help"} & set(arguments)
 
 
 def _execute(arguments: list[str], *, own: bool) -> int:

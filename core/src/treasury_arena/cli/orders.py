@@ -59,12 +59,12 @@ def check(run: Path | None, out: Path | None, db: str | None, as_json: bool) -> 
     """
     found: list[str] = []
     with find_store(run, out, db) as store:
-        found += [f"event {one.seq}: {one.check}: {one.message}" for one in audit(store).findings]
+        found += [str(one) for one in audit(store).findings]
     live = find_live(run, out, db)
     block = None
     if live is not None:
         with chain_trading(run, out, db, readonly=True) as trading:
-            found += [f"live event {one.seq}: {one.check}: {one.message}" for one in audit(trading.store).findings]
+            found += [f"live {one}" for one in audit(trading.store).findings]
             result = trading.engine.reconcile(write=False)
             block = attrs.asdict(result.block)
             found += result.differences

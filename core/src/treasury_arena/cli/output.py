@@ -39,23 +39,29 @@ class _Words(io.FileIO):
             return memoryview(data).nbytes
 
 
-def open_outputs() -> None:
-    """Make the process's outputs such that one that is closed or full is told as what it is, or is silence."""
+def open_outputs(*, alone: bool = False) -> None:
+    """Make the process's outputs such that one that is closed or full is told as what it is, or is silence.
+
+    What an output's encoding has no letter for is a question mark there. `alone`: standard output is for a document only, so
+    that whatever else is written to its descriptor, by a plugin or a program that one starts, goes to standard error.
+    """
     for name, kind in (("stdout", _Output), ("stderr", _Words)):
         stream = getattr(sys, name)
         if stream is None:  # closed by who wants to hear nothing (`>&-`)
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
             stream.flush()
-            raw = kind(stream.fileno(), "w", closefd=False)
+            raw = kind(os.dup(stream.fileno()) if alone and name == "stdout" else stream.fileno(), "w", closefd=False)
             made = io.TextIOWrapper(
                 raw if stream.write_through else io.BufferedWriter(raw),
                 encoding=stream.encoding,
-                errors=stream.errors,
+                errors="replace" if stream.errors == "strict" else stream.errors,
                 line_buffering=stream.line_buffering,
                 write_through=stream.write_through,
             )
             setattr(sys, name, made)
+    if alone and sys.stdout is not sys.__stdout__ and sys.__stdout__ is not None:
+        os.dup2(sys.stderr.fileno(), sys.__stdout__.fileno())
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from treasury_arena.registry.loader import load_registry
 def plugins(as_json: bool) -> int:
     """List plugins: what each offers, and why it, or a name it offers, was refused.
 
-    Exit code 1 when a plugin or a name was refused.
+    Exit code 1 when a plugin or a name was refused, or one changed what it shares with all others.
 
     \b
     Example:

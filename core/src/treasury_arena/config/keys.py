@@ -13,9 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
+from treasury_arena.config.files import read_small
 from treasury_arena.errors import ConfigError
 from treasury_arena.veiled import Veiled
 
+#: Characters of a file that holds a secret; a key or URL has some hundreds.
+SECRET_MAX = 2**16
 _REFERENCE = re.compile(r"(env|file):(.+)", re.DOTALL)
 
 
@@ -74,7 +77,9 @@ def dereference(text: str) -> str:
             raise ConfigError(f"{text}: the environment variable {place} is not set")
         return Veiled(os.environ[place])
     try:
-        return Veiled(Path(place).read_text(encoding="utf-8").strip())
+        return Veiled(read_small(Path(place), SECRET_MAX, "a secret").strip())
+    except ConfigError as error:
+        raise ConfigError(f"{text}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{text}: the file cannot be read ({type(error).__name__})") from error
 

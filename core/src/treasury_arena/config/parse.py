@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-import stat
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import tomli
 
+from treasury_arena.config.files import read_small
 from treasury_arena.config.scanner import KeyPath
 from treasury_arena.errors import ConfigError
 
@@ -19,16 +19,11 @@ _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:[Tt ]\d{2}:\d{2}[0-9:.+\-Zz]*)?")
 
 #: Characters of a configuration; the largest anybody wrote has some thousands.
 TEXT_MAX = 2**22
-#: Where pipes are that a shell has opened: of `COMMAND | arena run /dev/stdin`, and of `arena run <(COMMAND)`.
-_OPENED = ("/dev/fd/", "/dev/stdin", "/proc/")
 
 
 def toml_text(path: Path) -> str:
     try:
-        if stat.S_ISFIFO(path.stat().st_mode) and not str(path).startswith(_OPENED):
-            raise ConfigError(f"{path}: is a pipe, to which perhaps nobody writes; expected a file (or /dev/stdin)")
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(TEXT_MAX + 1)
+        return read_small(path, TEXT_MAX, "a configuration", encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file{_meant(path)}") from error
     except IsADirectoryError as error:
@@ -39,9 +34,6 @@ def toml_text(path: Path) -> str:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(text) > TEXT_MAX:
-        raise ConfigError(f"{path}: has more than {TEXT_MAX} characters; expected a configuration")
-    return text
 
 
 def _meant(path: Path) -> str:

@@ -21,6 +21,7 @@ OFF: Literal["off"] = "off"
 NAME_MAX = 64
 #: Largest counts that are believable, so that a slip of the finger is told and not computed.
 DAYS_MAX, AGENTS_MAX, GENOMES_MAX, CYCLES_MAX = 3_660, 10_000, 100_000, 10_000
+YEAR_MIN, YEAR_MAX, SPAN_DAYS_MAX = 1971, 9000, 36_525
 #: Values of `capital.idle_market` that name no market: find the safest one, lend nothing.
 AUTO, NONE = "auto", "none"
 
@@ -290,9 +291,18 @@ class Executor:
     )
 
 
+def _in_years(instance: Any, attribute: attrs.Attribute[Any], value: datetime.date) -> None:
+    if not YEAR_MIN <= value.year <= YEAR_MAX:
+        raise ValueError(f"is {value}; expected a day of the years {YEAR_MIN} to {YEAR_MAX}")
+
+
 def _after_start(instance: Any, attribute: attrs.Attribute[Any], value: datetime.date) -> None:
-    if instance.start is not None and value <= instance.start:
+    if instance.start is None:
+        return
+    if value <= instance.start:
         raise ValueError(f"is {value}; expected a day after start, {instance.start}")
+    if (value - instance.start).days > SPAN_DAYS_MAX:
+        raise ValueError(f"is {value}; expected a day within a century of start, {instance.start}")
 
 
 @attrs.frozen(kw_only=True)
@@ -300,8 +310,10 @@ class Settings:
     """The root of the configuration."""
 
     name: str = key("arena", "Name of the arena, shown in reports.", min_len(1), _name)
-    start: datetime.date = key(attrs.NOTHING, "First day, YYYY-MM-DD (UTC).")
-    end: datetime.date = key(attrs.NOTHING, "Last day, inclusive, YYYY-MM-DD (UTC); after `start`.", _after_start)
+    start: datetime.date = key(attrs.NOTHING, "First day, YYYY-MM-DD (UTC).", _in_years)
+    end: datetime.date = key(
+        attrs.NOTHING, "Last day, inclusive, YYYY-MM-DD (UTC); after `start`.", _in_years, _after_start
+    )
     seed: int = key(1, "Seed of all randomness.", ge(0))
     profile: Profile = key("balanced", "Set of rules that `rules` overrides.")
     step: Literal["1h"] = key("1h", "Step of the time grid.")

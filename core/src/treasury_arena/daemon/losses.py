@@ -24,7 +24,7 @@ OUTSIDE = ("MarketObserved", "TreasuryMarked", "OperatorCalled")
 
 def damage(store: EventStore, name: str) -> list[str]:
     """What is not whole in the store called `name`: log, chain of hashes, ledger, tables."""
-    return [f"{name}, event {one.seq}: {one.check}: {one.message}" for one in audit(store).findings]
+    return [f"{name}, {one}" for one in audit(store).findings]
 
 
 def tail(events: Sequence[Event], seen: Iterable[tuple[int, str]], name: str) -> list[str]:

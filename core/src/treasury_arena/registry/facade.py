@@ -68,11 +68,16 @@ class Registry:
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence per rejected plugin and refused name: no error unless somebody asks for it."""
+        """One sentence per rejected plugin, refused name and plugin that changed what is not its own: no error by itself."""
         rejected = [
             f"plugin {one.name!r}{_source(one)} was rejected: {one.reason}" for one in self.plugins if _bad(one)
         ]
-        return rejected + list(self.refused.values())
+        changed = [
+            f"plugin {one.name!r}{_source(one)} changed {' and '.join(one.changed)} when it was loaded; that was put back"
+            for one in self.plugins
+            if one.changed
+        ]
+        return [*rejected, *self.refused.values(), *changed]
 
     def require(self, kind: str, name: str) -> Any:
         """The object of that name; `kind` is an attribute's name (``strategies``) or ``plugins``.

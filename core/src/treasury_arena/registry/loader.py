@@ -23,6 +23,7 @@ from treasury_arena.registry.discovery import Candidate, discover
 from treasury_arena.registry.facade import Registry
 from treasury_arena.registry.offers import KINDS, MODELS, Kind, Offer, read_offers
 from treasury_arena.registry.report import PluginReport, way_out
+from treasury_arena.registry.shared import undisturbed
 
 #: Set to 1, every hook call is told on standard error.
 TRACE_VARIABLE = "TREASURY_ARENA_TRACE"
@@ -32,6 +33,7 @@ TRACE_VARIABLE = "TREASURY_ARENA_TRACE"
 class _Loaded:
     candidate: Candidate
     offers: list[Offer]
+    changed: list[str]
 
 
 def load_registry(*, only: Iterable[str] | None = None, extra: Mapping[str, object] | None = None) -> Registry:
@@ -52,8 +54,8 @@ def load_registry(*, only: Iterable[str] | None = None, extra: Mapping[str, obje
         for candidate in candidates:
             try:
                 # What a plugin prints must not end up in a command's JSON.
-                with contextlib.redirect_stdout(sys.stderr):
-                    loaded.append(_Loaded(candidate, _load(manager, candidate)))
+                with contextlib.redirect_stdout(sys.stderr), undisturbed() as changed:
+                    loaded.append(_Loaded(candidate, _load(manager, candidate), changed))
             except BaseException as error:  # a plugin may call sys.exit when it is imported, or interrupt itself
                 if isinstance(error, KeyboardInterrupt) and asked():
                     raise
@@ -155,4 +157,5 @@ def _accepted(one: _Loaded, refused: Mapping[tuple[str, str], str]) -> PluginRep
         "accepted",
         "; ".join(reasons),
         {hook: tuple(names) for hook, names in offers.items()},
+        tuple(one.changed),
     )

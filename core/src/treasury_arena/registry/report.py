@@ -21,6 +21,7 @@ class PluginReport:
         status: ``accepted`` or ``rejected`` (nothing of it is used).
         reason: why it was rejected; for an accepted plugin, which of its names were refused, or empty.
         offers: hook name -> names it offers, refused ones left out.
+        changed: what loading it changed that all code of the process shares; it was put back.
     """
 
     name: str
@@ -29,11 +30,13 @@ class PluginReport:
     status: Literal["accepted", "rejected"]
     reason: str = ""
     offers: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    changed: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict."""
         return {
             **attrs.asdict(self, recurse=False),
+            "changed": list(self.changed),
             "offers": {hook: list(names) for hook, names in self.offers.items()},
         }
 

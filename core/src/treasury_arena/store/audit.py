@@ -15,7 +15,7 @@ from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.event import Event
 from treasury_arena.events.hashing import GENESIS, digests
 from treasury_arena.events.postings import sign_is_legal
-from treasury_arena.store import schema
+from treasury_arena.store import schema, structure
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
 from treasury_arena.store.proof import MISSHAPEN, WRONG_CAUSES, Heard, Proof, proven
 from treasury_arena.store.replay import Replay, differences, stored_tables
@@ -36,24 +36,33 @@ CHECKS = (
     "transfer_sum",
     "never_negative",
     "projection",
+    "file",
 )
-"""Names of the checks, in the order of trust: projections are compared when everything before them holds."""
+"""Names of the checks, in the order of trust: projections are compared when everything before them holds.
 
+`file` is SQLite's own: its pages, indexes and definitions. It counts tables and indexes, and none on a server.
+"""
+
+FILE = CHECKS[-1]
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
 
 
 @attrs.frozen
 class Finding:
-    """Something wrong at event `seq`."""
+    """Something wrong at event `seq`; 0 for what no event says, in the database's own file."""
 
     seq: int
     check: str
     message: str
 
+    def __str__(self) -> str:
+        place = f"event {self.seq}" if self.check != FILE else "the database"
+        return f"{place}: {self.check}: {self.message}"
+
 
 @attrs.frozen
 class AuditReport:
-    """Findings by seq, and how many rows or sums each check went through."""
+    """Findings by seq, those of the file last, and how many rows or sums each check went through."""
 
     findings: tuple[Finding, ...]
     checks: dict[str, int]
@@ -66,7 +75,7 @@ class AuditReport:
 
     @property
     def first_bad_seq(self) -> int | None:
-        return self.findings[0].seq if self.findings else None
+        return self.findings[0].seq if self.findings and self.findings[0].check != FILE else None
 
 
 class _Auditor:
@@ -269,8 +278,10 @@ def prove_while(store: EventStore, hearing: Callable[[], Listener]) -> Listener:
     listener = hearing()
     with store.database.read(snapshot=True) as connection:
         proof = proven(store, connection, listener)
-    if proof is None:
-        _insist(store, examine(store))
+        spoiled = tuple(Finding(0, FILE, fault) for fault in structure.broken(store.database, connection, 1))
+    if proof is None or spoiled:
+        report = examine(store)
+        _insist(store, attrs.evolve(report, findings=(*report.findings, *spoiled)))
         listener = hearing()
         for event in store.read():
             listener(event)
@@ -279,10 +290,9 @@ def prove_while(store: EventStore, hearing: Callable[[], Listener]) -> Listener:
 
 def _insist(store: EventStore, report: AuditReport) -> None:
     if not report.ok:
-        first = report.findings[0]
         raise IntegrityError(
-            f"store {store.database.label} is damaged, and nothing is built on it (event {first.seq}, {first.check}: "
-            f"{first.message}); `arena audit` tells more"
+            f"store {store.database.label} is damaged, and nothing is built on it ({report.findings[0]}); `arena audit` "
+            "tells more"
         )
 
 
@@ -290,13 +300,18 @@ def audit(store: EventStore) -> AuditReport:
     """Prove the store from its rows, in one consistent view.
 
     Gap-free seq from 1, ids and hashes derived again, the chain, causes, canonical JSON, the ledger's rows against the
-    events, sums of zero, no account negative after any event, and every projection against a replay. Whatever was changed by
-    hand, the first finding names the first event concerned; projections are compared only when the log itself holds.
+    events, sums of zero, no account negative after any event, and every projection against a replay; then a SQLite file's own
+    pages, indexes and definitions. Whatever was changed by hand, the first finding names the first event concerned, if it
+    concerns any; projections are compared only when the log itself holds.
     Raises StoreError when the database cannot be read.
     """
     with store.database.read(snapshot=True) as connection:
         proof = proven(store, connection)
-    return examine(store) if proof is None else _report(proof)
+    report = examine(store) if proof is None else _report(proof)
+    with store.database.read(snapshot=True, lenient=True) as connection:
+        spoiled = [Finding(0, FILE, fault) for fault in structure.faults(store.database, connection, FINDINGS_MAX)]
+        looked_at = structure.counted(store.database, connection)
+    return attrs.evolve(report, findings=(*report.findings, *spoiled), checks={**report.checks, FILE: looked_at})
 
 
 def examine(store: EventStore) -> AuditReport:
@@ -308,5 +323,5 @@ def examine(store: EventStore) -> AuditReport:
 def _report(proof: Proof) -> AuditReport:
     checks = dict.fromkeys(("sequence", "event_id", "hash", "chain", "canonical", "meaning"), proof.events)
     checks |= {"cause": proof.causes, "ledger_line": proof.lines, "transfer_sum": proof.sums}
-    checks |= {"never_negative": proof.balances, "projection": proof.rows}
+    checks |= {"never_negative": proof.balances, "projection": proof.rows, FILE: 0}
     return AuditReport((), {name: checks[name] for name in CHECKS}, proof.events, proof.digest)

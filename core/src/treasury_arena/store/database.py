@@ -66,6 +66,11 @@ def parse_url(url: str | Path) -> URL:
     if kind == "postgresql" or parsed.drivername == "postgres":
         return parsed.set(drivername="postgresql+pg8000")
     if kind == "sqlite":
+        if parsed.query:
+            raise StoreError(
+                f"the store's URL has the option {next(iter(parsed.query))!r}; a SQLite file takes none, expected "
+                f"sqlite:///{parsed.database}"
+            )
         return parsed.set(drivername="sqlite")
     raise StoreError(f"the store's URL names the database {kind!r}; expected sqlite or postgresql")
 

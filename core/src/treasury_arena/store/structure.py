@@ -1,0 +1,62 @@
+"""What the database itself is made of: pages, indexes and definitions, below the rows that the audit reads."""
+
+from __future__ import annotations
+
+import functools
+
+from sqlalchemy.engine import URL, Connection
+
+from treasury_arena.store.database import Database
+from treasury_arena.store.migrate import prepare
+
+_NAMED = "type IN ('table', 'index') AND name NOT LIKE 'sqlite_%'"
+
+
+def broken(database: Database, connection: Connection, most: int) -> list[str]:
+    """What SQLite itself finds wrong with its file, `most` sentences of it at most; nothing is known of a server's files.
+
+    Every index is compared with its table, every page with the tree it belongs to. An index that lost a row makes a question
+    miss it, though every row is there.
+    """
+    if not database.sqlite:
+        return []
+    told = connection.exec_driver_sql(f"PRAGMA integrity_check({int(most)})").scalars()
+    return [f"SQLite finds {text.strip()}" for text in told if text != "ok"]
+
+
+def faults(database: Database, connection: Connection, most: int) -> list[str]:
+    """`broken`, and where the file says of what the program defined that it is something else."""
+    if not database.sqlite:
+        return []
+    found = broken(database, connection, most)
+    held = _definitions(connection)
+    for (kind, name), wanted in _own_definitions().items():
+        if (kind, name) not in held:
+            found.append(f"the {kind} {name} is missing")
+        elif held[kind, name] != wanted:
+            found.append(f"the {kind} {name} is not what this program defines, but {held[kind, name]!r:.300}")
+    triggers = connection.exec_driver_sql("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY 1")
+    found += [f"a trigger {name!r} changes the table {table}; this program makes none" for name, table in triggers]
+    return found[:most]
+
+
+def counted(database: Database, connection: Connection) -> int:
+    """How many tables and indexes `faults` looks at."""
+    return len(_definitions(connection)) if database.sqlite else 0
+
+
+def _definitions(connection: Connection) -> dict[tuple[str, str], str]:
+    rows = connection.exec_driver_sql(f"SELECT type, name, sql FROM sqlite_master WHERE {_NAMED}")
+    return {(kind, name): sql for kind, name, sql in rows}
+
+
+@functools.cache
+def _own_definitions() -> dict[tuple[str, str], str]:
+    """What the program's migrations define."""
+    fresh = Database(URL.create("sqlite", database=":memory:"), create=True, readonly=False, busy_timeout_ms=1_000)
+    try:
+        prepare(fresh)
+        with fresh.read() as connection:
+            return _definitions(connection)
+    finally:
+        fresh.close()
