@@ -461,3 +461,47 @@ def test_versions_agree_but_for_a_few_units(make_pool):
         assert max(found) - min(found) <= 4
         assert max(owed) - min(owed) <= 3000  # compounding of 3.0 cuts the powers of the rate
     assert pools[0].version is V3_0
+
+
+def indebted(make_pool, version, collateral, debt):
+    """A borrower whose WETH is worth `collateral` and who owes `debt`, both in the price's own unit (1e-8 USD)."""
+    pool = make_pool(version)
+    pool.set_price("USDC", USDC)  # one base unit of USDC is one unit of value
+    pool.supply("USDC", "lender", 10**9 * USDC)
+    pool.supply("WETH", "borrower", WETH)
+    pool.set_price("WETH", 10**6 * 10**8)
+    if debt:
+        pool.borrow("USDC", "borrower", debt)
+    pool.set_price("WETH", collateral)
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("version", "needed"),
+    [(V3_0, 12_500_000_001), (V3_4, 12_500_000_001), (V3_5, 12_500_000_002), (V3_7, 12_500_000_002)],
+    ids=["3.0", "3.4", "3.5", "3.7"],
+)
+def test_the_collateral_that_a_debt_needs_to_the_unit(make_pool, version, needed):
+    """10,000,000,001 at a loan-to-value of 0.8 needs 12,500,000,001.25: a half up before 3.5, and up since."""
+    debt = 10_000_000_001
+    refused("36", indebted(make_pool, version, needed - 1, 0).borrow, "USDC", "borrower", debt)
+    pool = indebted(make_pool, version, needed, 0)
+    pool.borrow("USDC", "borrower", debt)
+    assert pool.account("borrower").debt == debt
+
+
+@pytest.mark.parametrize(
+    ("version", "code"), [(V3_0, "35"), (V3_4, "35"), (V3_5, "36"), (V3_7, "36")], ids=["3.0", "3.4", "3.5", "3.7"]
+)
+def test_a_loan_at_a_health_of_exactly_one(make_pool, version, code):
+    """Before 3.5 the account must be above one before the loan; since, it must not be below one after it.
+
+    Neither lets the loan pass, which is more than the loan-to-value allows; the reason differs.
+    """
+    debt = 825_000_000
+    pool = indebted(make_pool, version, 1_000_000_000, debt if code == "35" else debt - 1)
+    if code == "35":
+        assert pool.account("borrower").health == 10**18
+    refused(code, pool.borrow, "USDC", "borrower", 1)
+    pool = indebted(make_pool, version, 1_000_000_000, debt)
+    refused("35", pool.borrow, "USDC", "borrower", 1)

@@ -234,3 +234,34 @@ def test_a_swap_beyond_the_liquidity_is_partial():
     result = pool.swap(True, 10**30)
     assert (result.sqrt_price_x96, result.liquidity) == (MIN_SQRT_RATIO + 1, 0)
     assert 0 < result.amount0 < 10**16
+
+
+@pytest.mark.parametrize(("zero_for_one", "end"), [(True, MIN_SQRT_RATIO + 1), (False, MAX_SQRT_RATIO - 1)])
+@pytest.mark.parametrize("spacing", [1, 60, 16_383])
+def test_a_swap_beyond_the_liquidity_goes_to_the_end_of_prices(zero_for_one, end, spacing):
+    """The last word of the bitmap reaches beyond the last tick that there is."""
+    pool = make(spacing=spacing, wide=0)
+    pool.mint("ann", -spacing, spacing, 10**18)
+    result = pool.swap(zero_for_one, 10**40)
+    assert (result.sqrt_price_x96, result.liquidity) == (end, 0)
+
+
+def test_a_position_from_the_lowest_tick_to_the_highest():
+    pool = make(spacing=1, wide=0)
+    assert pool.mint("ann", -887_272, 887_272, 10**18) == (10**18, 10**18)
+    for lower, upper, reason in ((-887_273, 0, "TLM"), (0, 887_273, "TUM")):
+        with pytest.raises(RefusedError) as refused:
+            pool.mint("ann", lower, upper, 1)
+        assert refused.value.reason == reason
+
+
+def test_a_tick_carries_all_of_its_liquidity_and_not_one_more():
+    pool = make(wide=0)
+    most = pool.ticks.liquidity_max
+    pool.mint("ann", -60, 60, most)
+    for lower, upper in ((-60, 120), (-120, 60)):
+        with pytest.raises(RefusedError) as refused:
+            pool.mint("ann", lower, upper, 1)
+        assert refused.value.reason == "LO"
+    pool.burn("ann", -60, 60, 1)
+    pool.mint("bob", -60, 120, 1)
