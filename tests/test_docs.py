@@ -188,6 +188,12 @@ def test_the_output_of_parity_on_the_page_has_every_check() -> None:
         if not check.name.lower().startswith("savings"):
             assert set(check.name.replace(",", "").split()) <= words, f"{check.name} is not in the output on the page"
     assert "no difference" in shown
+    for check in checks():
+        if isinstance(check, GapCheck) and not check.name.startswith("savings"):
+            now = check.run(500, 1, lambda done, whole: None)
+            figures = [f"{value:.1e}" for value in (now.median, now.high, now.largest, now.bound)]
+            (row,) = [row for row in shown.splitlines() if row.split()[1:2] == [check.name]]
+            assert row.replace("│", " ").split() == [check.name, f"{now.cases:,}", *figures]
 
 
 def test_published_bounds_are_those_that_are_asserted() -> None:
