@@ -5,6 +5,9 @@ from __future__ import annotations
 import configparser
 import json
 import re
+import shlex
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,27 @@ def test_its_command_runs(
     status = house.arena("status", tmp_path / "run", "--json").ok().json
     assert status["events"] == done.json["last_seq"] + 2  # DaemonStopped, LeaseReleased
     assert (tmp_path / "run" / "arena.db").exists() == (name != "compose")
+
+
+def test_an_outage_at_the_start_is_not_what_the_unit_gives_up_after(
+    house: Any, small_config: Path, tmp_path: Path
+) -> None:
+    """After a boot the server may be a minute late, and a disk that is full is made room on: both go by themselves."""
+    assert unit("arena.service")["Service"]["RestartPreventExitStatus"] == "2"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"postgresql://ann@127.0.0.1:{free.getsockname()[1]}/arena"
+    late = house.arena("daemon", small_config, "--db", nobody, "--out", tmp_path / "late")
+    assert (late.code, late.out) == (1, "")
+    assert "cannot be reached" in late.err
+    arguments = house.command("daemon", small_config, "--out", tmp_path / "full", "--seconds", "1")
+    command = ["sh", "-c", f"ulimit -f 8; trap '' XFSZ; exec {shlex.join(arguments)}"]
+    full = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert full.returncode == 1, full.stderr
+    assert "is full" in full.stderr
+    house.arena("daemon", small_config, "--out", tmp_path / "full", "--seconds", "1").ok()
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(small_config.read_text().replace("seed =", "sed ="))
+    assert house.arena("daemon", wrong, "--out", tmp_path / "wrong").code == 2
 
 
 def test_the_signers_unit_starts_a_command_that_is_there() -> None:

@@ -47,6 +47,10 @@ class StoreError(TreasuryArenaError):
     exit_code = 2
 
 
+class StoreAwayError(StoreError):
+    """The store's database or its disk cannot be had for now: locked, full, shut down, not reached. Later it may."""
+
+
 class NoStoreError(StoreError):
     """There is no store of an arena where one was expected: no file, no folder, another program's database."""
 

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 from sqlalchemy import exc
 
-from treasury_arena.errors import ConcurrencyError, StoreError
+from treasury_arena.errors import ConcurrencyError, StoreAwayError, StoreError
 from treasury_arena.store.failures import describe, is_lost
 
 
@@ -20,12 +20,12 @@ def driver(code: str, table: str = "events") -> exc.DBAPIError:
     [
         (
             exc.TimeoutError("QueuePool limit"),
-            StoreError,
+            StoreAwayError,
             "store S has no connection free; too many threads use it at once",
         ),
         (
             driver("53100"),
-            StoreError,
+            StoreAwayError,
             "store S cannot grow: the server's disk is full; nothing of this change was written",
         ),
         (driver("25006"), StoreError, "store S is read-only"),
@@ -35,9 +35,9 @@ def driver(code: str, table: str = "events") -> exc.DBAPIError:
         (driver("40001"), ConcurrencyError, "store S: another writer was first; read again and retry"),
         (driver("XX000"), StoreError, "store S failed: said the server (SQLSTATE XX000)"),
         (sqlite3.Error("odd"), StoreError, "store S failed: odd"),
-        (ConnectionResetError(104, "reset"), StoreError, "store S lost its connection"),
+        (ConnectionResetError(104, "reset"), StoreAwayError, "store S lost its connection"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), StoreError, "store S is damaged (text that is not UTF-8)"),
-        (OSError(113, "No route to host"), StoreError, "store S cannot be reached: [Errno 113] No route to host"),
+        (OSError(113, "No route to host"), StoreAwayError, "store S cannot be reached: [Errno 113] No route to host"),
     ],
 )
 def test_each_failure_has_its_sentence(error: Exception, kind: type[StoreError], sentence: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from treasury_arena.arena.phases import CycleReport
 from treasury_arena.cli.common import (
     config_argument,
     data_option,
@@ -30,7 +32,7 @@ from treasury_arena.config.keys import dereference
 from treasury_arena.config.settings import Settings
 from treasury_arena.contracts.runtime import Scheduler
 from treasury_arena.daemon.opening import Opened, opened, pace, paced
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ConfigError, StoreAwayError, TreasuryArenaError
 from treasury_arena.registry.loader import load_registry
 from treasury_arena.scheduling.signals import hearing
 from treasury_arena.store import open_store
@@ -58,7 +60,8 @@ def daemon(
     """Run an arena unattended: wake, observe, judge, breed, allocate, until SIGTERM or Ctrl-C.
 
     The same command goes on after a crash or a restart; its folder (runs/NAME-daemon unless given) keeps everything. One daemon
-    at a time works on a store.
+    at a time works on a store. Exit code 1 when a database, its disk or a node is away for now: start it again later. Exit code
+    2 is a mistake that stays one.
 
     \b
     Example:
@@ -67,54 +70,53 @@ def daemon(
     registry = load_registry()
     text = read_text(config)
     settings = read_config(config if config.is_file() else text, registry, {})
-    folder = RunFolder(out if out is not None else Path("runs") / f"{settings.name}-daemon")
-    wall = WallClock()
-    url = absolute(db or settings.store.url or None)
-    if folder.begun:
-        notes = _same(folder, settings)
-        place = dereference(db) if db else folder.store_url()
-    else:
-        notes = {
-            "run_id": folder.path.resolve().name,
-            "data": str(data.resolve()) if data is not None else None,
-            **folder.where(url),
-            "seed": settings.seed,
-            "workers": workers,
-            "mode": settings.daemon.mode,
-            "live": absolute(settings.live.store or None),
-            "live_inside": None if settings.live.store else LIVE_STORE,
-            "clock": pace(settings, wall.now()),
-        }
-        folder.begin(text, notes)
-        place = dereference(url) if url else str(folder.store_file)
-    tell = _nothing if quiet else say
-    clock = paced(notes["clock"], wall)
-    given = data or (Path(notes["data"]) if notes["data"] else None)
-    summary: dict[str, Any] = {}
-    with (
-        _Ending(tell) as ending,
-        contextlib.suppress(_EndedEarlyError),
-        open_store(place) as store,
-        opened(
-            settings,
-            registry,
-            store,
-            folder.path,
-            folder.live_url(),
-            clock,
-            data=given,
-            workers=workers or notes["workers"],
-            tell=tell,
-            progress=lambda report: tell(
-                f"cycle {report.cycle + 1}  {report.date}  alive {report.alive}  capital {report.capital_raw}"
-            ),
-        ) as ready,
-    ):
-        folder.keep(text)
-        tell(f"arena daemon in {folder.path}: {settings.daemon.mode}, the arena's time is {iso(clock.now())}")
-        with ending.of(ready.scheduler, seconds):
-            ready.run()
-        summary = _summary(ready)
+    with _outages():
+        folder = RunFolder(out if out is not None else Path("runs") / f"{settings.name}-daemon")
+        wall = WallClock()
+        url = absolute(db or settings.store.url or None)
+        if folder.begun:
+            notes = _same(folder, settings)
+            place = dereference(db) if db else folder.store_url()
+        else:
+            notes = {
+                "run_id": folder.path.resolve().name,
+                "data": str(data.resolve()) if data is not None else None,
+                **folder.where(url),
+                "seed": settings.seed,
+                "workers": workers,
+                "mode": settings.daemon.mode,
+                "live": absolute(settings.live.store or None),
+                "live_inside": None if settings.live.store else LIVE_STORE,
+                "clock": pace(settings, wall.now()),
+            }
+            folder.begin(text, notes)
+            place = dereference(url) if url else str(folder.store_file)
+        tell = _nothing if quiet else say
+        clock = paced(notes["clock"], wall)
+        given = data or (Path(notes["data"]) if notes["data"] else None)
+        summary: dict[str, Any] = {}
+        with (
+            _Ending(tell) as ending,
+            contextlib.suppress(_EndedEarlyError),
+            open_store(place) as store,
+            opened(
+                settings,
+                registry,
+                store,
+                folder.path,
+                folder.live_url(),
+                clock,
+                data=given,
+                workers=workers or notes["workers"],
+                tell=tell,
+                progress=lambda report: tell(_cycle(report, ready)),
+            ) as ready,
+        ):
+            folder.keep(text)
+            tell(f"arena daemon in {folder.path}: {settings.daemon.mode}, the arena's time is {iso(clock.now())}")
+            with ending.of(ready.scheduler, seconds):
+                ready.run()
+            summary = _summary(ready)
     if as_json:
         emit({"out": str(folder.path), "mode": settings.daemon.mode, **summary})
     elif summary:
@@ -122,6 +124,29 @@ def daemon(
     else:
         click.echo("stopped before it began; the same command goes on")
     return 0
+
+
+class OutageError(TreasuryArenaError):
+    """Something that the daemon needs is away for now: whoever watches over it starts it again."""
+
+
+@contextlib.contextmanager
+def _outages() -> Iterator[None]:
+    """A store that is away for now is no mistake of a configuration, which nobody would start again."""
+    try:
+        yield
+    except StoreAwayError as error:
+        raise OutageError(str(error)) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        raise OutageError(f"{error.filename or 'a file'}: {error.strerror}") from error
+
+
+def _cycle(report: CycleReport, ready: Opened) -> str:
+    base = ready.service.brain.manager.settings.base
+    capital = f"{base.to_float(report.capital_raw):,.2f} {base.symbol}"
+    return f"cycle {report.cycle + 1}  {report.date}  alive {report.alive}  capital {capital}"
 
 
 def _nothing(text: str) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 
 from sqlalchemy import exc
 
-from treasury_arena.errors import ConcurrencyError, StoreError
+from treasury_arena.errors import ConcurrencyError, StoreAwayError, StoreError
 
 _SQLITE = {
     "SQLITE_BUSY": "is locked by another process; wait until it is done, or stop it",
@@ -34,6 +34,11 @@ _POSTGRES = {
     "57P03": "is starting up or shutting down; try again",
 }
 
+#: What passes without anybody changing a configuration: those of both tables after which a later try may succeed.
+_PASSING = {
+    *("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR"),
+    *("53100", "53300", "55P03", "57P01", "57P03"),
+}
 
 #: The one row that two writers may both want to write: an event of the same number.
 _NUMBER_TAKEN = re.compile(r"UNIQUE constraint failed: events\.(seq|event_id)\b")
@@ -51,7 +56,7 @@ def describe(error: BaseException, label: str) -> StoreError:
     """Return the StoreError that says what `error` (of SQLAlchemy or a driver) means for the store called `label`."""
     origin = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
     if isinstance(error, exc.TimeoutError):
-        return StoreError(f"store {label} has no connection free; too many threads use it at once")
+        return StoreAwayError(f"store {label} has no connection free; too many threads use it at once")
     name = getattr(origin, "sqlite_errorname", None)
     if name is not None:
         if name.startswith("SQLITE_CONSTRAINT"):
@@ -62,14 +67,14 @@ def describe(error: BaseException, label: str) -> StoreError:
             return StoreError(f"store {label} refuses a row ({origin}); `arena audit` tells whether it is damaged")
         for prefix, sentence in _SQLITE.items():
             if name.startswith(prefix):
-                return StoreError(f"store {label} {sentence}")
+                return _kind(prefix)(f"store {label} {sentence}")
     details = origin.args[0] if getattr(origin, "args", None) else ""
     if isinstance(details, dict) and "C" in details:
         code = str(details["C"])
         if code in ("40001", "40P01") or (code == "23505" and details.get("t") == "events"):
             return ConcurrencyError(f"store {label}: another writer was first; read again and retry")
         if code in _POSTGRES:
-            return StoreError(f"store {label} {_POSTGRES[code]}")
+            return _kind(code)(f"store {label} {_POSTGRES[code]}")
         if code.startswith("23"):
             said = details.get("M", code)
             return StoreError(f"store {label} refuses a row ({said}); `arena audit` tells whether it is damaged")
@@ -79,13 +84,17 @@ def describe(error: BaseException, label: str) -> StoreError:
     if isinstance(error, UnicodeError):
         return StoreError(f"store {label} is damaged (text that is not UTF-8); restore a copy")
     if is_lost(error):
-        return StoreError(
+        return StoreAwayError(
             f"store {label} lost its connection; read again before repeating a change, it may have been made"
         )
     if (unreached := _UNREACHED.search(str(origin))) is not None:
         why = getattr(origin.__cause__, "strerror", None) or origin.__cause__ or "no answer"
-        return StoreError(
+        return StoreAwayError(
             f"store {label} cannot be reached: expected a PostgreSQL server at {unreached['host']}, port "
             f"{unreached['port']} ({why})"
         )
-    return StoreError(f"store {label} cannot be reached: {origin}; check host, port and that the server runs")
+    return StoreAwayError(f"store {label} cannot be reached: {origin}; check host, port and that the server runs")
+
+
+def _kind(code: str) -> type[StoreError]:
+    return StoreAwayError if code in _PASSING else StoreError

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ConfigError, TreasuryArenaError, ValidationError
+from treasury_arena.errors import ChainUnavailableError, ConfigError, TreasuryArenaError, ValidationError
 from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.interfaces.tokens import ERC4626
 from treasury_arena_evm.onchain import OnChainMarket
 from treasury_arena_evm.receipts import Receipt
+from treasury_arena_evm.transport import NodeError
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -54,6 +55,8 @@ class VaultOnChain(OnChainMarket):
         pinned = session.tokens.symbol(base.symbol).address
         try:
             found = str(self._ask("asset"))
+        except (ChainUnavailableError, NodeError) as error:
+            raise ChainUnavailableError(f"market {spec.name!r}: {error}") from error
         except TreasuryArenaError as error:
             raise ConfigError(
                 f"market {spec.name!r}: {vault} is no ERC-4626 vault on {session.chain.name}: {error}"

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from treasury_arena.contracts.chain import Holding, Plan, PlannedStep, PlannerContext, Step, StepKind
-from treasury_arena.errors import ConfigError, TreasuryArenaError, ValidationError
+from treasury_arena.errors import ChainUnavailableError, ConfigError, TreasuryArenaError, ValidationError
 from treasury_arena_evm.interfaces.tokens import ERC4626
 from treasury_arena_evm.planning import EvmPlanner, Expected
+from treasury_arena_evm.transport import NodeError
 
 DEPOSIT_GAS = 400_000
 """A deposit took 103,000 gas on the local vault; vaults that lend on at once take some 300,000."""
@@ -41,6 +42,8 @@ class VaultPlanner(EvmPlanner):
         pinned, chain = self.place(self.base), self.reader.chain.name
         try:
             found = str(self._ask("asset"))
+        except (ChainUnavailableError, NodeError) as error:
+            raise ChainUnavailableError(f"market {self.market!r}: {error}") from error
         except TreasuryArenaError as error:
             raise ConfigError(
                 f"market {self.market!r}: {self.vault} is no ERC-4626 vault on {chain}: {error}"
