@@ -307,7 +307,10 @@ CONFIG_FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "unknown operator": ({"evolution.mutation": {"name": "gausian"}}, ("gausian", "gaussian")),
     "unknown fitness": ({"fitness.search": [{"name": "sharp"}]}, ("sharp",)),
     "missing market": ({"markets.btc": None}, ("btc",)),
-    "unknown column": ({"markets.eth.columns": {"price": "WETTH.price", "gas": "gas.usd"}}, ("WETTH.price", "WETH")),
+    "unknown column": (
+        {"markets.eth.columns": {"price": "WETTH.price", "gas": "gas.usd"}},
+        ("markets.eth.columns.price", "no column 'WETTH.price'; did you mean 'WETH.price'?"),
+    ),
     "elites too many": ({"evolution.elites": 10}, ("elites", "10")),
     "dates before the data": ({"start": "2019-01-01"}, ("2023-01-01",)),
     "idle market of nobody": ({"capital.idle_market": "usdc_lendin"}, ("usdc_lendin", "usdc_lending")),

@@ -89,7 +89,7 @@ def test_a_source_that_delivers_another_window_is_refused(
 
 
 @pytest.fixture(scope="module")
-def checked(small_config: Path) -> Callable[[dict[str, tuple[int, float]]], None]:
+def checked(small_config: Path) -> Callable[..., None]:
     """``checked({column: (row, factor)})`` checks the run's frame, its column multiplied by the factor from that row on."""
     registry = load_registry()
     settings = load_config(small_config, registry, {})
@@ -98,8 +98,8 @@ def checked(small_config: Path) -> Callable[[dict[str, tuple[int, float]]], None
     window, _ = assembly.run_window(settings, strategies)
     frame = assembly.make_source(settings, registry, None, None).fetch(window)
 
-    def check(changes: dict[str, tuple[int, float]]) -> None:
-        columns = {name: np.array(frame[name]) for name in frame.columns}
+    def check(changes: dict[str, tuple[int, float]], without: str = "") -> None:
+        columns = {name: np.array(frame[name]) for name in frame.columns if name != without}
         for name, (row, factor) in changes.items():
             columns[name][:row] = 100.0
             columns[name][row:] = 100.0 * factor
@@ -122,3 +122,10 @@ def test_a_price_jumps_a_hundredfold_at_most(checked: Any, column: str, row: int
 
 def test_what_is_no_price_may_jump(checked: Any) -> None:
     checked({"gas.usd": (700, 1_000.0), "USDC.lending_rate": (700, 1e-3)})
+
+
+def test_a_column_that_only_the_data_can_tell_to_be_missing(checked: Any) -> None:
+    """A source that does not say its columns beforehand is asked when its rows are there."""
+    said = r"markets\.eth\.columns\.price: the source 'simulated' has no column 'WETH\.price'; did you mean 'WBTC\.price'\?"
+    with pytest.raises(DataError, match=said):
+        checked({}, without="WETH.price")

@@ -32,6 +32,7 @@ from treasury_arena.config.resolve import (
     operator,
 )
 from treasury_arena.config.settings import Settings, Term
+from treasury_arena.config.checks import no_column
 from treasury_arena.config.show import config_hash, hashed_dict
 from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
@@ -262,9 +263,9 @@ def lead_days(settings: Settings, strategies: list[Strategy]) -> int:
 
 
 def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSpec], settings: Settings) -> None:
-    """Refuse a frame that is not the window asked for, or whose prices jump as no market does.
+    """Refuse a frame that is not the window asked for, lacks a market's column, or whose prices jump as no market does.
 
-    Raises DataError naming the column and the time.
+    Raises DataError naming the column, and its key or the time.
     """
     if (frame.start, frame.end, frame.step_seconds) != (window.start, window.end, settings.step_seconds):
         raise DataError(
@@ -273,9 +274,13 @@ def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSp
             f"{from_epoch(window.end - settings.step_seconds)} every {settings.step_seconds} s"
         )
     for spec in specs.values():
-        if "price" not in spec.columns:
-            continue
-        check_jumps(frame, spec.columns["price"])
+        for field, column in spec.columns.items():
+            if column not in frame.columns:
+                raise DataError(
+                    f"markets.{spec.name}.columns.{field}: {no_column(settings.source.name, column, frame.columns)}"
+                )
+        if "price" in spec.columns:
+            check_jumps(frame, spec.columns["price"])
 
 
 def exact_markets(

@@ -50,7 +50,8 @@ def arena_sources() -> Mapping[str, Callable[..., DataSource]]:
 
     ``section`` is the parsed configuration section of the source (an instance of the class that
     ``arena_config_sections`` registers under ``source.<name>``), ``context`` a
-    `treasury_arena.config.context.SourceContext` (data folder, seed, cache folder).
+    `treasury_arena.config.context.SourceContext` (data folder, seed, cache folder). A section that has a tuple
+    ``column_names`` says which columns every frame has: a market's are then held against it before data are read.
     """
     raise AssertionError("a hookspec is never called")
 

@@ -78,6 +78,9 @@ def test_a_genome_by_name_takes_defaults_and_choice_values() -> None:
         ({"size": 1.01}, r"'size' must lie in \[0\.0, 1\.0\]"),
         ({"size": -0.01}, r"'size' must lie in"),
         ({"size": float("nan")}, r"'size' must lie in"),
+        ({"size": "x"}, r"'size' must be a number, not 'x'"),
+        ({"size": True}, r"'size' must be a number, not True"),
+        ({"size": None}, r"'size' must be a number, not None"),
     ],
 )
 def test_an_impossible_genome_is_refused(values: dict[str, float], words: str) -> None:

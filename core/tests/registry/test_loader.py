@@ -153,6 +153,31 @@ HOSTILE = {
         "from treasury_arena.markers import hookimpl\n@hookimpl\ndef arena_fitness():\n    return {}['x']",
         "KeyError: 'x'",
     ),
+    "bad_gene": (
+        """
+from typing import Annotated, NamedTuple
+from treasury_arena import hookimpl
+from treasury_arena.contracts.strategy import Choice, Role, Strategy
+
+class Genes(NamedTuple):
+    window: Annotated[float, Choice((24, 72), default=72)]
+
+class Empty(NamedTuple):
+    pass
+
+class Target(NamedTuple):
+    usd: float
+    band: float
+
+def decide(f, g, book, s):
+    return Target(1.0, 0.1), s
+
+@hookimpl
+def arena_strategies():
+    return [Strategy("idle", {"usd": Role("lending", "usdc_lending")}, Genes, Empty, Empty, Target, Empty, decide)]
+""",
+        "strategy 'idle': gene 'window' of bad_gene.Genes: default 72 is not an index of its 2 values",
+    ),
     "bad_requirement": (GOOD, "its requirement 'treasury arena core !!' cannot be read"),
 }
 

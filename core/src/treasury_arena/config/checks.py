@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -89,7 +89,23 @@ def _assets(settings: Settings, registry: Offered, reading: Reading) -> Found:
             yield ("capital", name), str(error)
 
 
+def no_column(source: str, column: str, known: Iterable[str]) -> str:
+    """What to say of a column that a source does not have."""
+    return f"the source {source!r} has no column {column!r}; {nearest(column, list(known))}"
+
+
+def _source_columns(settings: Settings, registry: Offered, reading: Reading) -> tuple[str, ...] | None:
+    """The columns of the configured source as its section names them; None where only its data can tell."""
+    path = f"source.{settings.source.name}"
+    section, cls = reading.sections.get(path), registry.sections.get(path)
+    if section is None and cls is not None and not any(key.required for key in key_fields(cls)):
+        section = cls()
+    found = getattr(section, "column_names", None)
+    return found if isinstance(found, tuple) else None
+
+
 def _markets(settings: Settings, registry: Offered, reading: Reading) -> Found:
+    known = _source_columns(settings, registry, reading)
     for name, market in settings.markets.items():
         path: KeyPath = ("markets", name)
         if market.model is None:
@@ -119,6 +135,8 @@ def _markets(settings: Settings, registry: Offered, reading: Reading) -> Found:
                     (*path, "columns", field),
                     f"{column!r} is no {field}; expected a column named like {', '.join(_COLUMNS[field])}",
                 )
+            elif field in fields and known is not None and column not in known:
+                yield (*path, "columns", field), no_column(settings.source.name, column, known)
         for param in market.params or {}:
             if param not in params:
                 yield (*path, "params", param), f"{model.name} has no such parameter; {nearest(param, params)}"

@@ -142,12 +142,15 @@ class GeneSpace:
     def genome(self, values: Mapping[str, float]) -> FloatArray:
         """One genome of shape (genes,) from values by name; missing genes take their default, unknown ones are refused.
 
-        A choice gene is given by its VALUE (for example a window of 24), not by its index.
+        A choice gene is given by its VALUE (for example a window of 24), not by its index. Raises PluginError for what is no
+        number, and for one out of bounds.
         """
         out = self.default.copy()
         for name, value in values.items():
             if name not in self.names:
                 raise PluginError(f"unknown gene {name!r}: {nearest(name, self.names)}")
+            if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+                raise PluginError(f"gene {name!r} must be a number, not {value!r}")
             at = self.names.index(name)
             if name in self.choices:
                 options = self.choices[name]

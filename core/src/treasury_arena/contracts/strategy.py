@@ -69,6 +69,8 @@ class Strategy:
         state: NamedTuple of float with opening values as defaults (recursive indicators), possibly empty of fields.
         decide: the decision function.
         summary: one line for lists and reports.
+
+    Raises PluginError for declarations that do not fit together.
     """
 
     name: str
@@ -83,6 +85,10 @@ class Strategy:
 
     def __attrs_post_init__(self) -> None:
         where = f"strategy {self.name!r}"
+        try:
+            GeneSpace.of(self.genes)
+        except PluginError as error:
+            raise PluginError(f"{where}: {error}") from error
         fields = tuple(self.target._fields)
         for role in self.roles:
             if role not in fields:

@@ -162,6 +162,11 @@ class HistorySection:
                 )
         self.ordered()
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns of every frame; a market's are held against them before any data are read."""
+        return tuple(series.column for series in self.series)
+
     def ordered(self) -> list[Series]:
         """The series with every factor (`times`) before the column that needs it; raises ValueError for a circle."""
         waiting = {series.column: series for series in self.series}

@@ -70,3 +70,10 @@ class SimulatedSection:
     def origin_epoch(self) -> int:
         """Epoch seconds of midnight UTC at the origin."""
         return to_epoch(datetime.strptime(self.origin, "%Y-%m-%d").replace(tzinfo=UTC))
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns of every frame; a market's are held against them before any path is drawn."""
+        from treasury_arena_simulation.generator import COLUMNS  # it is drawn from what is configured here
+
+        return COLUMNS
