@@ -20,6 +20,7 @@ from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.settings import ArenaSettings, CapitalPlan
 from treasury_arena.audience import make_audience
 from treasury_arena.clock import from_epoch, to_epoch
+from treasury_arena.config.checks import no_column
 from treasury_arena.config.context import SourceContext
 from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import (
@@ -32,7 +33,6 @@ from treasury_arena.config.resolve import (
     operator,
 )
 from treasury_arena.config.settings import Settings, Term
-from treasury_arena.config.checks import no_column
 from treasury_arena.config.show import config_hash, hashed_dict
 from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
