@@ -163,8 +163,9 @@ def test_amounts_and_names_that_are_none(local_market, aave, alice):
     refuses(market, alice, TokenError, "fewer than", aave.supply, "USDC", 5_000_000 * USDC)
     with pytest.raises(ValidationError, match="unknown operation 'lend'"):
         aave.quote("lend", "USDC", alice.address, 1)
-    with pytest.raises(ValidationError, match="at least 1"):
-        AaveMarket(market.session, health_min=0.9)
+    for floor in (0.9, None, "2", float("nan"), float("inf")):
+        with pytest.raises(ValidationError, match="at least 1"):
+            AaveMarket(market.session, health_min=floor)
 
 
 @pytest.mark.parametrize("number", [1.5, True, 1e6, "7", None])

@@ -204,6 +204,17 @@ def test_an_empty_pool_and_no_pool_are_refused(make_local_market: Callable[..., 
         desk.uniswap.swap("USDC", "WETH", 500, 1_000 * USDC, 1, desk.soon)
     with pytest.raises(ValidationError, match=r"there is no pool of .* with a fee of 0\.0123% on local"):
         desk.uniswap.quote("USDC", "WETH", 123, 1_000 * USDC)
+    for fee, said in (
+        (-1, "none of a pool"),
+        (1_000_000, "none of a pool"),
+        (2**24, "none of a pool"),
+        (True, "whole number"),
+    ):
+        with pytest.raises(ValidationError, match=said):
+            desk.uniswap.quote("USDC", "WETH", fee, 1_000 * USDC)
+    for token, said in ((-1, "the token of no position"), (2**256, "the token of no position"), (1.0, "whole number")):
+        with pytest.raises(ValidationError, match=said):
+            desk.uniswap.decrease(token, None, desk.soon)  # type: ignore[arg-type]
     with pytest.raises(TokenError, match="unknown token 'USDT'"):
         desk.uniswap.quote("USDT", "WETH", 500, 1_000 * USDC)
     market = desk.market

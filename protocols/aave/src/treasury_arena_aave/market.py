@@ -31,7 +31,8 @@ class SupplyExact(VersionedMarket):
     """An asset lent to a reserve; the state is ``(scaled units, liquidity index in ray)``.
 
     The reserve is the one observed plus our own deposit: the rate is the observed one times what the reserve's curve pays
-    lenders with our deposit over what it pays without. A withdrawal beyond ``supplied - borrowed`` raises ValidationError.
+    lenders with our deposit over what it pays without. A withdrawal beyond ``supplied - borrowed`` raises ValidationError: cash
+    that our deposit would have been is not counted for it, since where all else is lent out ours would have been taken too.
     """
 
     def __init__(self, spec: MarketSpec, model: PositionModel, frame: MarketFrame, asset: Asset, base: Asset) -> None:

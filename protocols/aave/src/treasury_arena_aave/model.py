@@ -162,7 +162,7 @@ def supply_value(s: SupplyState, m: SupplyMarket, p: SupplyParams) -> float:
 
 
 def supply_trade(s: SupplyState, target: float, m: SupplyMarket, p: SupplyParams, c: None) -> tuple[SupplyState, float]:
-    """A withdrawal beyond ``supplied - borrowed``, the reserve's cash, is not made."""
+    """A withdrawal beyond ``supplied - borrowed``, the reserve's cash but for ours, is not made."""
     move = target - s.units * m.price
     size = abs(move)
     if not m.price > 0.0 or size < p.dust:

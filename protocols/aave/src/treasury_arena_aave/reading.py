@@ -89,9 +89,9 @@ class AaveReader:
         price_age_seconds_max: int | None = PRICE_AGE_SECONDS_MAX,
         provider: str | None = None,
     ) -> None:
-        if not 1.0 <= health_min < float("inf"):
+        if not isinstance(health_min, int | float) or not 1.0 <= health_min < float("inf"):
             raise ValidationError(
-                f"health_min = {health_min} must be a finite number of at least 1: below it an account is liquidated"
+                f"health_min = {health_min!r} must be a finite number of at least 1: below it an account is liquidated"
             )
         if price_age_seconds_max is not None and not 0 <= price_age_seconds_max < float("inf"):
             raise ValidationError(

@@ -165,6 +165,11 @@ class V3Reader:
             return self._pool_of(token0, token1, fee)
 
     def _pool_of(self, token0: Token, token1: Token, fee: int) -> Pool:
+        check_whole(fee, "the fee in millionths")
+        if not 0 <= fee < 1_000_000:
+            raise ValidationError(
+                f"a fee of {fee} millionths is none of a pool; expected 0 to 999999, as 500 for 0.05%"
+            )
         address = self.reader.call(self.factory, V3_FACTORY.function("getPool"), token0.address, token1.address, fee)
         if address == NOWHERE:
             raise ValidationError(

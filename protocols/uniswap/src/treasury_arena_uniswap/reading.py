@@ -6,7 +6,9 @@ from typing import Any
 
 import attrs
 
+from treasury_arena.errors import ValidationError
 from treasury_arena_evm.addresses import checksummed
+from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POSITIONS
 from treasury_arena_evm.reading import ChainReader
 from treasury_arena_evm.tokens import Token
@@ -49,7 +51,13 @@ class PositionsReader(V3Reader):
         self.positions = positions or reader.chain.contract("uniswap_v3_positions")
 
     def position(self, token_id: int) -> Held:
-        """A position by its token, with the fees it could collect; RevertError when there is no such token."""
+        """A position by its token, with the fees it could collect; RevertError when there is no such token.
+
+        Raises ValidationError for a number that no token can have.
+        """
+        check_whole(token_id, "the token of a position")
+        if not 0 <= token_id < 2**256:
+            raise ValidationError(f"{token_id} is the token of no position; expected a number from 0 to 2^256 - 1")
         with self.reader.pinned() as block:
             return self._position(token_id, block)
 
