@@ -381,6 +381,7 @@ def test_a_backtest_names_the_agent_that_failed(
         f"{good['max_drawdown']:z.2%}",
     ]
     assert re.search(r"lending everything over the same days: \d\.\d\d%\n", text.out)
+    assert re.match(r"2024-01-01 to 2024-\d\d-\d\d, [0-9,]+\.[0-9]{2} USD each, costs in USD:\n", text.out)
 
 
 def dividing(f: Any, g: Any, book: Any, s: Any) -> Any:

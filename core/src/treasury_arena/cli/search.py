@@ -76,8 +76,10 @@ def backtest(
         steps = result.agent_steps / max(result.seconds, 1e-9)
         emit({**result.to_dict(), "timings": {"seconds": result.seconds, "agent_steps_per_second": steps}})
     else:
-        click.echo(_table(result.table))
         lent = result.curves["lend_everything"]
+        first, last = (lent.index[at].strftime("%Y-%m-%d") for at in (1, -1))
+        click.echo(f"{first} to {last}, {lent.iloc[0]:,.2f} USD each, costs in USD:")
+        click.echo(_table(result.table))
         click.echo(f"lending everything over the same days: {lent.iloc[-1] / lent.iloc[0] - 1:.2%}")
         for sentence in result.failures:
             click.echo(sentence)
