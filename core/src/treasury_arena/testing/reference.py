@@ -57,10 +57,12 @@ class LendingParams(NamedTuple):
 
 
 def spot_value(s: State, m: SpotMarket, p: SpotParams) -> float:
+    """USD that the coins are worth."""
     return s.units * m.price
 
 
 def spot_trade(s: State, target: float, m: SpotMarket, p: SpotParams, c: None) -> tuple[State, float]:
+    """Buy or sell up to ``target`` USD at a fee; returns the state and the cash that came (negative: went)."""
     move = target - s.units * m.price
     size = abs(move)
     cost = size * p.fee + m.gas
@@ -72,10 +74,12 @@ def spot_trade(s: State, target: float, m: SpotMarket, p: SpotParams, c: None) -
 
 
 def lending_value(s: State, m: LendingMarket, p: LendingParams) -> float:
+    """USD that is lent."""
     return s.units * m.price
 
 
 def lending_trade(s: State, target: float, m: LendingMarket, p: LendingParams, c: None) -> tuple[State, float]:
+    """Lend or take back up to ``target`` USD; returns the state and the cash that came (negative: went)."""
     move = target - s.units * m.price
     size = abs(move)
     cost = size * p.fee + m.gas

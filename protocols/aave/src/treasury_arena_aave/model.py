@@ -158,6 +158,7 @@ def own_rate(own: float, m: SupplyMarket, p: SupplyParams) -> float:
 
 
 def supply_value(s: SupplyState, m: SupplyMarket, p: SupplyParams) -> float:
+    """USD that the supplied units are worth."""
     return s.units * m.price
 
 
@@ -195,6 +196,7 @@ def grown(aim: float, held: float, ltv: float, fee: float, gas: float) -> float:
 
 
 def account_value(s: AccountState, m: AccountMarket, p: AccountParams) -> float:
+    """USD of collateral less debt; below zero where the debt is worth more."""
     return s.collateral * m.price - s.debt
 
 
@@ -304,14 +306,17 @@ def owed_rate(own: float, m: AccountReserveMarket, p: AccountReserveParams) -> f
 
 
 def account_reserve_value(s: AccountState, m: AccountReserveMarket, p: AccountReserveParams) -> float:
+    """USD of collateral less debt; below zero where the debt is worth more."""
     return s.collateral * m.price - s.debt
 
 
 def account_reserve_ltv(s: AccountState, m: AccountReserveMarket, p: AccountReserveParams) -> float:
+    """Debt over the collateral's worth, as `account_ltv`."""
     return account_ltv(s, alone(m, m.borrow_rate), plain(p))
 
 
 def account_reserve_health(s: AccountState, m: AccountReserveMarket, p: AccountReserveParams) -> float:
+    """The health factor, as `account_health`."""
     return account_health(s, alone(m, m.borrow_rate), plain(p))
 
 
@@ -326,6 +331,7 @@ def account_reserve_trade(
 
 
 def account_reserve_accrue(s: AccountState, m: AccountReserveMarket, p: AccountReserveParams) -> AccountState:
+    """Interest of the step that ends at this row, on both sides: as `account_accrue`, at the rate that our own debt moves."""
     return account_accrue(s, alone(m, owed_rate(s.debt, m, p)), plain(p))
 
 

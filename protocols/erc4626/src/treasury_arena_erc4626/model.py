@@ -42,10 +42,12 @@ class VaultParams(NamedTuple):
 
 
 def vault_value(s: VaultState, m: VaultColumns, p: VaultParams) -> float:
+    """USD that the shares are worth."""
     return s.shares * s.price * m.price
 
 
 def vault_trade(s: VaultState, target: float, m: VaultColumns, p: VaultParams, c: None) -> tuple[VaultState, float]:
+    """Deposit or withdraw up to ``target`` USD; returns the state and the cash that came (negative: went), costs taken off."""
     each = s.price * m.price
     move = target - s.shares * each
     size = abs(move)

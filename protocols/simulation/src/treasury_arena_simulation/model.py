@@ -106,10 +106,12 @@ def spot_cost(size: float, fee: float, half_spread: float, impact: float, depth:
 
 
 def spot_value(s: SpotState, m: SpotMarket, p: SpotParams) -> float:
+    """USD that the coins are worth."""
     return s.units * m.price
 
 
 def spot_trade(s: SpotState, target: float, m: SpotMarket, p: SpotParams, c: None) -> tuple[SpotState, float]:
+    """Buy or sell up to ``target`` USD, at `spot_cost`; nothing below `dust` or beyond the depth. Returns state and cash."""
     move = target - s.units * m.price
     size = abs(move)
     if not m.price > 0.0 or not p.depth_usd > 0.0 or size < p.dust or size > p.depth_usd:
@@ -123,10 +125,12 @@ def spot_trade(s: SpotState, target: float, m: SpotMarket, p: SpotParams, c: Non
 
 
 def depth_value(s: SpotState, m: DepthMarket, p: DepthParams) -> float:
+    """USD that the coins are worth."""
     return s.units * m.price
 
 
 def depth_trade(s: SpotState, target: float, m: DepthMarket, p: DepthParams, c: None) -> tuple[SpotState, float]:
+    """As `spot_trade`, with the depth that the row has."""
     move = target - s.units * m.price
     size = abs(move)
     if not m.price > 0.0 or not m.depth > 0.0 or size < p.dust or size > m.depth:
@@ -140,12 +144,14 @@ def depth_trade(s: SpotState, target: float, m: DepthMarket, p: DepthParams, c: 
 
 
 def lending_value(s: LendingState, m: LendingMarket, p: LendingParams) -> float:
+    """USD that the lent tokens are worth."""
     return s.units * m.price
 
 
 def lending_trade(
     s: LendingState, target: float, m: LendingMarket, p: LendingParams, c: None
 ) -> tuple[LendingState, float]:
+    """Lend or take back up to ``target`` USD, at the swap's fee and gas; nothing below `dust`. Returns state and cash."""
     move = target - s.units * m.price
     size = abs(move)
     if not m.price > 0.0 or size < p.dust:
@@ -164,10 +170,12 @@ def lending_accrue(s: LendingState, m: LendingMarket, p: LendingParams) -> Lendi
 
 
 def par_value(s: LendingState, m: ParMarket, p: ParParams) -> float:
+    """Units of the base currency that are lent."""
     return s.units
 
 
 def par_trade(s: LendingState, target: float, m: ParMarket, p: ParParams, c: None) -> tuple[LendingState, float]:
+    """As `lending_trade` for the base currency itself, one for one."""
     move = target - s.units
     size = abs(move)
     if size < p.dust:

@@ -80,10 +80,15 @@ def too_far(step: float, max_move: float) -> bool:
 
 
 def spot_value(s: SpotState, m: SpotMarket, p: SpotParams) -> float:
+    """USD that the coins are worth."""
     return s.units * m.price
 
 
 def spot_trade(s: SpotState, target: float, m: SpotMarket, p: SpotParams, c: None) -> tuple[SpotState, float]:
+    """Swap up to ``target`` USD along constant liquidity; nothing below `dust` or that moves the price by more than `max_move`.
+
+    Returns the state and the cash that came (negative: went), gas taken off.
+    """
     move = target - s.units * m.price
     if not m.price > 0.0 or not m.liquidity > 0.0 or abs(move) < p.dust:
         return s, 0.0
@@ -103,10 +108,12 @@ def spot_trade(s: SpotState, target: float, m: SpotMarket, p: SpotParams, c: Non
 
 
 def spot_tvl_value(s: SpotState, m: SpotTvlMarket, p: SpotTvlParams) -> float:
+    """USD that the coins are worth."""
     return s.units * m.price
 
 
 def spot_tvl_trade(s: SpotState, target: float, m: SpotTvlMarket, p: SpotTvlParams, c: None) -> tuple[SpotState, float]:
+    """As `spot_trade`, with the liquidity that the value locked stands for."""
     market = SpotMarket(m.price, virtual_liquidity(m.price, m.tvl, p.concentration), m.gas)
     return spot_trade(s, target, market, SpotParams(p.fee, p.dust, p.max_move, p.coin_is_token0), c)
 

@@ -240,10 +240,12 @@ def invested(
 
 
 def range_value(s: RangeState, m: RangeMarket, p: RangeParams) -> float:
+    """USD of what could be taken out, fees included."""
     return worth_of(s, m.price)
 
 
 def range_accrue(s: RangeState, m: RangeMarket, p: RangeParams) -> RangeState:
+    """The fees of the step that ends at this row, as `earned`."""
     return earned(s, m, p)
 
 
@@ -286,10 +288,12 @@ def range_trade(
 
 
 def range_inside(s: RangeState, m: RangeMarket, p: RangeParams) -> float:
+    """1.0 while the price is in the range, else 0.0."""
     return is_inside(s, m.price)
 
 
 def range_offset(s: RangeState, m: RangeMarket, p: RangeParams) -> float:
+    """How far the price is from the range's middle, in halves of its width (logarithms), as `offset_of`."""
     return offset_of(s, m.price)
 
 
@@ -306,10 +310,12 @@ def plain_params(p: RangeTvlParams) -> RangeParams:
 
 
 def range_tvl_value(s: RangeState, m: RangeTvlMarket, p: RangeTvlParams) -> float:
+    """USD of what could be taken out, fees included."""
     return worth_of(s, m.price)
 
 
 def range_tvl_accrue(s: RangeState, m: RangeTvlMarket, p: RangeTvlParams) -> RangeState:
+    """As `range_accrue`, with the liquidity that the value locked stands for."""
     market, params = plain_market(m, p), plain_params(p)
     return earned(s, market, params)
 
@@ -317,15 +323,18 @@ def range_tvl_accrue(s: RangeState, m: RangeTvlMarket, p: RangeTvlParams) -> Ran
 def range_tvl_trade(
     s: RangeState, target: float, m: RangeTvlMarket, p: RangeTvlParams, c: RangeControl
 ) -> tuple[RangeState, float]:
+    """As `range_trade`, with the liquidity that the value locked stands for."""
     market, params = plain_market(m, p), plain_params(p)
     return range_trade(s, target, market, params, c)
 
 
 def range_tvl_inside(s: RangeState, m: RangeTvlMarket, p: RangeTvlParams) -> float:
+    """1.0 while the price is in the range, else 0.0."""
     return is_inside(s, m.price)
 
 
 def range_tvl_offset(s: RangeState, m: RangeTvlMarket, p: RangeTvlParams) -> float:
+    """As `range_offset`."""
     return offset_of(s, m.price)
 
 
