@@ -117,7 +117,7 @@ def test_a_damaged_store_is_not_built_on(make_arena: Make, arena: ArenaManager) 
     with arena.store.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM agents")
     before = arena.store.last()
-    with pytest.raises(IntegrityError, match=r"is damaged, and nothing is built on it \(event \d+, projection: agents"):
+    with pytest.raises(IntegrityError, match=r"is damaged, and nothing is built on it \(event \d+: projection: agents"):
         ArenaManager(arena.settings, arena.world, arena.store)
     assert arena.store.last() == before
 

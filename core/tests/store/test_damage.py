@@ -83,7 +83,7 @@ def test_what_a_run_builds_on_is_proven_first(log: EventStore, case: str) -> Non
     statement, check = DAMAGE[case]
     damage(log, statement)
     with pytest.raises(
-        IntegrityError, match=rf"is damaged, and nothing is built on it \(event \d+, {check}: .*arena audit"
+        IntegrityError, match=rf"is damaged, and nothing is built on it \(event \d+: {check}: .*arena audit"
     ):
         prove(log)
 

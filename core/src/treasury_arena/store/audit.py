@@ -278,10 +278,9 @@ def prove_while(store: EventStore, hearing: Callable[[], Listener]) -> Listener:
     listener = hearing()
     with store.database.read(snapshot=True) as connection:
         proof = proven(store, connection, listener)
-        spoiled = tuple(Finding(0, FILE, fault) for fault in structure.broken(store.database, connection, 1))
-    if proof is None or spoiled:
-        report = examine(store)
-        _insist(store, attrs.evolve(report, findings=(*report.findings, *spoiled)))
+        sound = not structure.broken(store.database, connection, 1)
+    if proof is None or not sound:
+        _insist(store, examine(store))
         listener = hearing()
         for event in store.read():
             listener(event)
@@ -307,17 +306,22 @@ def audit(store: EventStore) -> AuditReport:
     """
     with store.database.read(snapshot=True) as connection:
         proof = proven(store, connection)
-    report = examine(store) if proof is None else _report(proof)
-    with store.database.read(snapshot=True, lenient=True) as connection:
-        spoiled = [Finding(0, FILE, fault) for fault in structure.faults(store.database, connection, FINDINGS_MAX)]
-        looked_at = structure.counted(store.database, connection)
-    return attrs.evolve(report, findings=(*report.findings, *spoiled), checks={**report.checks, FILE: looked_at})
+    return examine(store) if proof is None else _and_file(store, _report(proof))
 
 
 def examine(store: EventStore) -> AuditReport:
     """The audit step by step, on rows one by one: what tells where and what is wrong."""
     with store.database.read(snapshot=True, lenient=True) as connection:
-        return _Auditor(store, connection).report()
+        report = _Auditor(store, connection).report()
+    return _and_file(store, report)
+
+
+def _and_file(store: EventStore, report: AuditReport) -> AuditReport:
+    """The report with what is wrong with the file itself."""
+    with store.database.read(snapshot=True, lenient=True) as connection:
+        spoiled = [Finding(0, FILE, fault) for fault in structure.faults(store.database, connection, FINDINGS_MAX)]
+        looked_at = structure.counted(store.database, connection)
+    return attrs.evolve(report, findings=(*report.findings, *spoiled), checks={**report.checks, FILE: looked_at})
 
 
 def _report(proof: Proof) -> AuditReport:

@@ -46,8 +46,9 @@ def counted(database: Database, connection: Connection) -> int:
 
 
 def _definitions(connection: Connection) -> dict[tuple[str, str], str]:
+    """What the file says, without what SQLite itself writes otherwise when a table was renamed: quotes and spaces."""
     rows = connection.exec_driver_sql(f"SELECT type, name, sql FROM sqlite_master WHERE {_NAMED}")
-    return {(kind, name): sql for kind, name, sql in rows}
+    return {(kind, name): " ".join(sql.replace('"', "").split()) for kind, name, sql in rows}
 
 
 @functools.cache
