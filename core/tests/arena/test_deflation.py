@@ -13,6 +13,7 @@ import pytest
 
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.state import PROVING
+from treasury_arena.errors import ValidationError
 from treasury_arena.events import catalog
 from treasury_arena.evolution.trials import TrialStats
 
@@ -133,3 +134,10 @@ def test_trials_are_measured_by_the_floored_sharpe_a_day(waiting: ArenaManager, 
         excess = np.diff(curve) / curve[:-1] - lent
         risk = math.hypot(excess.std(ddof=1) * math.sqrt(365), 0.02)
         assert told == pytest.approx(excess.mean() * 365 / risk / math.sqrt(365), rel=1e-9)
+
+
+def test_before_the_first_cycle_nobody_has_a_record_to_be_judged_by(make_arena: Callable[..., ArenaManager]) -> None:
+    arena = make_arena(simulation_deflated_min=0.5)
+    agent = arena.spawn_agent("lender")
+    with pytest.raises(ValidationError, match=f"agent {agent} cannot enter proving: .*0 days"):
+        arena.graduate_to_proving(agent)

@@ -11,7 +11,9 @@ import pytest
 
 from treasury_arena.arena.causes import BY_RANK
 from treasury_arena.arena.manager import ArenaManager
-from treasury_arena.errors import AllocationError, CapitalConservationError
+from treasury_arena.contracts.protocol import ExactMarket
+from treasury_arena.domain.stops import OFF
+from treasury_arena.errors import AllocationError, CapitalConservationError, ValidationError
 from treasury_arena.events import catalog
 from treasury_arena.store import audit
 from treasury_arena.testing.frames import synthetic_frame
@@ -24,10 +26,25 @@ def payloads(arena: ArenaManager, kind: type, after: int = 0) -> list[Any]:
     return [event.payload for event in arena.store.read(after=after) if isinstance(event.payload, kind)]
 
 
-def moved_by_rank(make_arena: Make, gas: float, **rules: Any) -> tuple[int, int]:
+def shallow(market: ExactMarket, most_raw: int) -> None:
+    """Let a market refuse every trade that is larger."""
+    trade = market.trade
+
+    def refusing(state: Any, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Any:
+        if abs(target_raw - market.value(state, row)) > most_raw:
+            raise ValidationError("deeper than the market")
+        return trade(state, target_raw, row, control)
+
+    market.trade = refusing  # type: ignore[method-assign]
+
+
+def moved_by_rank(
+    make_arena: Make, gas: float, *, stop: str = OFF, most_raw: int | None = None, **rules: Any
+) -> tuple[int, int]:
     """Base units that ranking takes from a rich agent and gives to a poor one, each holding two positions.
 
-    Both held positions are touched, so that moving costs about two actions; `gas` USD each, from the second week on.
+    Both held positions are touched, so that moving costs about two actions; `gas` USD each, from the second week on. A `stop`
+    is engaged, and markets take at most `most_raw` at once, when the ranking moves them.
     """
     frame = synthetic_frame(80, volatility=0.001)
     dear = np.where(np.arange(frame.rows) > 34 * 4, gas, 0.01)
@@ -45,6 +62,10 @@ def moved_by_rank(make_arena: Make, gas: float, **rules: Any) -> tuple[int, int]
     arena.allocate_capital(poor, 1_000 * USD)
     arena.run_evolution_cycle()
     arena.run_evolution_cycle()
+    if stop != OFF:
+        arena.engine.emergency_stop("drill", "ann", stop)
+    for market in arena.world.markets.values() if most_raw is not None else ():
+        shallow(market, most_raw)
     before = arena.store.last()[0]
 
     def action() -> None:
@@ -74,6 +95,22 @@ def test_m4_switched_off_moves_at_any_cost(make_arena: Make) -> None:
     taken, given = moved_by_rank(make_arena, gas=10.0, cost_gate=False)
     assert taken > 1_900 * USD
     assert given > 900 * USD
+
+
+def test_m4_weighs_the_cost_against_the_part_that_a_thin_market_takes(make_arena: Make) -> None:
+    """Two actions of 1 USD are a tenth of a percent of 2,000, and half a percent of the 400 that are sold at once."""
+    whole, _ = moved_by_rank(make_arena, gas=1.0)
+    assert whole == pytest.approx(2_000 * USD, rel=0.05)
+    none, _ = moved_by_rank(make_arena, gas=1.0, most_raw=200 * USD)
+    assert none == 0
+    part, _ = moved_by_rank(make_arena, gas=0.01, most_raw=200 * USD)
+    assert 0 < part < 401 * USD
+
+
+@pytest.mark.parametrize("level", ["SOFT", "HARD"])
+def test_under_a_stop_rank_gives_nobody_more(make_arena: Make, level: str) -> None:
+    _, given = moved_by_rank(make_arena, gas=0.01, stop=level)
+    assert given == 0
 
 
 @pytest.fixture

@@ -17,8 +17,10 @@ import pytest
 
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.results import build_result
+from treasury_arena.contracts.protocol import Leg
 from treasury_arena.contracts.results import RunResult
 from treasury_arena.contracts.strategy import FORCE, HOLD
+from treasury_arena.errors import ExecutionError
 from treasury_arena.testing.frames import synthetic_frame
 from treasury_arena.testing.strategies import HOLDER, HolderState, HolderTarget
 from treasury_arena.testing.worlds import small_world
@@ -83,6 +85,27 @@ def test_capital(result: RunResult) -> None:
     }
     assert told == pytest.approx(expected, abs=CENT)
     assert 3.8 < told["idle_cost"] < 3.9
+
+
+def test_costs_are_those_of_failed_orders_too(
+    make_arena: Make, live_decide: Callable[..., Any], market: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that reverts has paid its gas: a dollar each, and nothing else happens."""
+    world = live_decide(small_world(market, strategies=(HOLDER,)), "holder", once)
+    arena = make_arena(world=world, agents=1, birth_cycles=1, simulation_age_days_min=300, lend_idle=False)
+    arena.run_evolution_cycle()
+    arena.allocate_capital(arena.spawn_agent("holder"), 2_000 * USD, "arena")
+
+    def reverts(*arguments: Any) -> Any:
+        raise ExecutionError("reverted", (Leg("cash", "USDC", -USD), Leg("gas", "USDC", USD)), USD)
+
+    monkeypatch.setattr(arena.engine.market("coin"), "settle", reverts)
+    arena.run()
+    failed = list(arena.store.read(event_type="OrderFailed"))
+    told = build_result(arena).capital
+    assert len(failed) > 0
+    assert float(told["costs"]) == len(failed)
+    assert float(told["final"]) == 10_000.0 - len(failed)
 
 
 def test_series_of_the_treasury_and_where_it_was(result: RunResult) -> None:

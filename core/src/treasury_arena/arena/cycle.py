@@ -115,7 +115,7 @@ class Cycle:
     def held_back_from_proving(self, agent: AgentState, record: AgentRecord, row: int) -> judging.Reason | None:
         """Why a simulated agent must not be proven yet, or None."""
         rules, known = self.settings.rules, dict(record.metrics)
-        if rules.simulation_deflated_min is not None:
+        if rules.simulation_deflated_min is not None and len(record.curve) > 1:  # nothing is known of no days
             known["deflated_sharpe"] = self.deflated_sharpe(agent.strategy, record)
         if "pbo" in agent.training:
             known["pbo"] = agent.training["pbo"]

@@ -26,7 +26,7 @@ class DailySeries:
         pools: pool -> (days,) cash and lent capital; lent: pool -> (days,) the lent part.
         strategies: strategy -> (days,) equity of its funded agents.
         coin_value: (days,) USD in coins, from the mean shares of each cycle, and what pools lend of a coin.
-        costs: USD of all orders and idle-capital moves.
+        costs: USD of all orders, those that failed included, and idle-capital moves.
         cycle_rows: row of each complete cycle.
     """
 
@@ -116,7 +116,7 @@ def read_series(
             for index, worth in _days(payload.daily_raw, payload.row, day, at):
                 strategies[name][index] += base.to_float(worth)
                 coin[index] += base.to_float(worth) * share
-        elif isinstance(payload, catalog.OrderSettled | catalog.IdleCapitalMoved):
+        elif isinstance(payload, catalog.OrderSettled | catalog.OrderFailed | catalog.IdleCapitalMoved):
             costs += payload.cost_raw
         elif isinstance(payload, catalog.EvolutionCycleComplete):
             cycle_rows.append(payload.row)

@@ -52,14 +52,16 @@ def load_registry(*, only: Iterable[str] | None = None, extra: Mapping[str, obje
     loaded: list[_Loaded] = []
     with _interrupted() as asked:
         for candidate in candidates:
+            changed: list[str] = []
             try:
                 # What a plugin prints must not end up in a command's JSON.
-                with contextlib.redirect_stdout(sys.stderr), undisturbed() as changed:
+                with contextlib.redirect_stdout(sys.stderr), undisturbed(changed):
                     loaded.append(_Loaded(candidate, _load(manager, candidate), changed))
             except BaseException as error:  # a plugin may call sys.exit when it is imported, or interrupt itself
                 if isinstance(error, KeyboardInterrupt) and asked():
                     raise
-                rejected.append(candidate.rejected(describe(error, candidate.package)))
+                rejection = candidate.rejected(describe(error, candidate.package))
+                rejected.append(attrs.evolve(rejection, changed=tuple(changed)))
     return _merge(loaded, rejected)
 
 

@@ -51,12 +51,11 @@ _SHARED: tuple[tuple[str, Callable[[], Any], Callable[[Any], object]], ...] = (
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[list[str]]:
-    """Put back, at its end, what code inside changed for all others; the list then names it."""
+def undisturbed(changed: list[str]) -> Iterator[None]:
+    """Put back, at its end, what code inside changed for all others, and note it in `changed`."""
     before = [read() for _, read, _ in _SHARED]
-    changed: list[str] = []
     try:
-        yield changed
+        yield
     finally:
         for (name, read, put_back), value in zip(_SHARED, before, strict=True):
             if repr(read()) != repr(value):
