@@ -15,7 +15,7 @@ from treasury_arena.config.load import load_config
 from treasury_arena.config.resolve import market_specs
 from treasury_arena.contracts.source import DataSource
 from treasury_arena.domain.frame import MarketFrame, Window
-from treasury_arena.errors import DataError
+from treasury_arena.errors import ConfigError, DataError
 from treasury_arena.registry.loader import load_registry
 
 HOUR = 3_600
@@ -129,3 +129,74 @@ def test_a_column_that_only_the_data_can_tell_to_be_missing(checked: Any) -> Non
     said = r"markets\.eth\.columns\.price: the source 'simulated' has no column 'WETH\.price'; did you mean 'WBTC\.price'\?"
     with pytest.raises(DataError, match=said):
         checked({}, without="WETH.price")
+
+
+def raising(*arguments: Any) -> Any:
+    raise ValueError("no")
+
+
+#: Method, what it does instead, and what is said.
+OWED: dict[str, tuple[str, Callable[..., Any], str]] = {
+    "no frame": ("fetch", lambda self, window: None, "fetched an object of type NoneType; expected a MarketFrame"),
+    "a dict": ("fetch", lambda self, window: {}, "fetched an object of type dict; expected a MarketFrame"),
+    "no description": ("describe", lambda self: None, "describes itself by None; expected a dict of texts"),
+    "a number": ("describe", lambda self: {"rows": 5}, "describes itself by {'rows': 5}; expected a dict of texts"),
+    "a failing description": ("describe", raising, "failed: ValueError: no"),
+    "a failing fingerprint": ("fingerprint", raising, "failed: ValueError: no"),
+    "a fingerprint that is no text": (
+        "fingerprint",
+        lambda self: 5,
+        "has the fingerprint 5; expected a printable text",
+    ),
+    "an empty fingerprint": ("fingerprint", lambda self: "", "has the fingerprint ''; expected a printable text"),
+    "a fingerprint with NUL": ("fingerprint", lambda self: "a\0", "has the fingerprint 'a\\x00'; expected a printable"),
+    "a fingerprint of megabytes": ("fingerprint", lambda self: "a" * 10**7, "of 1 to 256 characters"),
+}
+
+
+@pytest.mark.parametrize("fault", OWED)
+def test_a_source_that_does_not_give_what_it_owes_is_named(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
+) -> None:
+    method, instead, said = OWED[fault]
+    monkeypatch.setattr(Other, method, instead)
+    known = assembly.make_source
+    monkeypatch.setattr(
+        assembly, "make_source", lambda *given: Other(known(*given), lambda one, window: one.fetch(window))
+    )
+    done = house.arena("run", small_config, "--out", tmp_path / "run", "--quiet")
+    assert done.code == 2, done.err
+    assert "source 'simulated'" in done.err
+    assert said in done.err
+    assert len(done.err) < 1_000
+    assert not (tmp_path / "run").exists()
+
+
+def test_rates_at_which_lending_overflows_are_told(
+    house: Any, small_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def absurd(source: DataSource, window: Window) -> MarketFrame:
+        frame = source.fetch(window)
+        columns = {name: frame[name] * (1e8 if name.endswith("rate") else 1.0) for name in frame.columns}
+        return MarketFrame(frame.start, frame.step_seconds, columns)
+
+    known = assembly.make_source
+    monkeypatch.setattr(assembly, "make_source", lambda *arguments: Other(known(*arguments), absurd))
+    done = house.arena("run", small_config, "--out", tmp_path / "run", "--quiet")
+    assert done.code == 2, done.err
+    assert "column 'USDC.lending_rate' has rates up to" in done.err
+    assert "expected fractions a year (0.05 is 5%)" in done.err
+    assert "Warning" not in done.err
+
+
+@pytest.mark.parametrize("workers", [0, -1, True, "x", 1.5])
+def test_workers_are_counted(small_config: Path, workers: Any) -> None:
+    registry = load_registry()
+    with pytest.raises(ConfigError, match="expected a whole number from 1"):
+        assembly.assemble(load_config(small_config, registry, {}), registry, workers=workers)
+
+
+@pytest.mark.parametrize(("start", "step"), [(0.0, 3600), (0, 3600.0), (True, 3600), (0, None)])
+def test_a_frame_begins_and_goes_on_in_whole_seconds(start: Any, step: Any) -> None:
+    with pytest.raises(DataError, match="must be whole seconds"):
+        MarketFrame(start, step, {"a": np.ones(3)})

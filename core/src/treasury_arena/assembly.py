@@ -57,6 +57,7 @@ from treasury_arena.store import EventStore, open_store
 from treasury_arena.trading.limits import Limits
 
 OWNER_FITNESS = "owner"
+FINGERPRINT_MAX = 256
 
 
 @attrs.frozen(eq=False)
@@ -169,6 +170,8 @@ def assemble(
 
     Raises ConfigError, DataError and PluginError with one clear sentence.
     """
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ConfigError(f"workers is {workers!r}; expected a whole number from 1, or None for one per processor")
     strategies = bound_strategies(settings, registry)
     specs = market_specs(settings, registry)
     threads = workers or settings.executor.workers or os.cpu_count() or 1
@@ -183,6 +186,9 @@ def assemble(
     with compilation:
         with calling(f"source {settings.source.name!r}"):
             frame = fetched(source.fetch, window, first)
+            fingerprint = source.fingerprint() if until is None else f"growing:{config_hash(settings)}"
+            facts = source.describe()
+        check_delivered(settings.source.name, frame, fingerprint, facts)
         check_frame(frame, window, specs, settings)
         compilation.wait()
     markets = exact_markets(registry, specs, frame, settings)
@@ -193,8 +199,8 @@ def assemble(
         lending=_lending(benchmark_market(settings, specs), specs, frame),
         first_row=frame.row(first),
         last_row=(whole.end - whole.start) // settings.step_seconds - 1,
-        data_fingerprint=source.fingerprint() if until is None else f"growing:{config_hash(settings)}",
-        data_facts=source.describe(),
+        data_fingerprint=fingerprint,
+        data_facts=facts,
         coins=_coins(specs, frame),
         eth=_eth(specs, frame),
     )
@@ -260,6 +266,19 @@ def lead_days(settings: Settings, strategies: list[Strategy]) -> int:
     """Days before `start` that a run reads: the training window, and the longest feature window before that."""
     warm_up = max((strategy.longest_window for strategy in strategies), default=1) * settings.step_seconds
     return settings.population.training_days + min(-(-warm_up // 86_400), settings.population.warmup_days)
+
+
+def check_delivered(name: str, frame: object, fingerprint: object, facts: object) -> None:
+    """Raise PluginError where a source gave other objects than it owes."""
+    if not isinstance(frame, MarketFrame):
+        raise PluginError(f"source {name!r} fetched an object of type {type(frame).__name__}; expected a MarketFrame")
+    if not isinstance(fingerprint, str) or not fingerprint.isprintable() or not 0 < len(fingerprint) <= FINGERPRINT_MAX:
+        raise PluginError(
+            f"source {name!r} has the fingerprint {fingerprint!r:.80}; expected a printable text of 1 to {FINGERPRINT_MAX} "
+            "characters"
+        )
+    if not isinstance(facts, dict) or not all(isinstance(text, str) for pair in facts.items() for text in pair):
+        raise PluginError(f"source {name!r} describes itself by {facts!r:.80}; expected a dict of texts")
 
 
 def check_frame(frame: MarketFrame, window: Window, specs: Mapping[str, MarketSpec], settings: Settings) -> None:
@@ -332,7 +351,15 @@ def _lending(name: str, specs: Mapping[str, MarketSpec], frame: MarketFrame) -> 
     """One dollar lent at the market `name`, or idle when it is empty."""
     if not name:
         return np.ones(frame.rows)
-    return lending_index(frame[specs[name].columns["rate"]], frame.step_seconds)
+    column = specs[name].columns["rate"]
+    with np.errstate(over="ignore", invalid="ignore"):
+        index = lending_index(frame[column], frame.step_seconds)
+    if not np.isfinite(index).all():
+        raise DataError(
+            f"column {column!r} has rates up to {frame[column].max():g} a year, at which lending everything overflows; expected "
+            "fractions a year (0.05 is 5%)"
+        )
+    return index
 
 
 def _coins(specs: Mapping[str, MarketSpec], frame: MarketFrame) -> dict[str, np.ndarray[Any, Any]]:

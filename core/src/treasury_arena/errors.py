@@ -162,14 +162,14 @@ def required_text(value: object, what: str) -> str:
     return value
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """Return a hint that ends an error sentence: the nearest valid name, or the list of valid names.
 
     >>> nearest("fintess", ["fitness", "seed"])
     "did you mean 'fitness'?"
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(str(name), names, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(names)}" if names else "there are none"

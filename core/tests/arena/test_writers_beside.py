@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from treasury_arena.arena.results import build_result
 from treasury_arena.events.daemon import DaemonStarted, JobClaimed, JobFinished, JobInterrupted, JobMissed
 from treasury_arena.events.event import Draft
 from treasury_arena.store import audit
@@ -66,3 +67,15 @@ def test_anything_else_does(make_arena: Callable[..., Any], tmp_path: Path, monk
     assert arena.run_evolution_cycle() is not None
     assert len(lived) == 2
     assert audit(arena.store).ok
+
+
+def test_a_result_is_of_all_that_is_stored_whoever_wrote_it(make_arena: Callable[..., Any], tmp_path: Path) -> None:
+    first, second = make_arena(tmp_path), make_arena(tmp_path)
+    for _ in range(3):
+        first.run_evolution_cycle()
+    mine, theirs = build_result(first).to_dict(), build_result(second).to_dict()
+    assert mine["digest"] == theirs["digest"]
+    assert mine["capital"] == theirs["capital"]
+    assert second.state.cycle == first.state.cycle == 2
+    second.run_evolution_cycle()
+    assert build_result(first).to_dict()["digest"] == build_result(second).to_dict()["digest"]

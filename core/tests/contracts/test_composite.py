@@ -82,3 +82,26 @@ def test_scores_of_another_shape_are_refused(make_batch: MakeBatch) -> None:
 def test_a_weight_of_zero_leaves_a_term_out(make_batch: MakeBatch) -> None:
     terms = ((Fixed("a", [1.0, 2.0, 3.0]), 1.0), (Fixed("b", [1e300, -1e300, 7.0]), 0.0))
     assert Composite(terms=terms).score(make_batch()).tolist() == [1.0, 2.0, 3.0]
+
+
+class Scribbler(FitnessFunction):
+    """Works on its record in place."""
+
+    name = "scribbler"
+    summary = "writes"
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+    def score(self, records: RecordBatch) -> NDArray[np.float64]:
+        getattr(records, self.field)[...] = 1
+        return np.zeros(records.agents)
+
+
+@pytest.mark.parametrize("field", ["curve", "lending", "trades", "costs", "coin_share", "failed"])
+def test_nobody_writes_into_a_record_that_others_score_too(make_batch: MakeBatch, field: str) -> None:
+    batch = make_batch()
+    before = getattr(batch, field).copy()
+    with pytest.raises(PluginError, match=r"fitness 'scribbler' failed: ValueError: .*read-only"):
+        Composite(terms=((Scribbler(field), 1.0), (Fixed("a", [1.0, 2.0, 3.0]), 1.0))).score(batch)
+    assert (getattr(batch, field) == before).all()

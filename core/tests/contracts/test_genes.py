@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from treasury_arena.contracts.genes import CHOICE, INTEGER, REAL, Choice, GeneSpace, Integer, Real, metadata
+from treasury_arena.contracts.strategy import Column
 from treasury_arena.errors import PluginError
 from treasury_arena.randomness import stream
+from treasury_arena.testing.strategies import LENDER
 
 
 class Genes(NamedTuple):
@@ -151,3 +154,11 @@ class BadIndex(NamedTuple):
 def test_an_impossible_declaration_is_refused_by_name(cls: type, words: str) -> None:
     with pytest.raises(PluginError, match=words):
         GeneSpace.of(cls)
+
+
+@pytest.mark.parametrize("window", [float("nan"), 2.5, True, None])
+def test_a_window_is_a_number_of_rows_or_a_genes_name(window: Any) -> None:
+    declared = Annotated[float, Column("sma", window, of="usd")]  # type: ignore[arg-type]
+    features = NamedTuple("Features", [("x", declared)])  # type: ignore[misc]
+    with pytest.raises(PluginError, match=r"feature 'x' has the window .*; expected a number of rows or a gene's name"):
+        attrs.evolve(LENDER, features=features)

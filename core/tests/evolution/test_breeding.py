@@ -108,3 +108,32 @@ def test_operators_at_the_edge_of_what_is_allowed_are_taken(
     edge = attrs.evolve(team, mutation=Mutates(lambda genomes: np.broadcast_to(space.high, genomes.shape).copy()))
     found = search(space, counted(sphere), SearchSettings(generations=2, archive=200), edge, streams(1))
     assert (found.genomes == space.high).all(axis=1).any()
+
+
+def test_indices_are_whole_numbers(
+    space: GeneSpace, team: OperatorSet, streams: Streams, counted: Any, sphere: Callable[[FloatArray], FloatArray]
+) -> None:
+    for alter in (lambda chosen: chosen.astype(float), lambda chosen: chosen.astype(str)):
+        with pytest.raises(PluginError, match="selection 'picks' must return whole numbers, indices, not "):
+            search(space, counted(sphere), SearchSettings(), attrs.evolve(team, selection=Picks(alter)), streams(1))
+
+
+@pytest.mark.parametrize("kind", ["crosses", "mutates"])
+def test_genomes_are_numbers(
+    space: GeneSpace,
+    team: OperatorSet,
+    streams: Streams,
+    counted: Any,
+    sphere: Callable[[FloatArray], FloatArray],
+    kind: str,
+) -> None:
+    def alter(genomes: FloatArray) -> Any:
+        return genomes.astype(str)
+
+    faulty = (
+        attrs.evolve(team, crossover=Crosses(alter))
+        if kind == "crosses"
+        else attrs.evolve(team, mutation=Mutates(alter))
+    )
+    with pytest.raises(PluginError, match=f"'{kind}' must return numbers, not <U"):
+        search(space, counted(sphere), SearchSettings(), faulty, streams(1))

@@ -153,6 +153,14 @@ HOSTILE = {
         "from treasury_arena.markers import hookimpl\n@hookimpl\ndef arena_fitness():\n    return {}['x']",
         "KeyError: 'x'",
     ),
+    "two_lines": (
+        "from treasury_arena.markers import hookimpl\n@hookimpl\ndef arena_executors():\n    return {'a\\nb': print}",
+        "under the name 'a\\nb'; expected one printable line of at most 64 characters",
+    ),
+    "long_name": (
+        "from treasury_arena.markers import hookimpl\n@hookimpl\ndef arena_executors():\n    return {'a' * 65: print}",
+        "expected one printable line of at most 64 characters",
+    ),
     "bad_gene": (
         """
 from typing import Annotated, NamedTuple
@@ -205,6 +213,7 @@ DISTURBING = {
     "digs": ("import sys\nsys.setrecursionlimit(150_000)", "the recursion limit"),
     "hurries": ("import sys\nsys.setswitchinterval(1.0)", "the switch interval of threads"),
     "raises_on_overflow": ("import numpy\nnumpy.seterr(all='raise')", "how numpy treats errors"),
+    "silences": ("import sys\nsys.stderr = None", "standard error"),
     "all_of_it": (
         "import os, sys\nos.chdir('/')\nsys.setrecursionlimit(99_999)",
         "the working directory and the recursion limit",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import exc
 
 from treasury_arena.errors import ConcurrencyError, StoreAwayError, StoreError
+from treasury_arena.store import audit, open_store
 from treasury_arena.store.failures import describe, is_lost
 
 
@@ -77,3 +80,11 @@ def test_only_broken_connections_count_as_lost() -> None:
     assert is_lost(BrokenPipeError())
     assert not is_lost(ConnectionRefusedError())
     assert not is_lost(driver("53100"))
+
+
+def test_a_text_that_cannot_be_stored_is_no_damage(tmp_path: Path, make: SimpleNamespace) -> None:
+    with open_store(tmp_path / "a.db") as store:
+        store.append(make.story()[:7])
+        with pytest.raises(StoreError, match=r"holds UTF-8 only; a text to be stored has '\\ud800'"):
+            store.read(agent_id="a\ud800").__next__()
+        assert audit(store).ok

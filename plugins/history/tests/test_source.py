@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -503,3 +504,33 @@ def test_only_the_product_of_a_price_and_a_factor_is_a_price(bench: Bench, price
     bench.parquet("p.parquet", [1.0, 200.0, 1.0])
     series = price(column="AAVE.price", times="WETH.price"), price(constant=1.0, file=None, value=None, label=None)
     assert bench.source(*series).fetch(hours(0, 3)).rows == 3
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.bool_()])
+def test_flags_of_carried_rows_may_be_texts_of_any_kind(bench: Bench, price: Price, kind: pa.DataType) -> None:
+    flags = pa.array([False, True, False, False], pa.bool_()).cast(pa.string()).cast(kind)
+    bench.parquet("p.parquet", [1.0, 1.0, 3.0, 4.0], is_forward_filled=flags)
+    assert bench.source(price()).fetch(hours(0, 4))["WETH.price"].tolist() == [1.0, 1.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("flags", [pa.array([[1], [2], [3], [4]]), pa.array([START] * 4, pa.timestamp("s"))])
+def test_flags_that_are_none_are_told_with_their_file(bench: Bench, price: Price, flags: pa.Array) -> None:
+    bench.parquet("p.parquet", [1.0, 1.0, 3.0, 4.0], is_forward_filled=flags)
+    with pytest.raises(
+        DataError, match=r"p\.parquet: column 'is_forward_filled' is of type .*, expected true and false"
+    ):
+        bench.source(price()).fetch(hours(0, 4))
+
+
+def test_a_column_that_is_there_twice_is_told_with_its_file(bench: Bench, price: Price) -> None:
+    path = bench.parquet("p.parquet", [1.0, 2.0])
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("close", table["close"]), path)
+    with pytest.raises(DataError, match=r"p\.parquet has the column 'close' 2 times, expected once"):
+        bench.source(price()).fetch(hours(0, 2))
+
+
+def test_the_columns_there_are_end_a_sentence(bench: Bench, price: Price) -> None:
+    bench.parquet("p.parquet", [1.0, 2.0])
+    with pytest.raises(DataError, match=r": known: close, timestamp\. Declare `value`, the column"):
+        bench.source(price(value="zzz")).fetch(hours(0, 2))

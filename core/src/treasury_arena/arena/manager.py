@@ -95,6 +95,12 @@ class ArenaManager:
         """Fold the whole store again and take every account up from its mark."""
         self._take(*ArenaState.of(self.store.read()))
 
+    def catch_up(self) -> None:
+        """Take in what other writers have stored since."""
+        with self._lock:
+            if self.journal.catch_up():
+                self._wire()
+
     def _begin(self, state: ArenaState, seq: int, found: Callable[[], object] | None) -> None:
         """Take up what is stored, and open the arena unless it is: of several writers at once one opens it."""
         while state.opened is None:

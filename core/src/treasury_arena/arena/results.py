@@ -30,6 +30,7 @@ FloatArray = NDArray[np.float64]
 def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[str, float] | None = None) -> RunResult:
     """Everything the run says, from the store of `manager`; `timings` holds ``seconds`` and parts of them."""
     timings = timings or {"seconds": 0.0}
+    manager.catch_up()
     state, world, settings = manager.state, manager.world, manager.settings
     opened = state.opened
     assert opened is not None

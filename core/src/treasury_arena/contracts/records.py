@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +11,15 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    view = np.asarray(values).view()
+    view.flags.writeable = False
+    return view
+
+
 @attrs.frozen(eq=False)
 class RecordBatch:
-    """Daily records of N agents over the same D days.
+    """Daily records of N agents over the same D days. Arrays are read-only: several fitness functions score the same ones.
 
     Attributes:
         curve: (N, D + 1) equity in USD, column 0 the opening value, then the close of each day.
@@ -22,12 +30,12 @@ class RecordBatch:
         failed: (N,) True where the agent gave a non-finite or over-sized target; its score must not count.
     """
 
-    curve: FloatArray
-    lending: FloatArray
-    trades: FloatArray
-    costs: FloatArray
-    coin_share: FloatArray
-    failed: NDArray[np.bool_]
+    curve: FloatArray = attrs.field(converter=_read_only)
+    lending: FloatArray = attrs.field(converter=_read_only)
+    trades: FloatArray = attrs.field(converter=_read_only)
+    costs: FloatArray = attrs.field(converter=_read_only)
+    coin_share: FloatArray = attrs.field(converter=_read_only)
+    failed: NDArray[np.bool_] = attrs.field(converter=_read_only)
 
     @property
     def agents(self) -> int:

@@ -101,6 +101,10 @@ class Strategy:
             column = columns.get(name)
             if not isinstance(column, Column):
                 raise PluginError(f"{where}: feature {name!r} needs Annotated[float, Column(...)]")
+            if isinstance(column.window, bool) or not isinstance(column.window, int | str):
+                raise PluginError(
+                    f"{where}: feature {name!r} has the window {column.window!r}; expected a number of rows or a gene's name"
+                )
             if isinstance(column.window, str) and column.window not in choices:
                 raise PluginError(
                     f"{where}: feature {name!r} takes its window from gene {column.window!r}, which is not a Choice gene; "

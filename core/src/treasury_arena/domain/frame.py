@@ -54,6 +54,9 @@ class MarketFrame:
     def __attrs_post_init__(self) -> None:
         if not self.columns:
             raise DataError("a market frame needs at least one column")
+        for name, value in (("start", self.start), ("step", self.step_seconds)):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise DataError(f"a market frame's {name} must be whole seconds (int), not {value!r}")
         if self.step_seconds <= 0:
             raise DataError(f"a market frame's step must be positive, not {self.step_seconds} s")
         clean: dict[str, FloatArray] = {}

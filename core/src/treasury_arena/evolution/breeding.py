@@ -34,6 +34,10 @@ def breed(
     """
     with calling(f"selection {operators.selection.name!r}"):
         chosen = np.asarray(operators.selection.select(scores, 2 * count, rng))
+    if chosen.dtype.kind not in "iu":
+        raise PluginError(
+            f"selection {operators.selection.name!r} must return whole numbers, indices, not {chosen.dtype}"
+        )
     if chosen.shape != (2 * count,) or ((chosen < 0) | (chosen >= scores.size)).any():
         raise PluginError(
             f"selection {operators.selection.name!r} must return {2 * count} indices below {scores.size}, "
@@ -60,7 +64,8 @@ def breed(
 def _mutated(genomes: FloatArray, space: GeneSpace, operators: OperatorSet, rng: np.random.Generator) -> FloatArray:
     with calling(f"mutation {operators.mutation.name!r}"):
         # No negative zeros: equal genomes have equal bits.
-        out = np.asarray(operators.mutation.mutate(genomes, space, rng)) + 0.0
+        out = np.asarray(operators.mutation.mutate(genomes, space, rng))
+        out = out + 0.0 if out.dtype.kind in "fiu" else out
     _check(out, genomes.shape[0], space, f"mutation {operators.mutation.name!r}")
     return out
 
@@ -68,6 +73,8 @@ def _mutated(genomes: FloatArray, space: GeneSpace, operators: OperatorSet, rng:
 def _check(genomes: FloatArray, count: int, space: GeneSpace, source: str) -> None:
     if genomes.shape != (count, space.size):
         raise PluginError(f"{source} must return shape ({count}, {space.size}), not {genomes.shape}")
+    if genomes.dtype.kind not in "fiu":
+        raise PluginError(f"{source} must return numbers, not {genomes.dtype}")
     whole = space.kind != REAL
     fits = (genomes >= space.low) & (genomes <= space.high)
     fits[:, whole] &= genomes[:, whole] == np.rint(genomes[:, whole])

@@ -18,6 +18,7 @@ from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.contracts.validation import Validator
 from treasury_arena.errors import PluginError
 
+NAME_MAX = 64
 _SECTION = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -91,7 +92,12 @@ def read_offers(kind: Kind, returned: Any) -> list[Offer]:
         _check(kind, item)
         if not isinstance(name, str) or not name.strip():
             raise PluginError(
-                f"{kind.hook} offers {_type(item)} under the name {name!r}; expected a text that is not empty"
+                f"{kind.hook} offers {_type(item)} under the name {name!r:.80}; expected a text that is not empty"
+            )
+        if len(name) > NAME_MAX or not name.isprintable():
+            raise PluginError(
+                f"{kind.hook} offers {_type(item)} under the name {name!r:.80}; expected one printable line of at most "
+                f"{NAME_MAX} characters"
             )
         if kind.plural == "sections" and not _SECTION.fullmatch(name):
             raise PluginError(f"{kind.hook} offers the key path {name!r}; expected names separated by dots")

@@ -46,6 +46,7 @@ _SHARED: tuple[tuple[str, Callable[[], Any], Callable[[Any], object]], ...] = (
     ("the context of decimal", _context, decimal.setcontext),
     ("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     ("the switch interval of threads", sys.getswitchinterval, sys.setswitchinterval),
+    ("standard error", lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
     ("how numpy treats errors", _numpy_errors, _treat),
 )
 

@@ -81,6 +81,8 @@ def describe(error: BaseException, label: str) -> StoreError:
         return StoreError(f"store {label} failed: {details.get('M', code)} (SQLSTATE {code})")
     if isinstance(origin, sqlite3.Error):
         return StoreError(f"store {label} failed: {origin}")
+    if isinstance(error, UnicodeEncodeError):
+        return StoreError(f"store {label} holds UTF-8 only; a text to be stored has {error.object[error.start]!r}")
     if isinstance(error, UnicodeError):
         return StoreError(f"store {label} is damaged (text that is not UTF-8); restore a copy")
     if is_lost(error):

@@ -127,7 +127,7 @@ class Reader:
         numbers = number + offset
         time = _times(file, table[series.time], series, noun, numbers)
         value = _values(file, table[str(series.value)], series, noun, numbers)
-        return Rows(file, series.title, noun, numbers, time, value, _flags(table))
+        return Rows(file, series.title, noun, numbers, time, value, _flags(file, table))
 
     def folder(self) -> Path:
         """The data folder; raises DataError when none was given or it does not exist."""
@@ -172,8 +172,10 @@ def _wanted(file: str, names: list[str], series: Series) -> list[str]:
     asked = [("time", series.time), ("value", str(series.value)), *(("where", name) for name in series.where)]
     for key, name in asked:
         if name not in names:
+            hint = nearest(name, names)
+            stop = "" if hint.endswith("?") else "."
             raise DataError(
-                f"{file} has no column {name!r}, asked for by {series.column!r}: {nearest(name, names)} {_remedy(key, names)}"
+                f"{file} has no column {name!r}, asked for by {series.column!r}: {hint}{stop} {_remedy(key, names)}"
             )
     wanted = [name for _, name in asked]
     if _FLAG in names:
@@ -206,6 +208,9 @@ def _read_parquet(file: str, content: bytes, series: Series) -> pa.Table:
         names = list(source.schema_arrow.names)
     except _UNREADABLE as error:
         raise DataError(f"{file} is not a readable parquet file (truncated or damaged?): {_one_line(error)}") from error
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{file} has the column {name!r} {names.count(name)} times, expected once")
     wanted = _wanted(file, names, series)
     try:
         table = source.read(columns=wanted, use_threads=False)
@@ -348,13 +353,16 @@ def _values(file: str, column: pa.ChunkedArray, series: Series, noun: str, numbe
     return np.asarray(floats.fill_null(np.nan), dtype=np.float64)
 
 
-def _flags(table: pa.Table) -> NDArray[np.bool_] | None:
+def _flags(file: str, table: pa.Table) -> NDArray[np.bool_] | None:
     if _FLAG not in table.column_names:
         return None
     column = table[_FLAG]
-    if pa.types.is_string(column.type):
-        column = pc.is_in(pc.utf8_lower(column), pa.array(["true", "1"]))
-    return np.asarray(column.cast(pa.bool_()).fill_null(False), dtype=bool)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = pc.is_in(pc.utf8_lower(column.cast(pa.string())), pa.array(["true", "1"]))
+    try:
+        return np.asarray(column.cast(pa.bool_()).fill_null(False), dtype=bool)
+    except pa.ArrowException as error:
+        raise DataError(f"{file}: column {_FLAG!r} is of type {column.type}, expected true and false") from error
 
 
 def _cast(
