@@ -158,7 +158,7 @@ def test_an_impossible_declaration_is_refused_by_name(cls: type, words: str) -> 
 
 @pytest.mark.parametrize("window", [float("nan"), 2.5, True, None])
 def test_a_window_is_a_number_of_rows_or_a_genes_name(window: Any) -> None:
-    declared = Annotated[float, Column("sma", window, of="usd")]  # type: ignore[arg-type]
-    features = NamedTuple("Features", [("x", declared)])  # type: ignore[misc]
+    declared = Annotated[float, Column("sma", window, of="usd")]
+    features = NamedTuple("Features", [("x", declared)])  # noqa: UP014 - of a value that only this test knows
     with pytest.raises(PluginError, match=r"feature 'x' has the window .*; expected a number of rows or a gene's name"):
         attrs.evolve(LENDER, features=features)
