@@ -22,6 +22,7 @@ from treasury_arena_evm.local.accounts import account
 from treasury_arena_evm.local.anvil import GENESIS_TIME, Anvil, RpcError
 from treasury_arena_evm.local.artifacts import artifact
 from treasury_arena_evm.local.deploy import contract_address, deploy_token
+from treasury_arena_evm.transport import LostError
 
 ALICE, BOB = account("alice").address, account("bob").address
 
@@ -134,6 +135,19 @@ class TestManyAtOnce:
 
     def test_none_are_none(self, local_chain):
         assert local_chain.rpc_many([]) == []
+
+    @pytest.mark.parametrize(
+        ("answer", "kind", "said"),
+        [
+            ({"error": {"code": -32600, "message": "too large"}}, RpcError, "too large"),
+            ([{"id": 0, "result": "0x1"}], LostError, "of 2 calls the local chain answered 1"),
+            ("words", LostError, "of 2 calls the local chain answered 0"),
+        ],
+    )
+    def test_an_answer_that_is_not_one_for_each_call(self, local_chain, monkeypatch, answer, kind, said):
+        monkeypatch.setattr(Anvil, "_answer", lambda *given: answer)
+        with pytest.raises(kind, match=said):
+            local_chain.rpc_many([("eth_blockNumber", []), ("eth_chainId", [])])
 
 
 class TestTime:

@@ -154,8 +154,12 @@ class Anvil:
         for start in range(0, len(calls), CALLS_AT_ONCE_MAX):
             some = calls[start : start + CALLS_AT_ONCE_MAX]
             answers = self._answer(some[0][0], [_call(number, *call) for number, call in enumerate(some)])
-            answers = {answer["id"]: answer for answer in answers}
-            results += [_result(method, answers[number]) for number, (method, _) in enumerate(some)]
+            if isinstance(answers, dict):  # one refusal for all, as of a request that is too long
+                _result(some[0][0], answers)
+            by_number = {answer.get("id"): answer for answer in answers} if isinstance(answers, list) else {}
+            if len(by_number) < len(some):
+                raise LostError(f"{some[0][0]}: of {len(some)} calls the local chain answered {len(by_number)}")
+            results += [_result(method, by_number[number]) for number, (method, _) in enumerate(some)]
         return results
 
     def _answer(self, method: str, asked: Any) -> Any:
