@@ -47,6 +47,20 @@ def test_half_up_a_second_try_takes_back_the_unit_that_the_first_gives_away(vers
     assert lending._pay(Holding(10, NINETEEN), 3) == Holding(9, NINETEEN)
 
 
+@pytest.mark.parametrize("version", [3.0, 3.4])
+@pytest.mark.parametrize("index", [616, 618, 650, 800, 1_234, 9_999])
+def test_no_move_is_in_the_holders_favour_at_an_index_of_many_rays(version, index):
+    """A unit of scaled debt or supply is then many base units, and half an index is given away at once."""
+    lending = supply(version=version)
+    for amount in range(1, 60):
+        held = Holding(1_000, index * RAY // 100)
+        has, owes = lending._balance(held), lending._owed(held)
+        assert lending._balance(lending._lend(held, amount)) - has <= amount
+        assert has - lending._balance(lending._take(held, amount)) >= amount
+        assert lending._owed(lending._owe(held, amount)) - owes >= amount
+        assert owes - lending._owed(lending._pay(held, amount)) <= amount
+
+
 # ---------------------------------------------------------------- a supply
 @pytest.mark.parametrize("version", [3.0, 3.4, 3.5, 3.7])
 def test_a_supply_pays_fee_and_gas_rounded_up_and_lends_the_tokens_rounded_down(version):

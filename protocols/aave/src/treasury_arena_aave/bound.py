@@ -25,6 +25,11 @@ class Holding:
     index: int
 
 
+def _off(held: Holding) -> int:
+    """Most base units that a move may be off: half an index's whole units by each of two roundings, and one."""
+    return held.index // RAY + 2
+
+
 class VersionedMarket(BoundMarket):
     """A market over a frame in one version's arithmetic.
 
@@ -76,7 +81,7 @@ class VersionedMarket(BoundMarket):
 
     def _lend(self, held: Holding, amount: int) -> Holding:
         before, after = self._balance(held), held
-        for less in range(min(amount, 3) + 1):
+        for less in range(min(amount, _off(held)) + 1):
             after = attrs.evolve(held, scaled=held.scaled + self.version.supply_scaled(amount - less, held.index))
             if self._balance(after) - before <= amount:
                 break
@@ -86,7 +91,7 @@ class VersionedMarket(BoundMarket):
         before, after = self._balance(held), held
         if amount >= before:
             return attrs.evolve(held, scaled=0)
-        for more in range(4):
+        for more in range(_off(held) + 1):
             burnt = self.version.withdraw_scaled(amount + more, held.index)
             after = attrs.evolve(held, scaled=max(0, held.scaled - burnt))
             if before - self._balance(after) >= amount:
@@ -95,7 +100,7 @@ class VersionedMarket(BoundMarket):
 
     def _owe(self, held: Holding, amount: int) -> Holding:
         before, after = self._owed(held), held
-        for more in range(4):
+        for more in range(_off(held) + 1):
             after = attrs.evolve(held, scaled=held.scaled + self.version.borrow_scaled(amount + more, held.index))
             if self._owed(after) - before >= amount:
                 break
@@ -105,7 +110,7 @@ class VersionedMarket(BoundMarket):
         before, after = self._owed(held), held
         if amount >= before:
             return attrs.evolve(held, scaled=0)
-        for less in range(min(amount, 3) + 1):
+        for less in range(min(amount, _off(held)) + 1):
             burnt = self.version.repay_scaled(amount - less, held.index)
             after = attrs.evolve(held, scaled=held.scaled - burnt)
             if before - self._owed(after) <= amount:
