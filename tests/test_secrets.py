@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import traceback
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -294,11 +295,12 @@ def test_a_daemon_that_fails_anywhere_while_it_opens_shows_no_secret(
         "notify": {"urls": canaries("notify"), "ending_seconds": 0.1, "tries": 1},
     }
     registry = load_registry()
-    config = house.toml(tree)
     said: list[str] = []
 
     def call() -> None:
-        settings = load_config(config, registry, {})
+        port = dead_port()  # another each time: one that fails while it closes may keep its own
+        tree["observer"]["metrics"] = {"port": port}
+        settings = load_config(house.toml(tree), registry, {})
         with (
             open_store(dereference(settings.store.url)) as store,
             opened(
@@ -315,8 +317,11 @@ def test_a_daemon_that_fails_anywhere_while_it_opens_shows_no_secret(
             ) as ready,
         ):
             ready.service.heartbeat(0)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+                said.append(page.read().decode())
 
     call()
+    assert "arena_" in said[-1]
     listed = [p for p in places(call) if any(part in p.co_filename for part in WATCHED)]
     found, heard = [], 0
     for place in listed[:: max(1, len(listed) // 24)]:
