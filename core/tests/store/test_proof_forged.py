@@ -55,7 +55,8 @@ def agree(path: Path) -> bool:
         with store.database.read(snapshot=True) as connection:
             vouched = proven(store, connection) is not None
         report = examine(store)
-        assert vouched == report.ok, report.findings
+        # The quick proof is of rows: a table that has lost its laws and no row is the file's matter.
+        assert vouched == all(finding.check == "file" for finding in report.findings), report.findings
         assert audit(store) == report
     return vouched
 
