@@ -202,6 +202,7 @@ def test_a_row_put_back_to_an_earlier_moment_of_its_life_is_noticed(log: EventSt
     assert [finding.check for finding in audit(log).findings] == ["projection"]
 
 
+@pytest.mark.no_cover  # of code that others measure
 @pytest.mark.parametrize(
     "table", [table for name, table in schema.TABLES.items() if name not in schema.TERMS], ids=lambda table: table.name
 )

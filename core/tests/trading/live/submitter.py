@@ -1,4 +1,8 @@
-"""Submits orders against one limit: ``submitter.py URL KIND MOST NAME COUNT`` prints what it was granted, as JSON."""
+"""Submits orders against one limit.
+
+Each line ``[url, kind, most, name, count]`` that it reads is answered by ``ready``; after the next line it submits, and
+prints what it was granted, as JSON.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +49,13 @@ def intents(kind: str, name: str, count: int) -> list[Intent]:
 
 
 def main() -> None:
-    url, kind, most, name, count = sys.argv[1:]
-    with open_store(url) as store:
-        own = engine(store, kind, int(most))
-        print("ready", flush=True)
-        sys.stdin.readline()
-        print(json.dumps([own.submit(intent) for intent in intents(kind, name, int(count))]))
+    for line in sys.stdin:
+        url, kind, most, name, count = json.loads(line)
+        with open_store(url) as store:
+            own = engine(store, kind, most)
+            print("ready", flush=True)
+            sys.stdin.readline()
+            print(json.dumps([own.submit(intent) for intent in intents(kind, name, count)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -238,6 +238,7 @@ def test_the_remainder_of_a_debt_makes_nobody_a_creditor() -> None:
     assert all(shares[place] + part <= 0 for place, part in parts.items())
 
 
+@pytest.mark.no_cover  # of code that others measure
 @settings(max_examples=40)
 @given(
     cash=st.integers(-900_000_000, 10**12),

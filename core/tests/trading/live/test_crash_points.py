@@ -116,6 +116,7 @@ def test_every_named_point_is_passed_in_the_code_and_every_passed_one_is_named()
     assert set(passed) == {point.name for point in CrashPoint}
 
 
+@pytest.mark.no_cover  # of code that others measure
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )

@@ -238,6 +238,7 @@ def test_a_new_desk_goes_on_where_the_old_one_was(tmp_path: Path) -> None:
     assert house.desk.stands()["a1"].halted
 
 
+@pytest.mark.no_cover  # of code that others measure
 @settings(max_examples=30, deadline=None)
 @given(
     days=st.lists(

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -105,31 +105,50 @@ def test_64_threads_never_exceed_a_limit(store_url: str, tmp_path: Path, kind: s
         check(store, kind, [name for name in got if name is not None], THREADS)
 
 
+class Submitters:
+    """Processes that submit at the same time, whatever they are told."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, str(SUBMITTER)]
+        self.processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(PROCESSES)
+        ]
+
+    def say(self, *lines: str) -> None:
+        """One line to each."""
+        for process, line in zip(self.processes, lines, strict=True):
+            assert process.stdin is not None
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+
+    def hear(self) -> list[str]:
+        """One line of each."""
+        return [process.stdout.readline().strip() for process in self.processes if process.stdout is not None]
+
+    def end(self) -> list[int]:
+        for process in self.processes:
+            process.communicate(timeout=120)
+        return [process.returncode for process in self.processes]
+
+
+@pytest.fixture(scope="module")
+def submitters() -> Iterator[Submitters]:
+    made = Submitters()
+    yield made
+    assert made.end() == [0] * PROCESSES
+
+
 @pytest.mark.parametrize("kind", S.KINDS)
-def test_4_processes_never_exceed_a_limit(store_url: str, tmp_path: Path, kind: str) -> None:
+def test_4_processes_never_exceed_a_limit(store_url: str, tmp_path: Path, submitters: Submitters, kind: str) -> None:
     names = [f"p{i}" for i in range(PROCESSES)]
     with open_store(store_url) as store:
         agents = {intent.agent_id for name in names for intent in S.intents(kind, name, EACH)}
         funded(store, kind, agents, gas_of_one(tmp_path))
-        started = [
-            subprocess.Popen(
-                [sys.executable, str(SUBMITTER), store_url, kind, str(MOST), name, str(EACH)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for name in names
-        ]
-        for process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in started:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        said = [process.communicate(timeout=120)[0] for process in started]
-        assert [process.returncode for process in started] == [0] * PROCESSES
-        granted = [name for one in said for name in json.loads(one) if name is not None]
+        submitters.say(*(json.dumps([store_url, kind, MOST, name, EACH]) for name in names))
+        assert submitters.hear() == ["ready"] * PROCESSES
+        submitters.say(*["go"] * PROCESSES)
+        granted = [name for one in submitters.hear() for name in json.loads(one) if name is not None]
         check(store, kind, granted, PROCESSES * EACH)
 
 
