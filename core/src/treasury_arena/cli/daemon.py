@@ -172,8 +172,11 @@ def _summary(ready: Opened) -> dict[str, Any]:
     return {"cycle": brain.manager.state.cycle, "row": brain.newest, "last_seq": seq, "digest": digest}
 
 
-class _EndedEarlyError(BaseException):
-    """A signal came before the daemon was ready: what was opened is closed again."""
+class _EndedEarlyError(KeyboardInterrupt):
+    """A signal came before the daemon was ready: what was opened is closed again.
+
+    As Ctrl-C it goes through the guards around plugins' code, which take everything else for a failure of theirs.
+    """
 
 
 class _Ending:
