@@ -38,6 +38,23 @@ from treasury_arena.scheduling.signals import hearing
 from treasury_arena.store import open_store
 
 
+class OutageError(TreasuryArenaError):
+    """Something that the daemon needs is away for now: whoever watches over it starts it again."""
+
+
+@contextlib.contextmanager
+def _outages() -> Iterator[None]:
+    """A store that is away for now is no mistake of a configuration, which nobody would start again."""
+    try:
+        yield
+    except StoreAwayError as error:
+        raise OutageError(str(error)) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        raise OutageError(f"{error.filename or 'a file'}: {error.strerror}") from error
+
+
 @click.command("daemon")
 @config_argument
 @data_option
@@ -47,6 +64,7 @@ from treasury_arena.store import open_store
 @click.option("--seconds", type=click.FloatRange(min=0.0), help="Stop after so many seconds; for trying things out.")
 @quiet_option
 @json_option
+@_outages()
 def daemon(
     config: Path,
     data: Path | None,
@@ -70,53 +88,52 @@ def daemon(
     registry = load_registry()
     text = read_text(config)
     settings = read_config(config if config.is_file() else text, registry, {})
-    with _outages():
-        folder = RunFolder(out if out is not None else Path("runs") / f"{settings.name}-daemon")
-        wall = WallClock()
-        url = absolute(db or settings.store.url or None)
-        if folder.begun:
-            notes = _same(folder, settings)
-            place = dereference(db) if db else folder.store_url()
-        else:
-            notes = {
-                "run_id": folder.path.resolve().name,
-                "data": str(data.resolve()) if data is not None else None,
-                **folder.where(url),
-                "seed": settings.seed,
-                "workers": workers,
-                "mode": settings.daemon.mode,
-                "live": absolute(settings.live.store or None),
-                "live_inside": None if settings.live.store else LIVE_STORE,
-                "clock": pace(settings, wall.now()),
-            }
-            folder.begin(text, notes)
-            place = dereference(url) if url else str(folder.store_file)
-        tell = _nothing if quiet else say
-        clock = paced(notes["clock"], wall)
-        given = data or (Path(notes["data"]) if notes["data"] else None)
-        summary: dict[str, Any] = {}
-        with (
-            _Ending(tell) as ending,
-            contextlib.suppress(_EndedEarlyError),
-            open_store(place) as store,
-            opened(
-                settings,
-                registry,
-                store,
-                folder.path,
-                folder.live_url(),
-                clock,
-                data=given,
-                workers=workers or notes["workers"],
-                tell=tell,
-                progress=lambda report: tell(_cycle(report, ready)),
-            ) as ready,
-        ):
-            folder.keep(text)
-            tell(f"arena daemon in {folder.path}: {settings.daemon.mode}, the arena's time is {iso(clock.now())}")
-            with ending.of(ready.scheduler, seconds):
-                ready.run()
-            summary = _summary(ready)
+    folder = RunFolder(out if out is not None else Path("runs") / f"{settings.name}-daemon")
+    wall = WallClock()
+    url = absolute(db or settings.store.url or None)
+    if folder.begun:
+        notes = _same(folder, settings)
+        place = dereference(db) if db else folder.store_url()
+    else:
+        notes = {
+            "run_id": folder.path.resolve().name,
+            "data": str(data.resolve()) if data is not None else None,
+            **folder.where(url),
+            "seed": settings.seed,
+            "workers": workers,
+            "mode": settings.daemon.mode,
+            "live": absolute(settings.live.store or None),
+            "live_inside": None if settings.live.store else LIVE_STORE,
+            "clock": pace(settings, wall.now()),
+        }
+        folder.begin(text, notes)
+        place = dereference(url) if url else str(folder.store_file)
+    tell = _nothing if quiet else say
+    clock = paced(notes["clock"], wall)
+    given = data or (Path(notes["data"]) if notes["data"] else None)
+    summary: dict[str, Any] = {}
+    with (
+        _Ending(tell) as ending,
+        contextlib.suppress(_EndedEarlyError),
+        open_store(place) as store,
+        opened(
+            settings,
+            registry,
+            store,
+            folder.path,
+            folder.live_url(),
+            clock,
+            data=given,
+            workers=workers or notes["workers"],
+            tell=tell,
+            progress=lambda report: tell(_cycle(report, ready)),
+        ) as ready,
+    ):
+        folder.keep(text)
+        tell(f"arena daemon in {folder.path}: {settings.daemon.mode}, the arena's time is {iso(clock.now())}")
+        with ending.of(ready.scheduler, seconds):
+            ready.run()
+        summary = _summary(ready)
     if as_json:
         emit({"out": str(folder.path), "mode": settings.daemon.mode, **summary})
     elif summary:
@@ -124,23 +141,6 @@ def daemon(
     else:
         click.echo("stopped before it began; the same command goes on")
     return 0
-
-
-class OutageError(TreasuryArenaError):
-    """Something that the daemon needs is away for now: whoever watches over it starts it again."""
-
-
-@contextlib.contextmanager
-def _outages() -> Iterator[None]:
-    """A store that is away for now is no mistake of a configuration, which nobody would start again."""
-    try:
-        yield
-    except StoreAwayError as error:
-        raise OutageError(str(error)) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise
-        raise OutageError(f"{error.filename or 'a file'}: {error.strerror}") from error
 
 
 def _cycle(report: CycleReport, ready: Opened) -> str:
