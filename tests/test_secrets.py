@@ -324,7 +324,7 @@ def test_a_daemon_that_fails_anywhere_while_it_opens_shows_no_secret(
     assert "arena_" in said[-1]
     listed = [p for p in places(call) if any(part in p.co_filename for part in WATCHED)]
     found, heard = [], 0
-    for place in listed[:: max(1, len(listed) // 16)]:
+    for place in listed[:: max(1, len(listed) // 24)]:
         error = broken_in(place, call)
         if error is not None:
             heard += 1
