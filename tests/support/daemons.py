@@ -66,15 +66,15 @@ class Daemon:
         self.until(lambda: text in self.said, f"it said {text!r}")
 
     def works(self, slots: int = 3, failed: int = 0) -> None:
-        """Wait until it has ended so many more slots, and so many more with an error."""
+        """Wait until it has done so many more slots; or, where some are to fail, has ended so many, and so many failed."""
         before = self.counts()
-        self.until(
-            lambda: (
-                (counts := self.counts()).total() >= before.total() + slots
-                and counts["failed"] >= before["failed"] + failed
-            ),
-            f"{slots} slots, {failed} with an error",
-        )
+
+        def enough() -> bool:
+            counts = self.counts()
+            ended, at_first = (counts.total(), before.total()) if failed else (counts["done"], before["done"])
+            return ended >= at_first + slots and counts["failed"] >= before["failed"] + failed
+
+        self.until(enough, f"{slots} slots, {failed} with an error")
 
     def counts(self) -> Counter[str]:
         """Slots that ended, `done` or `failed`; none while the store is not there yet."""
