@@ -65,8 +65,9 @@ def commands_page() -> str:
     parts = [
         "# Commands\n",
         NOTE,
-        "Exit codes: 0 fine, 1 something was found wrong, 2 usage, configuration or input. With `--json` a command prints one "
-        "JSON document on standard output and everything else on standard error.\n",
+        "Exit codes: 0 fine, 1 something was found wrong, 2 usage, configuration or input; 128 and its number for a signal that "
+        "ended it (130 for Ctrl-C, 143 for SIGTERM). With `--json` a command prints one JSON document on standard output and "
+        "everything else on standard error.\n",
     ]
     for path, command in commands(arena, "arena"):
         command._help_option = None  # click keeps the one that an earlier context made

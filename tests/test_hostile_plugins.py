@@ -6,21 +6,31 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import attrs
 import click
 import pytest
 
+from treasury_arena.cli import config as config_module
 from treasury_arena.cli import main
 from treasury_arena.cli import run as run_module
 from treasury_arena.cli import search as search_module
 from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.operators import Crossover, Mutation, Selection
 from treasury_arena.contracts.runtime import Executor, Observer, Reporter
+from treasury_arena.contracts.strategy import Column, Role
 from treasury_arena.contracts.validation import Validator
 from treasury_arena.markers import hookimpl
 from treasury_arena.registry.loader import load_registry
+from treasury_arena.testing.strategies import (
+    HOLDER,
+    HolderBook,
+    HolderFeatures,
+    HolderGenes,
+    HolderState,
+    HolderTarget,
+)
 
 
 class MuteError(Exception):
@@ -235,3 +245,37 @@ def test_a_plugins_own_command_exits_as_it_likes(house: Any, monkeypatch: pytest
     monkeypatch.setattr(main.arena, "_plugins", {"leave": leave})
     done = house.arena("leave")
     assert (done.code, done.out) == (3, "own words\n")
+
+
+class MisspeltFeatures(NamedTuple):
+    """A feature that there is not."""
+
+    dear: Annotated[float, Column("log_ratio_smaa", "window", of="coin")]
+
+
+def endless(f: HolderFeatures, g: HolderGenes, book: HolderBook, s: HolderState) -> tuple[HolderTarget, HolderState]:
+    """What no kernel compiles."""
+    while g.share > 2.0:
+        pass
+    return HolderTarget(g.share, 1.0 - g.share, g.band), s
+
+
+def test_a_check_of_a_configuration_reads_the_code_of_its_strategies(
+    house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles = {"coin": Role("spot", "eth"), "usd": Role("lending", "usdc_lending")}
+    looping = attrs.evolve(HOLDER, name="looping", roles=roles, decide=endless)
+    misspelt = attrs.evolve(HOLDER, name="misspelt", roles=roles, features=MisspeltFeatures)
+    good = attrs.evolve(HOLDER, name="good", roles=roles)
+    plugin = SimpleNamespace(arena_strategies=hookimpl(lambda: [looping, misspelt, good]))
+    monkeypatch.setattr(config_module, "load_registry", lambda: load_registry(extra={"own": plugin}))
+    for named, says in (
+        (["good"], []),
+        (["good", "looping", "misspelt"], [f"{Path(__file__).name}:", "while", "log_ratio_sma'"]),
+    ):
+        config = house.write(tmp_path / "own.toml", {"strategies.enabled": named})
+        done = house.arena("config", "check", config, "--json")
+        assert done.code == (2 if says else 0), done.err
+        for text in says:
+            assert text in done.json["error"]
+        assert "good" not in done.json.get("error", "")

@@ -36,7 +36,7 @@ from treasury_arena.config.settings import Settings, Term
 from treasury_arena.config.show import config_hash, hashed_dict
 from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
-from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactMarket
 from treasury_arena.contracts.runtime import Executor
 from treasury_arena.contracts.source import DataSource, fetched
@@ -318,14 +318,21 @@ def exact_markets(
     return out
 
 
+def wired(
+    strategy: Strategy, specs: Mapping[str, MarketSpec], registry: Registry
+) -> tuple[dict[str, PositionModel], dict[str, MarketSpec]]:
+    """The models and the markets of a bound strategy by role."""
+    bound = {role: specs[slot.market] for role, slot in strategy.roles.items()}
+    return {role: registry.models[spec.model] for role, spec in bound.items()}, bound
+
+
 def _prepared(
     strategies: Mapping[str, Strategy], specs: Mapping[str, MarketSpec], registry: Registry, cache: Path | None
 ) -> dict[str, Kernel]:
     return {
         name: prepare(
             strategy,
-            {role: registry.models[specs[bound.market].model] for role, bound in strategy.roles.items()},
-            {role: specs[bound.market] for role, bound in strategy.roles.items()},
+            *wired(strategy, specs, registry),
             cache=None if cache is None else cache / "kernels",
         )
         for name, strategy in strategies.items()

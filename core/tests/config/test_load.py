@@ -321,6 +321,16 @@ def test_every_mistake_is_told_at_once(mistakes: Mistakes, good: str) -> None:
         assert last in text.splitlines()[number - 1]
 
 
+def test_without_any_market_that_is_said_once_and_after_what_has_a_line(mistakes: Mistakes, good: str) -> None:
+    text = re.sub(r"(?ms)^\[markets\..*?(?=^\[(?!markets))", "", good.replace("seed = 7", "sed = 7", 1))
+    text = re.sub(r"(?m)^idle_market.*\n", "", text)
+    first, *others = mistakes(text)
+    assert re.match(r"<text>:\d+: sed: unknown key", first)
+    assert others == [
+        "<text>: markets: there is no market for a strategy to trade in; expected at least one [markets.NAME]"
+    ]
+
+
 def test_a_rejected_plugin_is_named_beside_an_unknown_key(good: str) -> None:
     class Broken:
         @hookimpl

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from treasury_arena.cli.main import execute
 from treasury_arena.domain.frame import Window
 from treasury_arena.errors import DataError
 from treasury_arena_history.command import data
@@ -33,16 +34,19 @@ Run = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture
-def run(bench: Bench, tmp_path: Path) -> Run:
+def run(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     def go(*options: str, column: str = "WETH.price", unit: str = "usd", text: str = "") -> tuple[int, dict[str, Any]]:
         config = tmp_path / "c.toml"
         config.write_text(text or SERIES.format(column=column, unit=unit))
-        result = CliRunner().invoke(data, ["check", str(config), "--data", str(bench.data), "--json", *options])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        if result.exit_code == 2:
-            return 2, {"error": result.stderr}
-        assert result.stderr == ""
-        return result.exit_code, json.loads(result.stdout)
+        code = execute(["data", "check", str(config), "--data", str(bench.data), "--json", *options])
+        told = capsys.readouterr()
+        document = json.loads(told.out)
+        if code == 2:
+            assert document["exit_code"] == 2
+            assert document["error"] in told.err
+        else:
+            assert told.err == ""
+        return code, document
 
     return go
 
@@ -242,13 +246,14 @@ def test_a_wrong_configuration_is_exit_code_two(run: Run, text: str, says: str) 
     assert "Traceback" not in document["error"]
 
 
-def test_no_data_folder_is_exit_code_two(tmp_path: Path) -> None:
+def test_no_data_folder_is_exit_code_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "c.toml"
     config.write_text(SERIES.format(column="WETH.price", unit="usd"))
     for options, says in (([], "--data DIR"), (["--data", str(tmp_path / "none")], "does not exist")):
-        result = CliRunner().invoke(data, ["check", str(config), *options])
-        assert result.exit_code == 2
-        assert says in result.stderr
+        assert execute(["data", "check", str(config), *options]) == 2
+        told = capsys.readouterr()
+        assert told.err.startswith("arena: ")
+        assert says in told.err
 
 
 def test_the_plain_report_names_series_and_verdict(bench: Bench, tmp_path: Path) -> None:

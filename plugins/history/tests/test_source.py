@@ -188,6 +188,15 @@ def test_a_parquet_file_of_noise_or_without_rows_is_refused(bench: Bench, price:
     assert refuse(bench, hours(0, 1), price()) == "p.parquet has no rows"
 
 
+def test_text_of_a_parquet_file_that_is_no_utf_8_is_refused(bench: Bench, price: Price) -> None:
+    raw = pa.array([b"\xbbB", b"\xbbB"], pa.binary())
+    symbols = pa.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2])
+    bench.parquet("p.parquet", [1.0, 2.0], symbol=symbols)
+    sentence = refuse(bench, hours(0, 1), price(where={"symbol": "A"}))
+    assert sentence.startswith("p.parquet: columns timestamp, close, symbol cannot be read: ")
+    assert "UTF8" in sentence
+
+
 def test_a_pinned_file_must_have_its_content(bench: Bench, price: Price) -> None:
     path = bench.parquet("p.parquet", [1.0])
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -101,10 +101,10 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
         data={str(key): str(value) for key, value in world.data_facts.items()},
         timings={
             **timings,
-            "agent_steps": float(steps),
+            "agent_steps": steps,
             "agent_steps_per_second": manager.cycle.keeper.agent_steps
             / max(timings["seconds"] - timings.get("setup_seconds", 0.0), 1e-3),
-            "events": float(len(events)),
+            "events": len(events),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
         },
     )

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import click
 
+from treasury_arena.assembly import wired
 from treasury_arena.cli.common import emit, json_option, read_config
 from treasury_arena.cli.paths import TypedPath
 from treasury_arena.config.load import load_config
+from treasury_arena.config.resolve import bound_strategies, market_specs
 from treasury_arena.config.schema import json_schema
+from treasury_arena.config.settings import Settings
 from treasury_arena.config.show import config_hash, to_dict, to_toml
-from treasury_arena.registry.loader import load_registry
+from treasury_arena.errors import PluginError
+from treasury_arena.registry import Registry, load_registry
+from treasury_arena.simulation.kernel import lay_out
 
 config_argument = click.argument("config", type=TypedPath())
 
@@ -30,7 +35,7 @@ def config() -> None:
 @config_argument
 @json_option
 def check(config: Path, as_json: bool) -> int:
-    """Say everything that is wrong with a configuration at once.
+    """Say everything that is wrong with a configuration at once, and with the code of the strategies that it enables.
 
     \b
     Example:
@@ -38,11 +43,25 @@ def check(config: Path, as_json: bool) -> int:
     """
     registry = load_registry()
     settings = read_config(config, registry, {})
+    _check_code(settings, registry)
     if as_json:
         emit({"ok": True, "config_hash": config_hash(settings), "warnings": registry.warnings})
     else:
         click.echo(f"{config} is fine (hash {config_hash(settings)[:12]})")
     return 0
+
+
+def _check_code(settings: Settings, registry: Registry) -> None:
+    """Raise PluginError with what the lint and the wiring say of every enabled strategy; nothing is compiled."""
+    found: list[str] = []
+    specs = market_specs(settings, registry)
+    for strategy in bound_strategies(settings, registry).values():
+        try:
+            lay_out(strategy, *wired(strategy, specs, registry))
+        except PluginError as error:
+            found.append(str(error))
+    if found:
+        raise PluginError("\n".join(found))
 
 
 @config.command("schema")

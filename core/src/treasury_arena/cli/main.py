@@ -98,7 +98,8 @@ class ArenaGroup(click.Group):
 def arena() -> None:
     """Breed treasury strategies on market history, prove them out of sample, let the proven manage capital.
 
-    Exit codes: 0 fine, 1 something was found wrong, 2 usage, configuration or input.
+    Exit codes: 0 fine, 1 something was found wrong, 2 usage, configuration or input; 128 and its number
+    for a signal that ended it (130 for Ctrl-C).
 
     \b
     Example:

@@ -213,6 +213,9 @@ def _strategies(settings: Settings, registry: Offered, reading: Reading) -> Foun
                 yield (*path, role), f"strategy {name!r} has no such role; {nearest(role, roles)}"
     if any(_lost(problem.key) for problem in reading.problems):
         return
+    if not settings.markets and any(registry.strategies[name].roles for name in names if name in registry.strategies):
+        yield ("markets",), "there is no market for a strategy to trade in; expected at least one [markets.NAME]"
+        return
     for name in names:
         if name in registry.strategies:
             yield from _roles(settings, registry, registry.strategies[name])

@@ -31,7 +31,7 @@ def load_config(path: Path | str, registry: Offered, overrides: Mapping[str, Any
     reading = read_toml(path, Settings, registry.sections, replaced)
     problems = [*reading.problems, *check(reading, registry)]
     if problems:
-        problems.sort(key=lambda problem: (problem.line or 0, problem.key))
+        problems.sort(key=lambda problem: (problem.line is None, problem.line or 0, problem.key))
         lines = list(dict.fromkeys(str(problem) for problem in problems))
         if any("unknown key" in problem.text or "rejected plugins" in problem.text for problem in problems):
             refused = taken_sections(Settings, registry.sections).values()

@@ -25,7 +25,7 @@ from treasury_arena.simulation.outcome import Outcome, finish
 from treasury_arena.simulation.tables import Tables, build_tables
 from treasury_arena.simulation.wiring import check_wiring
 
-__all__ = ["Kernel", "Outcome", "Run", "Tables", "prepare"]
+__all__ = ["Kernel", "Outcome", "Run", "Tables", "lay_out", "prepare"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -329,7 +329,13 @@ def prepare(
     Raises PluginError for names that do not fit, PluginCodeError for a mistake in a function (file, line, column, hint).
     numba is not imported: that happens at the first run.
     """
+    layout = lay_out(strategy, models, specs)
+    return Kernel(strategy, dict(models), dict(specs), layout, generate(layout, cache))
+
+
+def lay_out(strategy: Strategy, models: Mapping[str, PositionModel], specs: Mapping[str, MarketSpec]) -> Layout:
+    """What `prepare` does before any code is generated; takes and raises the same."""
     check_wiring(strategy, models, specs)
     layout = Layout(strategy, dict(models), tuple(specs[role].coin for role in strategy.roles))
     check_functions(layout.functions)
-    return Kernel(strategy, dict(models), dict(specs), layout, generate(layout, cache))
+    return layout

@@ -124,11 +124,7 @@ def check(config: Path, folder: Path | None, start: datetime | None, end: dateti
     Example:
       arena data check examples/history.toml --data DATA
     """
-    try:
-        document = run_check(load_section(config), folder, start, end)
-    except TreasuryArenaError as error:
-        click.echo(f"error: {error}", err=True)
-        raise click.exceptions.Exit(error.exit_code) from error
+    document = run_check(load_section(config), folder, start, end)
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:

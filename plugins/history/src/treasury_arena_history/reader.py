@@ -214,6 +214,7 @@ def _read_parquet(file: str, content: bytes, series: Series) -> pa.Table:
     wanted = _wanted(file, names, series)
     try:
         table = source.read(columns=wanted, use_threads=False)
+        table.validate(full=True)  # Arrow itself does not look whether text is UTF-8
     except _UNREADABLE as error:
         raise DataError(f"{file}: columns {', '.join(wanted)} cannot be read: {_one_line(error)}") from error
     if not len(table):
