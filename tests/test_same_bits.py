@@ -1,4 +1,7 @@
-"""No shipped package leaves a number to what a library chooses by the machine it runs on."""
+"""No shipped package leaves a number to code that numpy chooses by the processor; the C library's is left, and said.
+
+What `math` gives is the C library's, and so in the last bit the processor's: see docs/explanation/determinism.md.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,8 @@ def raising(*_: Any) -> Any:
         (lambda *_: (HolderTarget(math.nan, 0.0, 0.1), HolderState()), "target.coin is nan"),
         (lambda *_: (HolderTarget(0.8, 0.8, 0.1), HolderState()), "more than 1"),
         (lambda *_: None, "TypeError"),
+        (lambda *_: sys.exit(3), "SystemExit: 3"),
+        (lambda *_: (_ for _ in ()).throw(BaseException("from below")), "BaseException: from below"),
     ],
 )
 def test_safe_execute_never_raises(decide: Callable[..., Any], text: str) -> None:

@@ -131,6 +131,8 @@ def test_m2_a_patient_holder_is_judged_by_what_it_held(make_arena: Make) -> None
     assert agent.limits["coin"] == 0.0
     run(arena, 2)
     assert "coin" not in arena.funding.accounts[name].positions
+    said = {event.payload.label for event in arena.store.read(event_type="PerformanceRecorded", agent_id=name)}
+    assert said == {"lender"}, "the label that it was promoted with stays"
 
 
 def test_m2_no_funded_agent_drifts_beyond_its_limits(make_arena: Make) -> None:

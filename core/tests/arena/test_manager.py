@@ -12,7 +12,15 @@ import pytest
 import treasury_arena
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.state import ARENA, DEAD, PROVING, SIMULATION
-from treasury_arena.errors import AllocationError, CapitalConservationError, DataError, IntegrityError, ValidationError
+from treasury_arena.contracts.operators import Mutation
+from treasury_arena.errors import (
+    AllocationError,
+    CapitalConservationError,
+    DataError,
+    IntegrityError,
+    PluginError,
+    ValidationError,
+)
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.store import audit, open_store
@@ -65,6 +73,20 @@ def test_a_mutated_child_knows_its_parent_and_the_parent_stays(arena: ArenaManag
     child = arena.agent(arena.mutate_agent(parent))
     assert (child.parents, child.origin) == ((parent,), "mutation")
     assert child.genome != before == arena.agent(parent).genome
+
+
+def test_a_mutation_that_returns_no_genome_is_named(arena: ArenaManager) -> None:
+    class Astray(Mutation):
+        name = "astray"
+
+        def mutate(self, genomes: Any, space: Any, rng: Any) -> Any:
+            return genomes + 1e9
+
+    parent = arena.spawn_agent("holder", {"share": 0.3})
+    operators = attrs.evolve(arena.settings.operators, mutation=Astray())
+    arena.settings = attrs.evolve(arena.settings, operators=operators)
+    with pytest.raises(PluginError, match=r"mutation 'astray' returned .* for gene 'share'"):
+        arena.mutate_agent(parent)
 
 
 def test_ranking_is_by_fitness_then_id(arena: ArenaManager) -> None:

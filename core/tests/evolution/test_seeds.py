@@ -26,7 +26,8 @@ class Still(Mutation):
 
 
 @pytest.mark.parametrize(
-    ("share", "given", "used"), [(0.5, 3, 3), (0.5, 10, 5), (0.0, 3, 0), (1.0, 30, 10), (0.19, 9, 1)]
+    ("share", "given", "used", "size"),
+    [(0.5, 3, 3, 10), (0.5, 10, 5, 10), (0.0, 3, 0, 10), (1.0, 30, 10, 10), (0.19, 9, 1, 10), (0.29, 99, 29, 100)],
 )
 def test_the_first_seeds_enter_up_to_their_share(
     space: GeneSpace,
@@ -37,10 +38,11 @@ def test_the_first_seeds_enter_up_to_their_share(
     share: float,
     given: int,
     used: int,
+    size: int,
 ) -> None:
     seeds = space.sample(given, streams(99)("seeds", 0))
     evaluate = counted(sphere)
-    search(space, evaluate, SearchSettings(population=10, generations=1, seeds_share=share), team, streams(1), seeds)
+    search(space, evaluate, SearchSettings(population=size, generations=1, seeds_share=share), team, streams(1), seeds)
     first = evaluate.calls[0]
     np.testing.assert_array_equal(first[:used], seeds[:used])
     assert not (first[used:, None] == seeds[None]).all(axis=2).any()

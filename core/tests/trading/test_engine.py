@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -346,6 +347,37 @@ def test_a_hard_stop_between_reservation_and_execution_keeps_the_order(bench: An
     bench.engine.emergency_resume("false alarm")
     bench.engine.execute_trade(intent_id)
     same_books(bench, account)
+
+
+def test_a_stop_while_another_is_being_released_holds(bench: Any) -> None:
+    """What is stored last is what the engine is in."""
+    engine, releasing = bench.engine, threading.Event()
+    stored: list[str] = []
+
+    def store(event: Any) -> None:
+        stored.append(type(event).__name__)
+        if isinstance(event, EmergencyStopReleased):
+            releasing.set()
+            time.sleep(0.1)
+
+    engine._record_stop = store
+    engine.emergency_stop("first")
+    other = threading.Thread(target=lambda: releasing.wait(10) and engine.emergency_stop("second"))
+    other.start()
+    engine.emergency_resume("over")
+    other.join(10)
+    assert stored == ["EmergencyStopEngaged", "EmergencyStopReleased", "EmergencyStopEngaged"]
+    assert engine.stop_level == "HARD"
+
+
+def test_a_soft_stop_lets_an_order_pass_that_asks_for_what_is_held(bench: Any) -> None:
+    account = bench.account()
+    fill = bench.trade(account, "coin", 4_000)
+    bench.engine.emergency_stop("rates look wrong", "ann", "SOFT")
+    for more, refused in ((-1, False), (0, False), (1, True)):
+        intent = attrs.evolve(bench.intent(account, "coin", 4_000, row=1), target_raw=4_000 * USD + more)
+        said = bench.engine.validate_trade(account, intent, fill, 4_000 * USD, 10_000 * USD)
+        assert (said or "").startswith("emergency_stop") is refused, (more, said)
 
 
 @pytest.mark.parametrize("level", ["OFF", "hard", ""])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from treasury_arena.contracts.strategy import FORCE, HOLD, Strategy
+from treasury_arena.events.catalog import OrderRejected, OrderReserved
 from treasury_arena.simulation.interpret import interpret
 from treasury_arena.simulation.kernel import prepare
 from treasury_arena.testing.frames import COIN, USD, stepped, synthetic_frame
@@ -260,6 +261,10 @@ def test_days_close_at_midnight_and_count_orders(runner_of: Callable[..., Any]) 
     for row in range(13):
         runner.step(account, row)
     assert [runner.closes_day(row) for row in range(5)] == [True, False, False, False, True]
+    made = [order.row for order in bench.journal.payloads(OrderReserved)]
+    assert made == [2, 3, 4, 5, 8, 9, 12], "two on each day of four rows; the first has one row to decide in"
+    refused = bench.journal.payloads(OrderRejected)
+    assert {order.code for order in refused} == {"daily_trades"}
     assert len(account.daily_raw) == len(account.daily_nav) == 3
     assert account.daily_nav[0] == account.daily_raw[0] / account.base_raw
 

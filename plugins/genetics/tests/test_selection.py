@@ -114,6 +114,12 @@ def test_truncation_keeps_its_share_rounded_up(share: float, best: int) -> None:
     np.testing.assert_array_equal(np.unique(chosen), np.arange(10 - best, 10))
 
 
+@pytest.mark.parametrize(("share", "size", "best"), [(0.07, 100, 7), (0.14, 50, 7), (0.55, 100, 55), (0.28, 25, 7)])
+def test_truncation_rounds_no_noise_of_floats_up(share: float, size: int, best: int) -> None:
+    chosen = Truncation(share=share).select(np.arange(float(size)), 5000, generator(3))
+    np.testing.assert_array_equal(np.unique(chosen), np.arange(size - best, size))
+
+
 def test_truncation_takes_its_share_of_those_that_did_not_fail() -> None:
     scores = np.array([-np.inf, 1.0, -np.inf, 2.0, 3.0, -np.inf, 4.0])
     chosen = Truncation(share=0.5).select(scores, 2000, generator(3))

@@ -14,6 +14,7 @@ from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.records import RecordBatch
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.errors import AgentError, ValidationError, nearest
+from treasury_arena.isolation import describe
 from treasury_arena.trading.guard import LoopLimitError, Watchdog
 
 
@@ -97,15 +98,17 @@ class TreasuryAgent:
     def safe_execute(
         self, features: Mapping[str, float], book: Mapping[str, float]
     ) -> tuple[list[TargetShare], AgentError | None]:
-        """As `execute_strategy`, but never raises and never hangs: returns (targets, error)."""
+        """As `execute_strategy`, but raises nothing (Ctrl-C excepted) and never hangs: returns (targets, error)."""
         watchdog = Watchdog(self.limit_seconds)
         try:
             with watchdog:
                 return self.execute_strategy(features, book), None
         except LoopLimitError:
             return [], AgentError(f"agent {self.agent_id}: ran longer than {self.limit_seconds} s")
-        except Exception as error:  # isolation: whatever an agent's code raises is that agent's failure
-            return [], AgentError(f"agent {self.agent_id}: {type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # isolation: whatever an agent's code raises is that agent's failure
+            return [], AgentError(f"agent {self.agent_id}: {describe(error)}")
         finally:
             watchdog.close()
 

@@ -33,6 +33,7 @@ from treasury_arena.errors import (
 )
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Event, Line, Transfer
+from treasury_arena.evolution.breeding import mutated
 from treasury_arena.ledger import accounts
 from treasury_arena.randomness import stream
 from treasury_arena.store import EventStore, prove_while, stop
@@ -337,7 +338,7 @@ class ArenaManager:
         space = self.world.desks[parent.strategy].space
         index = self.state.births[parent.strategy]
         rng = stream(self.settings.seed, self.state.present_cycle, f"mutate/{agent_id}", index)
-        child = self.settings.operators.mutation.mutate(np.array([parent.genome]), space, rng)[0]
+        (child,) = mutated(np.array([parent.genome]), space, self.settings.operators, rng)
         return self.spawn_agent(parent.strategy, space.values(child), parents=(agent_id,), origin="mutation")
 
     def rank_agents(self, *stages: str) -> pd.DataFrame:

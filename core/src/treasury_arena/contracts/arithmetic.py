@@ -6,6 +6,8 @@ for an agent with money. None of them knows a protocol; what a range of liquidit
 
 from __future__ import annotations
 
+from treasury_arena.contracts.strategy import HOLD
+
 HOURS_PER_YEAR = 8760.0
 DAYS_PER_YEAR = 365.0
 DUST_USD = 1.0
@@ -16,6 +18,8 @@ CAP_SLACK = 0.02
 """How far a place may grow past its largest share before that alone causes a trade, share of equity."""
 MOVE_BAND = 0.005
 """The summed drift, as a share of equity, below which a wanted move is already made."""
+EXIT_BAND = 0.02
+"""The band, whatever the gas, while something is held that is not wanted any more."""
 LOG_TWO_EIGHTH = 0.08664339756999316
 """log(2) / 8."""
 
@@ -28,6 +32,16 @@ def changes(share: float, value: float, equity: float) -> float:
 def counted(change: float, equity: float) -> float:
     """1 when a role whose share of equity changes by `change` is traded, and so costs gas."""
     return 1.0 if abs(change) * equity > DUST_USD else 0.0
+
+
+def dearer(band: float, gas: float, equity: float, limit: float) -> float:
+    """The band, or the drift of which `gas` USD is the share `limit` if that is more; HOLD without equity to speak of."""
+    return max(band, gas / (equity * limit)) if equity > DUST_USD else HOLD
+
+
+def follow(smoothed: float, x: float, hours: float) -> float:
+    """An exponential average of `x` over so many `hours`, one row on; the first `x` where there is none yet."""
+    return smoothed + (x - smoothed) / hours if smoothed > 0.0 else x
 
 
 def unless_topped_up(share: float, held: float) -> float:

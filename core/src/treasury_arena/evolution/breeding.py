@@ -50,18 +50,19 @@ def breed(
         bred = np.asarray(operators.crossover.cross(children[crossed], genomes[second[crossed]], space, rng))
     _check(bred, crossed.size, space, f"crossover {operators.crossover.name!r}")
     children[crossed] = bred
-    children = _mutated(children, space, operators, rng)
+    children = mutated(children, space, operators, rng)
     for _ in range(_REPEAT_MUTATIONS):
         repeats = tried.repeats(children)
         if repeats.size == 0:
             break
-        children[repeats] = _mutated(children[repeats], space, operators, rng)
+        children[repeats] = mutated(children[repeats], space, operators, rng)
     ancestry = founders[first]
     ancestry[crossed] = joined(founders[first[crossed]], founders[second[crossed]])
     return children, ancestry
 
 
-def _mutated(genomes: FloatArray, space: GeneSpace, operators: OperatorSet, rng: np.random.Generator) -> FloatArray:
+def mutated(genomes: FloatArray, space: GeneSpace, operators: OperatorSet, rng: np.random.Generator) -> FloatArray:
+    """Offspring of one mutation; raises PluginError when the operator fails or returns what is no genome."""
     with calling(f"mutation {operators.mutation.name!r}"):
         # No negative zeros: equal genomes have equal bits.
         out = np.asarray(operators.mutation.mutate(genomes, space, rng))

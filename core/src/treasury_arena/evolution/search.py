@@ -183,7 +183,7 @@ def _first(
     founders = np.full((settings.population, 2), -1, dtype=np.int64)
     if seeds is not None:
         _check_seeds(seeds, space)
-        count = min(seeds.shape[0], int(settings.seeds_share * settings.population))
+        count = min(seeds.shape[0], int(settings.seeds_share * settings.population + 1e-9))
         genomes[:count] = seeds[:count] + 0.0
         founders[:count, 0] = np.arange(count)
     return genomes, founders

@@ -205,7 +205,7 @@ ARENA_STATE = Table(
     {
         "id": INT,  # always 1
         "pools": JSON,  # account of pool or treasury -> asset -> balance
-        "allocated": JSON,  # pool -> capital its living agents hold, base asset
+        "allocated": JSON,  # pool -> allocated_raw of its living agents, summed: what they were given, not what it is worth
         "available": JSON,  # pool -> free cash, base asset
         "agents": JSON,  # stage -> number of agents
         "last_cycle": INT,

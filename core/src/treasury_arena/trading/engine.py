@@ -356,9 +356,9 @@ class TradingEngine:
         """
         check_level(level)
         check_order(reason, operator)
-        with self._lock:
+        with self._lock:  # also while it is stored: a release under way beside it must not undo it
             self.stop_level = higher(self.stop_level, level)
-        self._record_stop(EmergencyStopEngaged(level, reason, operator))
+            self._record_stop(EmergencyStopEngaged(level, reason, operator))
 
     def emergency_resume(self, reason: str, operator: str = "owner") -> None:
         """Release the stop; needs a reason. Persisted as an event, before anything is allowed again.
@@ -366,8 +366,8 @@ class TradingEngine:
         Raises ValidationError without reason or operator.
         """
         check_order(reason, operator)
-        self._record_stop(EmergencyStopReleased(reason, operator))
         with self._lock:
+            self._record_stop(EmergencyStopReleased(reason, operator))
             self.stop_level = OFF
 
     def _is_unknown(self, agent_id: str, role: str) -> bool:

@@ -11,12 +11,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, HOURS_PER_YEAR, changes
+from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, EXIT_BAND, HOURS_PER_YEAR, changes
 from treasury_arena.contracts.strategy import FORCE, HOLD, Choice, Column, Real, Role, Strategy
 from treasury_arena.domain import elementary
 
-EXIT_BAND = 0.02
-"""The band, whatever the gas, while a loop is held and none is wanted."""
 LOOP_ACTIONS = 4.0
 """Actions that gas is paid for to build, change or unwind a loop."""
 GAS_SHARE = 0.01

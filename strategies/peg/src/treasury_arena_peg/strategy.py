@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.arithmetic import DUST_USD, changes
+from treasury_arena.contracts.arithmetic import DUST_USD, EXIT_BAND, changes, follow
 from treasury_arena.contracts.strategy import HOLD, Column, Real, Role, Strategy
 
 PEG = 1.0
 HOURS_PER_DAY = 24.0
 ENTRY_BAND = 0.1
 """Summed drift, share of equity, that a purchase (at least twice `max_share`) exceeds and a wobble of the price does not."""
-EXIT_BAND = 0.02
-"""The band, whatever the gas, while the coin is held and not wanted."""
 ROUND_TRIP_ACTIONS = 4.0
 """Actions that gas is paid for to buy and sell again, lending included."""
 GAS_SHARE = 0.01
@@ -62,10 +60,6 @@ class State(NamedTuple):
     holding: float = 0.0
     hours: float = 0.0
     stopped: float = 0.0
-
-
-def follow(smoothed: float, x: float, hours: float) -> float:
-    return smoothed + (x - smoothed) / hours if smoothed > 0.0 else x
 
 
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:

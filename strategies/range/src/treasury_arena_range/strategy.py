@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, changes, power_of_two
+from treasury_arena.contracts.arithmetic import DAYS_PER_YEAR, DUST_USD, EXIT_BAND, changes, power_of_two
 from treasury_arena.contracts.ranges import (
     CONCENTRATION,
     SWAPPED,
@@ -27,8 +27,6 @@ LOW_FEE = 0.0005
 HIGH_FEE = 0.003
 OPEN_ACTIONS = 6.0
 """Actions that gas is paid for to open and one day close a range, lending included."""
-EXIT_BAND = 0.02
-"""The band, whatever the gas, while a range is held and none is wanted."""
 EXIT_ACTIONS = 4.0
 """A range worth less than the gas of so many actions is not worth closing."""
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.arithmetic import DUST_USD, changes
-from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
+from treasury_arena.contracts.arithmetic import DUST_USD, EXIT_BAND, changes, dearer, follow
+from treasury_arena.contracts.strategy import Choice, Column, Real, Role, Strategy
 
 FULL_DISCOUNT = 0.2
 """How far below `buy_below` the valuation ratio has to lie for the whole of `max_leverage`."""
-EXIT_BAND = 0.02
-"""The band, whatever the gas, while coins are held and none are wanted."""
 
 
 class Genes(NamedTuple):
@@ -70,10 +68,6 @@ def valuation(price: float, average: float) -> float:
     return price / average if average > 0.0 else 1.0
 
 
-def follow(smoothed: float, x: float, hours: float) -> float:
-    return smoothed + (x - smoothed) / hours if smoothed > 0.0 else x
-
-
 def holds(ratio: float, held: float, g: Genes) -> float:
     """Switch in below one ratio, out above the other, and keep the last answer between them."""
     if ratio < g.buy_below:
@@ -88,11 +82,6 @@ def size(ratio: float, held: float, g: Genes) -> float:
     discount = (g.buy_below - ratio) / FULL_DISCOUNT
     conviction = min(max(discount, 0.0), 1.0)
     return held * (g.position_size * (1.0 + (g.max_leverage - 1.0) * conviction))
-
-
-def dearer(band: float, gas: float, equity: float, limit: float) -> float:
-    """The band, or the drift of which `gas` USD is the share `limit` if that is more; HOLD without equity to speak of."""
-    return max(band, gas / (equity * limit)) if equity > DUST_USD else HOLD
 
 
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:

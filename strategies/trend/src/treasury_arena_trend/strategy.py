@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.arithmetic import DUST_USD, changes
-from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
-
-EXIT_BAND = 0.02
-"""The band, whatever the gas, while coins are held and none are wanted."""
+from treasury_arena.contracts.arithmetic import DUST_USD, EXIT_BAND, changes, dearer
+from treasury_arena.contracts.strategy import Choice, Column, Real, Role, Strategy
 
 
 class Genes(NamedTuple):
@@ -64,11 +61,6 @@ class State(NamedTuple):
 def score(trend: float, g: Genes) -> float:
     """0 up to the hurdle, 1 from `1 / tilt` above it."""
     return min(max(g.tilt * (trend - g.hurdle), 0.0), 1.0)
-
-
-def dearer(band: float, gas: float, equity: float, limit: float) -> float:
-    """The band, or the drift of which `gas` USD is the share `limit` if that is more; HOLD without equity to speak of."""
-    return max(band, gas / (equity * limit)) if equity > DUST_USD else HOLD
 
 
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:

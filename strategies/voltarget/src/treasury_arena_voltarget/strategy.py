@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from treasury_arena.contracts.arithmetic import DUST_USD, changes
-from treasury_arena.contracts.strategy import HOLD, Choice, Column, Real, Role, Strategy
+from treasury_arena.contracts.arithmetic import DUST_USD, EXIT_BAND, changes, dearer
+from treasury_arena.contracts.strategy import Choice, Column, Real, Role, Strategy
 
 HOURS_PER_YEAR_ROOT = 93.59487165438072
 """sqrt(8760): from the deviation of hourly changes to a year's."""
@@ -17,8 +17,6 @@ VOLATILITY_LOW = 0.01
 """Annual volatility below which a measurement is taken as this; every target lies above it."""
 FULL_FALL = 0.05
 """Log distance below the average at which the trend filter takes its whole share."""
-EXIT_BAND = 0.02
-"""The band, whatever the gas, while coins are held and none are wanted."""
 
 
 class Genes(NamedTuple):
@@ -59,11 +57,6 @@ class Target(NamedTuple):
 
 class State(NamedTuple):
     """Nothing is remembered: the band alone makes it slow."""
-
-
-def dearer(band: float, gas: float, equity: float, limit: float) -> float:
-    """The band, or the drift of which `gas` USD is the share `limit` if that is more; HOLD without equity to speak of."""
-    return max(band, gas / (equity * limit)) if equity > DUST_USD else HOLD
 
 
 def decide(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
