@@ -138,6 +138,11 @@ def raising(*arguments: Any) -> Any:
 #: Method, what it does instead, and what is said.
 OWED: dict[str, tuple[str, Callable[..., Any], str]] = {
     "no frame": ("fetch", lambda self, window: None, "fetched an object of type NoneType; expected a MarketFrame"),
+    "a frame of its own kind": (
+        "fetch",
+        lambda self, window: type("Own", (MarketFrame,), {})(window.start, 3600, {"a.price": [1.0]}),
+        "fetched an object of type Own; expected a MarketFrame",
+    ),
     "a dict": ("fetch", lambda self, window: {}, "fetched an object of type dict; expected a MarketFrame"),
     "no description": ("describe", lambda self: None, "describes itself by None; expected a dict of texts"),
     "a number": ("describe", lambda self: {"rows": 5}, "describes itself by {'rows': 5}; expected a dict of texts"),

@@ -270,7 +270,7 @@ def lead_days(settings: Settings, strategies: list[Strategy]) -> int:
 
 def check_delivered(name: str, frame: object, fingerprint: object, facts: object) -> None:
     """Raise PluginError where a source gave other objects than it owes."""
-    if not isinstance(frame, MarketFrame):
+    if type(frame) is not MarketFrame:  # one of its own kind could say one thing by name and hold another
         raise PluginError(f"source {name!r} fetched an object of type {type(frame).__name__}; expected a MarketFrame")
     if not isinstance(fingerprint, str) or not fingerprint.isprintable() or not 0 < len(fingerprint) <= FINGERPRINT_MAX:
         raise PluginError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import decimal
+import sys
 import traceback
 from collections.abc import Iterator
 
@@ -15,10 +17,13 @@ _MESSAGE_MAX = 300
 def calling(what: str) -> Iterator[None]:
     """Guard a call into a plugin; `what` names it in the error, for example ``fitness 'owner'``.
 
-    An error of the house and Ctrl-C pass; everything else, SystemExit included, leaves as PluginError.
+    An error of the house and Ctrl-C pass; everything else, SystemExit included, leaves as PluginError. How decimal and numpy
+    calculate is afterwards as it was before.
     """
+    numpy = sys.modules.get("numpy")
     try:
-        yield
+        with decimal.localcontext(), contextlib.nullcontext() if numpy is None else numpy.errstate():
+            yield
     except (KeyboardInterrupt, TreasuryArenaError):
         raise
     except BaseException as error:

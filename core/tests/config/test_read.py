@@ -263,6 +263,8 @@ def test_secrets_are_read_when_asked_and_never_shown(tmp_path: Path, monkeypatch
     assert settings.token.reveal() == "hunter2"
     assert "hunter2" not in repr(settings) + str(settings.token)
     assert Secret(f"file:{tmp_path / 'token'}").reveal() == "hunter3"
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfhunter4\n")
+    assert Secret(f"file:{tmp_path / 'marked'}").reveal() == "hunter4"
     assert dereference("sqlite:///x.db") == "sqlite:///x.db"
     with pytest.raises(ConfigError, match="env:ARENA_GONE: the environment variable ARENA_GONE is not set"):
         Secret("env:ARENA_GONE").reveal()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Callable
+from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -105,3 +108,68 @@ def test_nobody_writes_into_a_record_that_others_score_too(make_batch: MakeBatch
     with pytest.raises(PluginError, match=r"fitness 'scribbler' failed: ValueError: .*read-only"):
         Composite(terms=((Scribbler(field), 1.0), (Fixed("a", [1.0, 2.0, 3.0]), 1.0))).score(batch)
     assert (getattr(batch, field) == before).all()
+
+
+@attrs.frozen
+class Cheat(FitnessFunction):
+    """Makes the curves that it was given its own."""
+
+    name = "cheat"
+    summary = "overwrites what others score"
+    way: Callable[[RecordBatch], object]
+
+    def score(self, records: RecordBatch) -> NDArray[np.float64]:
+        self.way(records)
+        return np.zeros(records.agents)
+
+
+def unlock(records: RecordBatch) -> None:
+    records.curve.flags.writeable = True
+    records.curve[:] = 1e6
+
+
+def beneath(records: RecordBatch) -> None:
+    np.frombuffer(records.curve.base, np.float64)[:] = 1e6  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("way", [unlock, beneath])
+def test_no_way_leads_to_the_memory_of_a_record(make_batch: MakeBatch, way: Callable[[RecordBatch], object]) -> None:
+    batch = make_batch()
+    before = batch.curve.copy()
+    with pytest.raises(PluginError, match="fitness 'cheat' failed: ValueError"):
+        Composite(terms=((Cheat(way), 1.0),)).score(batch)
+    np.testing.assert_array_equal(batch.curve, before)
+
+
+def test_what_one_function_puts_into_its_batch_no_other_sees(make_batch: MakeBatch) -> None:
+    batch, seen = make_batch(), []
+    before = batch.curve.copy()
+    swap = Cheat(lambda records: object.__setattr__(records, "curve", np.ones((3, 2))))
+    look = Cheat(lambda records: seen.append(records.curve))
+    Composite(terms=((swap, 1.0), (look, 1.0))).score(batch)
+    np.testing.assert_array_equal(seen[0], before)
+    np.testing.assert_array_equal(batch.curve, before)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_record_lies_in_memory_as_it_was_given(make_batch: MakeBatch, order: Any) -> None:
+    """Sums along an axis take their order, and so their last bit, from it."""
+    curve = np.array(make_batch().curve, order=order)
+    kept = attrs.evolve(make_batch(), curve=curve).curve
+    assert kept.strides == curve.strides
+    np.testing.assert_array_equal(kept, curve)
+
+
+def test_complex_scores_are_no_scores(make_batch: MakeBatch) -> None:
+    with pytest.raises(PluginError, match="fitness 'a' returned complex numbers"):
+        Composite(terms=((Fixed("a", [1.0 + 1.0j, 2.0, 3.0]), 1.0),)).score(make_batch())
+
+
+def test_how_decimal_and_numpy_calculate_is_the_callers_own_again(make_batch: MakeBatch) -> None:
+    def change(records: RecordBatch) -> None:
+        decimal.getcontext().prec = 3
+        np.seterr(all="raise")
+
+    before = decimal.getcontext().prec, np.geterr()
+    Composite(terms=((Cheat(change), 1.0),)).score(make_batch())
+    assert (decimal.getcontext().prec, np.geterr()) == before

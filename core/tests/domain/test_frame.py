@@ -107,3 +107,8 @@ def test_a_window_ends_after_its_start() -> None:
     for end in (0, -1):
         with pytest.raises(DataError, match="not after its start"):
             Window(0, end)
+
+
+def test_complex_numbers_are_refused() -> None:
+    with pytest.raises(DataError, match="column 'a' holds complex numbers"):
+        MarketFrame(0, 3600, {"a": np.array([1.0 + 0j])})

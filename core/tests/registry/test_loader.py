@@ -214,6 +214,8 @@ DISTURBING = {
     "hurries": ("import sys\nsys.setswitchinterval(1.0)", "the switch interval of threads"),
     "raises_on_overflow": ("import numpy\nnumpy.seterr(all='raise')", "how numpy treats errors"),
     "silences": ("import sys\nsys.stderr = None", "standard error"),
+    "locks_out": ("import os\nos.umask(0o777)", "the mask of new files' permissions"),
+    "hears_no_end": ("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)", "the handlers of signals"),
     "all_of_it": (
         "import os, sys\nos.chdir('/')\nsys.setrecursionlimit(99_999)",
         "the working directory and the recursion limit",
@@ -223,7 +225,10 @@ DISTURBING = {
 
 def shared() -> tuple[Any, ...]:
     precision = decimal.getcontext().prec
-    return os.getcwd(), precision, sys.getrecursionlimit(), sys.getswitchinterval(), np.geterr()
+    mask = os.umask(0o077)
+    os.umask(mask)
+    handler = signal.getsignal(signal.SIGTERM)
+    return os.getcwd(), precision, sys.getrecursionlimit(), sys.getswitchinterval(), np.geterr(), mask, handler
 
 
 @pytest.mark.parametrize("name", DISTURBING)

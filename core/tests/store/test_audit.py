@@ -241,6 +241,14 @@ def test_an_index_that_says_another_thing_than_its_table(log: Path, index: str) 
             "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM trades; END",
             "a trigger 't' changes the table events",
         ),
+        (
+            "CREATE TRIGGER t BEFORE INSERT ON capital_ledger BEGIN SELECT RAISE(IGNORE); END",
+            "a trigger 't' changes the table capital_ledger",
+        ),
+        (
+            "CREATE UNIQUE INDEX evil ON events (event_type) WHERE seq > 60",
+            "an index 'evil' refuses rows of the table events",
+        ),
         ("DROP TABLE trades", "trades"),
     ],
 )
@@ -248,6 +256,9 @@ def test_what_the_program_defined_and_is_no_longer_so(log: Path, statement: str,
     with sqlite3.connect(log) as direct:
         direct.execute(statement)
     direct.close()
+    with open_store(log) as store, pytest.raises((StoreError, IntegrityError)) as refused:
+        prove_while(store, lambda: lambda event: None)
+    assert found in str(refused.value)
     with open_store(log, readonly=True) as store:
         try:
             told = " ".join(map(str, audit(store).findings))

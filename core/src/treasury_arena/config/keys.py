@@ -77,7 +77,7 @@ def dereference(text: str) -> str:
             raise ConfigError(f"{text}: the environment variable {place} is not set")
         return Veiled(os.environ[place])
     try:
-        return Veiled(read_small(Path(place), SECRET_MAX, "a secret").strip())
+        return Veiled(read_small(Path(place), SECRET_MAX, "a secret", encoding="utf-8-sig").strip())
     except ConfigError as error:
         raise ConfigError(f"{text}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:

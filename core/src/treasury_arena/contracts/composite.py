@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import attrs
@@ -53,7 +54,10 @@ class Composite(FitnessFunction):
 
 def _checked_scores(function: FitnessFunction, records: RecordBatch) -> NDArray[np.float64]:
     with calling(f"fitness {function.name!r}"):
-        scores = np.asarray(function.score(records), dtype=np.float64)
+        told = np.asarray(function.score(copy.copy(records)))  # what one does to its batch no other sees
+        if np.iscomplexobj(told):
+            raise PluginError(f"fitness {function.name!r} returned complex numbers; expected real scores")
+        scores = told.astype(np.float64)
     if scores.shape != (records.agents,):
         raise PluginError(
             f"fitness {function.name!r} returned scores of shape {scores.shape}; expected ({records.agents},)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -12,9 +12,10 @@ FloatArray = NDArray[np.float64]
 
 
 def _read_only(values: NDArray[Any]) -> NDArray[Any]:
-    view = np.asarray(values).view()
-    view.flags.writeable = False
-    return view
+    """A copy over bytes, which nobody can make writable again; in memory as the original is."""
+    array = np.asarray(values)
+    order: Literal["C", "F"] = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    return np.ndarray(array.shape, array.dtype, array.tobytes(order), order=order)
 
 
 @attrs.frozen(eq=False)

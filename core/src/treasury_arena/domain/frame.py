@@ -62,6 +62,8 @@ class MarketFrame:
         clean: dict[str, FloatArray] = {}
         length = len(next(iter(self.columns.values())))
         for name, values in self.columns.items():
+            if np.iscomplexobj(values):
+                raise DataError(f"column {name!r} holds complex numbers; finite real numbers are needed")
             array = np.array(values, dtype=np.float64)
             if array.shape != (length,) or length == 0:
                 raise DataError(f"column {name!r} has shape {array.shape}, expected ({length},) and not empty")

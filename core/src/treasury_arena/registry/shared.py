@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import decimal
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,6 +32,23 @@ def _context() -> decimal.Context:
     return context
 
 
+def _mask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _handlers() -> dict[signal.Signals, Any]:
+    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+
+def _handle(handlers: dict[signal.Signals, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():  # no other thread can have changed one
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
 def _numpy_errors() -> dict[str, str]:
     """How numpy treats overflow and its like; its own default as long as nobody imported it."""
     numpy = sys.modules.get("numpy")
@@ -48,6 +67,8 @@ _SHARED: tuple[tuple[str, Callable[[], Any], Callable[[Any], object]], ...] = (
     ("the switch interval of threads", sys.getswitchinterval, sys.setswitchinterval),
     ("standard error", lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
     ("how numpy treats errors", _numpy_errors, _treat),
+    ("the mask of new files' permissions", _mask, os.umask),
+    ("the handlers of signals", _handlers, _handle),
 )
 
 

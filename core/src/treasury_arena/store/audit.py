@@ -278,7 +278,7 @@ def prove_while(store: EventStore, hearing: Callable[[], Listener]) -> Listener:
     listener = hearing()
     with store.database.read(snapshot=True) as connection:
         proof = proven(store, connection, listener)
-        sound = not structure.broken(store.database, connection, 1)
+        sound = not structure.faults(store.database, connection, 1)
     if proof is None or not sound:
         _insist(store, examine(store))
         listener = hearing()

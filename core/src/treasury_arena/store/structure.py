@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL, Connection
 from treasury_arena.store.database import Database
 from treasury_arena.store.migrate import prepare
 
-_NAMED = "type IN ('table', 'index') AND name NOT LIKE 'sqlite_%'"
+_NAMED = "type IN ('table', 'index') AND substr(name, 1, 7) <> 'sqlite_'"
 
 
 def broken(database: Database, connection: Connection, most: int) -> list[str]:
@@ -21,7 +21,7 @@ def broken(database: Database, connection: Connection, most: int) -> list[str]:
     if not database.sqlite:
         return []
     told = connection.exec_driver_sql(f"PRAGMA integrity_check({int(most)})").scalars()
-    return [f"SQLite finds {text.strip()}" for text in told if text != "ok"]
+    return [f"SQLite finds {' '.join(text.split())}" for text in told if text != "ok"]
 
 
 def faults(database: Database, connection: Connection, most: int) -> list[str]:
@@ -29,12 +29,18 @@ def faults(database: Database, connection: Connection, most: int) -> list[str]:
     if not database.sqlite:
         return []
     found = broken(database, connection, most)
-    held = _definitions(connection)
-    for (kind, name), wanted in _own_definitions().items():
+    held, own = _definitions(connection), _own_definitions()
+    for (kind, name), wanted in own.items():
         if (kind, name) not in held:
             found.append(f"the {kind} {name} is missing")
         elif held[kind, name] != wanted:
             found.append(f"the {kind} {name} is not what this program defines, but {held[kind, name]!r:.300}")
+    unique = f"type = 'index' AND {_NAMED} AND upper(sql) LIKE 'CREATE UNIQUE%'"
+    for name, table in connection.exec_driver_sql(
+        f"SELECT name, tbl_name FROM sqlite_master WHERE {unique} ORDER BY 1"
+    ):
+        if ("index", name) not in own and ("table", table) in own:
+            found.append(f"an index {name!r} refuses rows of the table {table}; this program makes none of that name")
     triggers = connection.exec_driver_sql("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY 1")
     found += [f"a trigger {name!r} changes the table {table}; this program makes none" for name, table in triggers]
     return found[:most]
