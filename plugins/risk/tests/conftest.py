@@ -144,6 +144,7 @@ class Bench:
         for second in seconds:
             now = self.at(second)
             step = fuse.step(record, self.readings(now, changes), now)
+            assert {event.fuse for event in step.events} <= {fuse.name}, step.events
             record = step.record
         assert step is not None
         return step

@@ -13,10 +13,11 @@ import pytest
 from treasury_arena.clock import VirtualClock
 from treasury_arena.contracts.fuse import Action, FuseContext, FuseHands, FuseView, Task
 from treasury_arena.domain.fuses import RISK_STATES, FuseState
-from treasury_arena.errors import StoreError
+from treasury_arena.errors import StoreError, ValidationError
 from treasury_arena.events import catalog as c
 from treasury_arena.store import EventStore, audit, compare_projections, fuses, open_store
 from treasury_arena.trading.fuses import FuseKeeper
+from treasury_arena_risk.actions import Reduce
 from treasury_arena_risk.config import SurvivalSection
 from treasury_arena_risk.machine import build
 
@@ -220,6 +221,18 @@ def test_what_cannot_be_measured_is_not_sold(house: House) -> None:
     for second in range(900, 1_230, 15):  # at most 300 s to the next try
         house.tick(second)
     assert house.treasury.exposure == 500
+
+
+def test_a_reduction_of_what_cannot_be_is_refused_in_a_sentence(bench: Any) -> None:
+    treasury, task = bench.Treasury(), Task("survival", 1, "reduce", "drawdown")
+    with pytest.raises(ValidationError, match=r"^what is to be left was never measured; nothing is sold$"):
+        Reduce().perform(treasury, task)
+    treasury.exposure = -1
+    with pytest.raises(ValidationError, match=r"^the exposure is -1; expected at least 0$"):
+        Reduce().target(treasury)
+    treasury.exposure = 0
+    assert Reduce().target(treasury) == 0
+    assert treasury.calls == []
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.3, 700), (0.5, 500), (0.7, 300)])

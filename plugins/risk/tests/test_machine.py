@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
+from treasury_arena.clock import iso
 from treasury_arena.contracts.fuse import Guard, Judgement, Readings, Trigger
 from treasury_arena.contracts.fuse_record import fold_all
 from treasury_arena.domain.fuses import FuseState
@@ -45,10 +46,12 @@ def test_the_whole_way_round(bench: Any) -> None:
     assert step.record.state is TRIPPED
     step = bench.run(fuse, step.record, [225])  # 180 s after the trigger was over
     assert (step.record.state, kinds(step)) == (COOLING, ["FuseCooling", "FuseChecked"])
+    assert step.events[0] == c.FuseCooling("survival", 1)
     step = bench.run(fuse, step.record, [285, 345, 405, 465, 524])
     assert step.record.state is COOLING
     step = bench.run(fuse, step.record, [525])  # 300 s of cooling
     assert (step.record.state, kinds(step)) == (ARMED, ["FuseRearmed", "FuseChecked"])
+    assert step.events[0] == c.FuseRearmed("survival", "every reading kept its distance for 300 s")
     assert step.record.trips == (bench.at(30),)
 
 
@@ -66,7 +69,9 @@ def test_a_warning_ends_after_a_minute_of_distance(bench: Any) -> None:
     record = bench.state(WARNED, fuse)
     step = bench.run(fuse, record, [10, 69])
     assert step.record.state is WARNED
-    assert bench.run(fuse, step.record, [70]).record.state is ARMED
+    over = bench.run(fuse, step.record, [70])
+    assert over.record.state is ARMED
+    assert over.events[0] == c.FuseRearmed("survival", "the warnings are over")
     again = bench.run(fuse, step.record, [69.5], {"volatility": 1.7}).record
     assert bench.run(fuse, again, [80, 139]).record.state is WARNED
 
@@ -187,7 +192,11 @@ def test_a_locked_fuse_still_records_and_acts(bench: Any) -> None:
 def test_a_fuse_that_somebody_else_locked_asks_for_its_actions_once(bench: Any) -> None:
     fuse = bench.fuse()
     locked = fold_all(bench.state(ARMED, fuse), [c.FuseLocked("survival", "finality broke")], bench.at(5))
+    locked = attrs.evolve(locked, trips=(bench.at(-90), bench.at(-30)))
     step = bench.run(fuse, locked, [10])
+    (tripped,) = [event for event in step.events if isinstance(event, c.FuseTripped)]
+    assert (tripped.fuse, tripped.trip, tripped.reason) == ("survival", 1, "finality broke")
+    assert tripped.trips == [iso(bench.at(-90)), iso(bench.at(-30))]
     assert (step.record.state, step.record.reason, step.record.trip) == (LOCKED, "finality broke", 1)
     assert [task.action for task in step.actions] == ["halt_new_risk", "cancel_unmined", "notify"]
     assert "FuseTripped" not in kinds(bench.run(fuse, step.record, [20]))
@@ -301,6 +310,10 @@ def test_a_guard_that_locks_locks_from_every_state(bench: Any, state: FuseState)
     strict = SurvivalFuse(fuse.section, (*fuse.guards, Odd(told("odd"), locks=True)), fuse.actions)
     step = strict.step(bench.state(state, fuse), bench.readings(bench.at(10)), bench.at(10))
     assert step.record.state is LOCKED
+    if state is not LOCKED:
+        (locked,) = [event for event in step.events if isinstance(event, c.FuseLocked)]
+        assert locked.fuse == fuse.name
+        assert "too odd ?" in locked.reason
     assert "too odd ?" in step.record.triggers[-1].text
 
 
