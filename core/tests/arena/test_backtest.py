@@ -62,6 +62,13 @@ def test_json_holds_curves_and_metrics(engine: SimulationEngine, tmp_path: Path)
     assert {agent["id"] for agent in told["agents"]} == {"h0", "h1", "h2", "h3", "l0"}
 
 
+def test_a_notebook_shows_the_table(engine: SimulationEngine) -> None:
+    tested = engine.backtest(agents(), START, END)
+    shown = tested._repr_html_()
+    assert f"&lt;BacktestResult {len(tested.table)} agents" in shown
+    assert all(f"<th>{name}</th>" in shown for name in (*tested.table.index, *tested.table.columns))
+
+
 def test_live_simulation_ends_where_the_kernel_ends(engine: SimulationEngine) -> None:
     agent = agents()[2]
     steps = list(engine.live_simulate(agent, START, END))

@@ -155,6 +155,21 @@ def test_benchmarks_and_controls(result: RunResult) -> None:
     assert 0.15 < MEAN_WEIGHT < 0.16
 
 
+def test_a_notebook_shows_what_it_came_to_beside_the_benchmarks(result: RunResult) -> None:
+    table = result.comparison()
+    assert list(table.index) == ["treasury", "managed", *result.benchmarks]
+    assert list(table.columns) == ["final", "return", "annual_return", "sharpe", "sortino", "max_drawdown"]
+    assert table.loc["treasury", "final"] == pytest.approx(10_998.0, abs=1e-5)
+    assert table.loc["treasury", "return"] == result.treasury["return"]
+    assert table.loc["managed", "max_drawdown"] == result.managed["max_drawdown"]
+    assert table.loc["hold_eth", "sharpe"] == result.benchmarks["hold_eth"]["sharpe"]
+    shown = attrs.evolve(result, name="a <b>")._repr_html_()
+    assert "a &lt;b&gt;" in shown
+    assert "<td>10,998.00</td>" in shown
+    assert "<th>sixty_forty</th>" in shown
+    assert "nan" not in shown.lower()
+
+
 def test_the_verdict_is_on_the_managed_capital_against_the_mean_weight(result: RunResult) -> None:
     managed = np.array([9_000.0] + [8_999.0] * 7 + [9_998.0] * 7)
     lent = LENT_DAY ** np.arange(8)

@@ -21,7 +21,7 @@ from treasury_arena.arena.settings import ArenaSettings
 from treasury_arena.clock import Stopwatch, iso
 from treasury_arena.contracts.decision import check_target
 from treasury_arena.contracts.records import RecordBatch
-from treasury_arena.contracts.results import plot_curves
+from treasury_arena.contracts.results import as_html, plot_curves
 from treasury_arena.errors import AgentError, DataError, ValidationError, nearest
 from treasury_arena.simulation.interpret import Interpreter
 
@@ -53,6 +53,10 @@ class BacktestResult:
 
     def __repr__(self) -> str:
         return f"<BacktestResult {len(self.table)} agents, {self.days} days, {len(self.failures)} failed>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        return as_html(repr(self), self.table)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict without timings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,19 @@ def plot_curves(curves: pd.DataFrame, title: str, options: Mapping[str, Any]) ->
     if "ax" not in options:
         np.ravel(np.asarray(axes, dtype=object))[0].figure.set_layout_engine("constrained")
     return axes
+
+
+#: Columns of `RunResult.comparison`.
+COMPARED = ("final", "return", "annual_return", "sharpe", "sortino", "max_drawdown")
+
+
+def as_html(line: str, table: pd.DataFrame) -> str:
+    """A line and a table under it, for a notebook; large figures as money, others to four places."""
+
+    def shown(value: float) -> str:
+        return f"{value:,.2f}" if abs(value) >= 1_000.0 else f"{value:.4f}"
+
+    return f"<p>{html.escape(line)}</p>{table.to_html(float_format=shown, na_rep='')}"
 
 
 @attrs.frozen(eq=False)
@@ -126,6 +140,16 @@ class RunResult:
         for entry in self.generations:
             best[entry["strategy"]] = best.get(entry["strategy"], False) or entry["best"] is not None
         return sorted(name for name, any_one in best.items() if not any_one)
+
+    def comparison(self) -> pd.DataFrame:
+        """Treasury, managed capital and benchmarks, one row each: ``final`` in USD, the rest as in `treasury`."""
+        final = float(self.capital["final"])
+        rows = {"treasury": {"final": final, **self.treasury}, "managed": {**self.managed}, **self.benchmarks}
+        return pd.DataFrame.from_dict(rows, orient="index")[list(COMPARED)].astype("float64")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        return as_html(repr(self), self.comparison())
 
     def agent_table(self) -> pd.DataFrame:
         """One row per agent ever born, indexed by id."""
