@@ -105,7 +105,11 @@ def make_local_market(_local_nodes: _Nodes) -> Iterator[Callable[..., LocalMarke
 
 @pytest.fixture
 def local_market(make_local_market: Callable[..., LocalMarket]) -> LocalMarket:
-    """The market of the default options: USDC is token0, no protocol fee, liquidity everywhere. Undone after the test."""
+    """The market of the default options: USDC is token0, no protocol fee, liquidity everywhere. Undone after the test.
+
+    The node is the session's and keeps the states of a hundred blocks, those that tests had undone among them: the state that
+    a test begins with may be forgotten as soon as it mines. A test that reads an earlier state mines a block of its own first.
+    """
     return make_local_market()
 
 
