@@ -96,6 +96,11 @@ def test_lines_must_sum_to_zero_per_asset(lines: list[tuple[str, str, int]]) -> 
         assert rich.totals() == Ledger(before).totals()
 
 
+def test_totals_are_sums_over_all_accounts() -> None:
+    book = Ledger({("a", "USDC"): 5, ("b", "USDC"): -2, ("b", "WETH"): 7})
+    assert book.totals() == {"USDC": 3, "WETH": 7}
+
+
 @pytest.mark.parametrize(
     ("account", "error"),
     [
