@@ -102,9 +102,8 @@ class Truncation(Selection):
 
     def select(self, scores: FloatArray, count: int, rng: np.random.Generator) -> Indices:
         order = ranking(scores)
-        best = max(
-            1, math.ceil(self.share * order.size - 1e-9)
-        )  # 0.07 of 100 are 7, not the 7.000000000000001 of floats
+        exact = self.share * order.size - 1e-9  # 0.07 of 100 are 7, not the 7.000000000000001 of floats
+        best = max(1, math.ceil(exact))
         return order[rng.integers(best, size=count)]
 
 
