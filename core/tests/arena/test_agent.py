@@ -79,6 +79,7 @@ def test_safe_execute_never_raises(decide: Callable[..., Any], text: str) -> Non
     assert trades == []
     assert isinstance(error, AgentError)
     assert text in str(error)
+    assert str(error).count("agent ") == 1, "it is named once"
 
 
 def test_safe_execute_returns_trades_and_no_error() -> None:

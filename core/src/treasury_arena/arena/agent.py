@@ -107,6 +107,8 @@ class TreasuryAgent:
             return [], AgentError(f"agent {self.agent_id}: ran longer than {self.limit_seconds} s")
         except KeyboardInterrupt:
             raise
+        except AgentError as error:  # names the agent itself
+            return [], error
         except BaseException as error:  # isolation: whatever an agent's code raises is that agent's failure
             return [], AgentError(f"agent {self.agent_id}: {describe(error)}")
         finally:
