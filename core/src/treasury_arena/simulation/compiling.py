@@ -18,6 +18,8 @@ from numba import njit
 from numba import types as nb_types
 
 nb: Any = nb_types
+#: What indexes the tables (`kernel.INDEX`).
+index: Any = nb.uint64
 
 #: Loops and plugin functions: only ever called from compiled code, so wrappers for Python are not built.
 _INNER: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

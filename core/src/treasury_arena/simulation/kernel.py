@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from treasury_arena.contracts.decision import build_params
-from treasury_arena.contracts.genes import CHOICE
+from treasury_arena.contracts.genes import CHOICE, GeneSpace
 from treasury_arena.contracts.position import MarketSpec, PositionModel
-from treasury_arena.contracts.strategy import Strategy
+from treasury_arena.contracts.strategy import Column, Strategy
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import PluginError, ValidationError
 from treasury_arena.simulation.generate import Generated, generate
@@ -32,6 +33,8 @@ IntArray = NDArray[np.int64]
 Kind = Literal["blocked", "scalar"]
 
 PAGE = 4096
+INDEX = np.uint64
+"""Type of what indexes the tables: numba looks at every signed index for one counted from the end, at two instructions a load."""
 
 
 @attrs.frozen(eq=False)
@@ -77,6 +80,14 @@ class Kernel:
     layout: Layout
     generated: Generated
 
+    @cached_property
+    def _space(self) -> GeneSpace:
+        return self.strategy.space
+
+    @cached_property
+    def _columns(self) -> dict[str, Column]:
+        return self.strategy.columns
+
     def tables(self, frame: MarketFrame) -> Tables:
         """Market and feature tables of a frame; compute once per frame, then run any span of its rows."""
         return build_tables(self.layout, self.specs, frame)
@@ -90,11 +101,11 @@ class Kernel:
         picks = dict(
             zip(self.layout.gathered, self._picks(tables, np.asarray(genome)[None, :])[0].tolist(), strict=True)
         )
-        return [picks.get(name, int(tables.feature_columns[i])) for i, name in enumerate(self.strategy.columns)]
+        return [picks.get(name, int(tables.feature_columns[i])) for i, name in enumerate(self._columns)]
 
     def _picks(self, tables: Tables, genomes: FloatArray) -> IntArray:
         """(N, gathered) column of every feature whose window is a gene."""
-        genes, columns = self.strategy.genes._fields, self.strategy.columns
+        genes, columns = self.strategy.genes._fields, self._columns
         picks = np.zeros((genomes.shape[0], len(self.layout.gathered)), dtype=np.int64)
         for i, name in enumerate(self.layout.gathered):
             base = tables.feature_columns[list(columns).index(name)]
@@ -115,7 +126,7 @@ class Kernel:
         sample: int,
     ) -> Run:
         """Check and shape a run's arguments (see `run`); raises ValidationError."""
-        space = self.strategy.space
+        space = self._space
         genes = np.array(genomes, dtype=np.float64, order="C")  # a copy: numba compiles again for a read-only array
         where = f"strategy {self.strategy.name!r}"
         if genes.ndim != 2 or genes.shape[1] != space.size:
@@ -215,7 +226,7 @@ class Kernel:
 
     def compile(self) -> None:
         """Compile the blocked kernel (or load it from the cache) without running an agent."""
-        roles, genes = len(self.layout.roles), self.strategy.space.size
+        roles, genes = len(self.layout.roles), self._space.size
         arguments = empty_arguments(roles, genes, len(self.layout.rows), len(self.layout.gathered))
         self._first_call(self._entry("blocked"), arguments)
 
@@ -232,14 +243,15 @@ class Kernel:
         picks = self._picks(tables, run.genomes)
         state, index = _scratch(len(self.layout.rows), max(1, len(self.layout.gathered)))
         arguments = (
-            *(tables.market.reshape(-1), tables.market.shape[1], tables.features.reshape(-1), tables.features.shape[1]),
+            *(tables.market.reshape(-1), INDEX(tables.market.shape[1])),
+            *(tables.features.reshape(-1), INDEX(tables.features.shape[1])),
             *(
                 run.genomes,
-                picks,
-                tables.market_columns,
-                tables.feature_columns,
-                np.array(params or [0.0]),
+                picks.astype(INDEX),
+                tables.market_columns.astype(INDEX),
+                tables.feature_columns.astype(INDEX),
             ),
+            np.array(params or [0.0]),
             *(run.cash, run.starts, run.limits, run.coin_limit, run.low, run.high, run.sample, *span),
             *(state, index, raw, curve),
         )
@@ -265,20 +277,11 @@ class Kernel:
 
 def empty_arguments(roles: int, genes: int, rows: int, gathered: int) -> tuple[Any, ...]:
     """Arguments of a kernel's entry for no agents: they only carry types, so a call with them just compiles."""
-    floats, whole = np.ones(1), np.zeros(1, dtype=np.int64)
+    floats, columns = np.ones(1), np.zeros(1, dtype=INDEX)
     none = np.zeros(0)
     return (
-        *(
-            floats,
-            1,
-            floats,
-            1,
-            np.zeros((0, genes)),
-            np.zeros((0, gathered), dtype=np.int64),
-            whole,
-            whole,
-            floats,
-        ),
+        *(floats, INDEX(1), floats, INDEX(1)),
+        *(np.zeros((0, genes)), np.zeros((0, gathered), dtype=INDEX), columns, columns, floats),
         *(none, np.zeros(0, dtype=np.int64), np.zeros((0, roles)), none, 0, 1, 1, 0, 0),
         *(*_scratch(rows, max(1, gathered)), np.zeros((0, len(OUTPUT) + 2 * roles)), np.zeros((0, 1))),
     )
@@ -304,11 +307,11 @@ def _filled(value: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), shape))
 
 
-def _scratch(rows: int, gathered: int) -> tuple[FloatArray, IntArray]:
+def _scratch(rows: int, gathered: int) -> tuple[FloatArray, NDArray[np.uint64]]:
     """Buffers of one block; the state starts at a page, so that its speed does not depend on luck with aliasing."""
     page = np.zeros(rows * LANES + PAGE // 8)
     skip = (-page.ctypes.data % PAGE) // 8
-    return page[skip : skip + rows * LANES], np.zeros(gathered * LANES, dtype=np.int64)
+    return page[skip : skip + rows * LANES], np.zeros(gathered * LANES, dtype=INDEX)
 
 
 def prepare(

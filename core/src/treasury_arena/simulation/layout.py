@@ -10,10 +10,11 @@ import attrs
 from treasury_arena.contracts.position import PositionModel, Struct
 from treasury_arena.contracts.strategy import Strategy
 
-LANES = 32
-"""Agents of one block: the inner loop, four AVX-512 vectors."""
+LANES = 64
+"""Agents of one block: the inner loops, four AVX-512 vectors or eight AVX2 vectors; at most 64, the bits of a mask."""
 
-#: Rows every block starts with. INV and INV_PEAK are 1/EQUITY and 1/PEAK, which spare two divisions a step.
+#: Rows every block starts with. INV and INV_PEAK are 1/EQUITY and 1/PEAK, which spare two divisions a step. DRAWDOWN, BAND
+#: and OVER, like VALUE of each role, only carry a number from one loop over the lanes to the next.
 COMMON = (
     "CASH",
     "CASH0",
@@ -25,6 +26,9 @@ COMMON = (
     "PEAK",
     "INV_PEAK",
     "DEEPEST",
+    "DRAWDOWN",
+    "BAND",
+    "OVER",
     "SUM",
     "SQUARES",
     "TRADES",
@@ -81,7 +85,7 @@ class Layout:
         rows = list(COMMON)
         for i, _, model in self.positions:
             rows += [f"S{i}_{field}" for field in model.state._fields]
-            rows += [f"SHARE{i}", f"SHARE{i}_MAX", f"LIMIT{i}"]
+            rows += [f"VALUE{i}", f"SHARE{i}", f"SHARE{i}_MAX", f"LIMIT{i}"]
         rows += [f"OWN_{field}" for field in s.state._fields]
         rows += [f"T_{field}" for field in s.target._fields if field != "band"]
         rows += [f"F_{name}" for name in self.gathered]

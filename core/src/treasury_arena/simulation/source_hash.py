@@ -13,8 +13,8 @@ from typing import Any
 from treasury_arena.errors import PluginError
 from treasury_arena.simulation.layout import Layout
 
-COMPILING = Path(__file__).with_name("compiling.py")
-"""Decides what becomes of a module's text; read, not imported, as it imports numba."""
+COMPILING = tuple(Path(__file__).with_name(name) for name in ("compiling.py", "lanes.py"))
+"""Decide what becomes of a module's text; read, not imported, as they import numba."""
 
 
 def check_importable(thing: Any, where: str) -> None:
@@ -69,7 +69,8 @@ def fingerprint(layout: Layout, text: str) -> str:
     Field names because swapping two of them changes no other text and would run stale code; numba's version because a
     newer one compiles anew anyway. Bounds, defaults, parameters and columns are arguments and stay out.
     """
-    digest = hashlib.sha256(f"{version('numba')}\n{COMPILING.read_text()}\n{text}".encode())
+    compiling = "".join(path.read_text() for path in COMPILING)
+    digest = hashlib.sha256(f"{version('numba')}\n{compiling}\n{text}".encode())
     for f in layout.functions:
         for key, source in sorted(sources(f.function).items()):
             digest.update(f"{key}\n{source}\n".encode())
