@@ -39,7 +39,7 @@ def same(a: Outcome, b: Outcome, order: np.ndarray | slice = slice(None)) -> Non
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: s.name)
-@given(seed=st.integers(0, 2**32), agents=st.integers(1, 100), low=st.integers(0, 100), high=st.integers(300, ROWS))
+@given(seed=st.integers(0, 2**32), agents=st.integers(1, 160), low=st.integers(0, 100), high=st.integers(300, ROWS))
 @settings(max_examples=6, deadline=None)
 def test_same_bits(
     strategy: object, prepared: dict[str, tuple[Kernel, Tables]], seed: int, agents: int, low: int, high: int

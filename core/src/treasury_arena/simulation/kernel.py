@@ -192,7 +192,7 @@ class Kernel:
             coin_limit: largest share in coin markets together, one value or (N,), default 1.
             sample: rows per point of the curve.
             workers: threads; whole blocks of agents are spread over them.
-            kind: ``blocked`` (32 agents side by side) or ``scalar`` (one by one, several times slower).
+            kind: ``blocked`` (64 agents side by side) or ``scalar`` (one by one, several times slower).
 
         Raises ValidationError for arguments that do not fit, PluginCodeError when a plugin function does not compile.
         """
@@ -252,7 +252,7 @@ class Kernel:
                 tables.feature_columns.astype(INDEX),
             ),
             np.array(params or [0.0]),
-            *(run.cash, run.starts, run.limits, run.coin_limit, run.low, run.high, run.sample, *span),
+            *(run.cash, run.starts, run.limits, run.coin_limit, -0.0, run.low, run.high, run.sample, *span),
             *(state, index, raw, curve),
         )
         if getattr(entry, "signatures", True):
@@ -282,7 +282,7 @@ def empty_arguments(roles: int, genes: int, rows: int, gathered: int) -> tuple[A
     return (
         *(floats, INDEX(1), floats, INDEX(1)),
         *(np.zeros((0, genes)), np.zeros((0, gathered), dtype=INDEX), columns, columns, floats),
-        *(none, np.zeros(0, dtype=np.int64), np.zeros((0, roles)), none, 0, 1, 1, 0, 0),
+        *(none, np.zeros(0, dtype=np.int64), np.zeros((0, roles)), none, -0.0, 0, 1, 1, 0, 0),
         *(*_scratch(rows, max(1, gathered)), np.zeros((0, len(OUTPUT) + 2 * roles)), np.zeros((0, 1))),
     )
 

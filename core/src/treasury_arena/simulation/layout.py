@@ -11,7 +11,7 @@ from treasury_arena.contracts.position import PositionModel, Struct
 from treasury_arena.contracts.strategy import Strategy
 
 LANES = 64
-"""Agents of one block: the inner loops, four AVX-512 vectors or eight AVX2 vectors; at most 64, the bits of a mask."""
+"""Agents of one block: the inner loops, 8 AVX-512 or 16 AVX2 vectors; at most 64, the bits of a mask."""
 
 #: Rows every block starts with. INV and INV_PEAK are 1/EQUITY and 1/PEAK, which spare two divisions a step. DRAWDOWN, BAND
 #: and OVER, like VALUE of each role, only carry a number from one loop over the lanes to the next.
