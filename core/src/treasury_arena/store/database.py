@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import sqlite3
+import threading
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,20 @@ def parse_url(url: str | Path) -> URL:
     raise StoreError(f"the store's URL names the database {kind!r}; expected sqlite or postgresql")
 
 
+class _Kept:
+    """A connection that lives as long as the thread that asks with it, or until the database is closed."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection: sqlite3.Connection | None = connection
+
+    def close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
+    __del__ = close
+
+
 class Database:
     """An engine with the house's settings. Thread-safe; errors leave as StoreError."""
 
@@ -89,6 +105,8 @@ class Database:
         self.readonly = readonly
         self.busy_timeout_ms = busy_timeout_ms
         self.engine = self._engine()
+        self._own = threading.local()
+        self._kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
 
     def _engine(self) -> Engine:
         if not self.sqlite:
@@ -212,16 +230,15 @@ class Database:
                     driver.text_factory = str
 
     def close(self) -> None:
+        for kept in list(self._kept):
+            kept.close()
         self.engine.dispose()
 
     # -- statements in bulk ------------------------------------------------------------------------------------------
 
     def select_list(self, table: Table) -> str:
         """Columns of `table` for a SELECT; amounts come as decimal text from both databases."""
-        return ", ".join(
-            f'CAST("{name}" AS TEXT) AS "{name}"' if kind == AMOUNT and not self.sqlite else f'"{name}"'
-            for name, kind in table.columns.items()
-        )
+        return table.listed if self.sqlite else table.listed_as_text
 
     def rows(
         self, connection: Connection, table: Table, tail: str = "", params: Sequence[Any] = ()
@@ -259,15 +276,26 @@ class Database:
         connection.exec_driver_sql(f"CLOSE {name}")
 
     def ask(self, table: Table, tail: str = "", params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """`rows` as a transaction of its own. In a file of SQLite one statement is one, without BEGIN and COMMIT.
+        """`rows` as a transaction of its own. In a file of SQLite one statement is one, without BEGIN and COMMIT, on a connection
+        that the thread keeps for that: taking one from the pool and giving it back takes longer than most questions.
 
         In memory all connections are one, whose end would take back what another transaction has begun.
         """
         if not self.sqlite or self.path is None:
             with self.read() as connection:
                 return self.rows(connection, table, tail, params)
-        with self.failing_as_store_error(), self.engine.connect() as connection:
-            return self.rows(connection, table, tail, params)
+        statement = f'SELECT {table.listed} FROM "{table.name}" {tail}'
+        with self.failing_as_store_error():
+            return self._asking().execute(statement, tuple(params)).fetchall()
+
+    def _asking(self) -> sqlite3.Connection:
+        """The thread's own connection."""
+        kept: _Kept | None = getattr(self._own, "kept", None)
+        if kept is None or kept.connection is None:
+            kept = self._own.kept = _Kept(self._file())
+            self._kept.add(kept)
+        assert kept.connection is not None
+        return kept.connection
 
     def fetch(self, connection: Connection, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT finds, with ``?`` for each of `params`. SQLite is asked directly, which is three times as fast."""
@@ -292,22 +320,15 @@ class Database:
         values = list(rows)
         if not values:
             return
-        names = list(table.columns)
-        columns = ", ".join(f'"{name}"' for name in names)
-        conflict = ""
-        if replace:
-            keys = ", ".join(f'"{name}"' for name in table.key)
-            sets = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in table.key)
-            conflict = f" ON CONFLICT ({keys}) DO UPDATE SET {sets}"
+        names, conflict = list(table.columns), table.overwriting if replace else ""
         if self.sqlite:
             marks = ", ".join("?" * len(names))
-            _driver(connection).executemany(
-                f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks}){conflict}', values
-            )
+            statement = f'INSERT INTO "{table.name}" ({table.listed}) VALUES ({marks}){conflict}'
+            _driver(connection).executemany(statement, values)
             return
         kinds = ", ".join(f'"{name}" {_postgres_type(kind)}' for name, kind in table.columns.items())
         statement = (
-            f'INSERT INTO "{table.name}" ({columns}) SELECT {columns} '
+            f'INSERT INTO "{table.name}" ({table.listed}) SELECT {table.listed} '
             f"FROM json_to_recordset(CAST(%s AS json)) AS given({kinds}){conflict}"
         )
         for first in range(0, len(values), CHUNK_ROWS):

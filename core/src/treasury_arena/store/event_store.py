@@ -178,6 +178,8 @@ class EventStore:
                 rows[name][row[: table.key_columns]] = dict(zip(table.columns, row, strict=True))
         fold_rules(rows, touches, dirty)
         for name, written in dirty.items():
+            if not written:
+                continue
             table = schema.FOLDED[name]
             changed = [stored(table, rows[name][key]) for key in sorted(written)]
             self.database.put(connection, table, changed, replace=True)
