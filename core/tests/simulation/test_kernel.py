@@ -260,6 +260,21 @@ def test_an_invalid_target_fails_the_agent(kernel: Kernel, genome: list[float], 
         assert (out.trades[0], out.final[0]) == (0.0, 1000.0)
 
 
+def break_above_150(f: Features, g: Genes, book: Book, s: State) -> tuple[Target, State]:
+    """The genes as target, twice what there is in coins once the price is above 150."""
+    return Target(g.eth if f.eth < 150.0 else 2.0, g.btc, g.usd, g.band), State(s.seen + 1.0)
+
+
+BREAKING = Strategy("breaking", ROLES, Genes, Features, Book, Target, State, break_above_150)
+
+
+def test_an_agent_that_fails_while_it_is_beyond_a_limit_does_not_trade_back_to_it(cache: Path) -> None:
+    kernel = build.kernel(BREAKING, cache, eth=attrs_fee("eth", 0.01), btc=attrs_fee("btc", 0.0))
+    price = np.where(np.arange(ROWS) < 4, 100.0, 160.0)
+    out = everywhere(kernel, frame(price, gas=0.0), [0.5, 0.0, 0.0, 0.4, NEVER, 1.0], limits=[[0.5, 1.0, 1.0]])
+    assert (out.failed_row[0], out.trades[0]) == (4, 1.0)
+
+
 def test_failure_is_recorded_once_and_ends_trading(kernel: Kernel) -> None:
     out = run(kernel, frame(), [0.5, 0.0, 0.0, FORCE, 100.0])
     assert out.trades[0] > 1.0
