@@ -275,6 +275,24 @@ def test_an_agent_that_fails_while_it_is_beyond_a_limit_does_not_trade_back_to_i
     assert (out.failed_row[0], out.trades[0]) == (4, 1.0)
 
 
+def test_an_equity_beyond_all_numbers_fails_the_agent(kernel: Kernel) -> None:
+    tables = kernel.tables(frame(np.where(np.arange(ROWS) < 4, 1e-3, 1e9), gas=0.0))
+    genome, span = [0.9, 0.0, 0.0, 0.1, NEVER, 1.0], {"low": 0, "high": ROWS, "sample": 1}
+    outcomes = [kernel.run(tables, [genome], **span, cash=1e299, kind=kind) for kind in ("blocked", "scalar")]  # type: ignore[arg-type]
+    outcomes.append(interpret(kernel, tables, genome, **span, cash=1e299))  # type: ignore[arg-type]
+    assert np.isinf(outcomes[0].final[0])
+    assert [out.failed_row[0] for out in outcomes] == [4, 4, 4]
+
+
+def test_a_share_a_little_below_nothing_is_nothing(cache: Path) -> None:
+    kernel = build.kernel(STRATEGY, cache, eth=attrs_fee("eth", 0.01), btc=attrs_fee("btc", 0.0))
+    tables, span = kernel.tables(frame(gas=0.0)), {"low": 0, "high": ROWS, "sample": 1}
+    genome = [-1e-9, 0.5, 0.0, 0.1, NEVER, 1.0]  # of 1e12 USD, 1,000 are more than dust
+    outcomes = [kernel.run(tables, [genome], **span, cash=1e12, kind=kind) for kind in ("blocked", "scalar")]  # type: ignore[arg-type]
+    outcomes.append(interpret(kernel, tables, genome, **span, cash=1e12))  # type: ignore[arg-type]
+    assert [(out.final[0], out.trades[0], out.costs[0]) for out in outcomes] == [(1e12, 1.0, 0.0)] * 3
+
+
 def test_failure_is_recorded_once_and_ends_trading(kernel: Kernel) -> None:
     out = run(kernel, frame(), [0.5, 0.0, 0.0, FORCE, 100.0])
     assert out.trades[0] > 1.0
