@@ -151,6 +151,7 @@ def build(days: int = 366, agents: int = 120, promoted: int = 9, seed: int = 7) 
             "seconds": 41.2,
             "agent_steps": 1.83e9,
             "agent_steps_per_second": 6.1e7,
+            "setup_seconds": 2.7,
             "search_seconds": 30.4,
             "live_seconds": 6.9,
             "store_seconds": 1.2,

@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -180,13 +180,20 @@ def _promoted(console: Console, result: RunResult, width: int) -> None:
         console.print(Text(sentence))
 
 
+def _set_up(timings: Mapping[str, Any]) -> str:
+    """What came before the first cycle; kernels that must be compiled take most of it."""
+    seconds = timings.get("setup_seconds")
+    return "" if seconds is None else f"set-up and compiling {number(seconds, 1)} s, "
+
+
 def _timings(result: RunResult) -> str:
     timings = result.timings
     if "seconds" not in timings:  # of a run that was only looked at again
         return f"{count(timings.get('agent_steps'))} agent-steps, {count(timings.get('events'))} events."
     return (
         f"Took {number(timings.get('seconds'), 1)} s: {count(timings.get('agent_steps'))} agent-steps, "
-        f"{count(timings.get('agent_steps_per_second'))} a second; search {number(timings.get('search_seconds'), 1)} s, "
+        f"{count(timings.get('agent_steps_per_second'))} a second; "
+        f"{_set_up(timings)}search {number(timings.get('search_seconds'), 1)} s, "
         f"live {number(timings.get('live_seconds'), 1)} s, store {number(timings.get('store_seconds'), 1)} s; "
         f"{count(timings.get('events'))} events, peak memory {count(timings.get('peak_memory_mib'))} MiB."
     )
