@@ -293,6 +293,28 @@ def test_a_share_a_little_below_nothing_is_nothing(cache: Path) -> None:
     assert [(out.final[0], out.trades[0], out.costs[0]) for out in outcomes] == [(1e12, 1.0, 0.0)] * 3
 
 
+class Lowest(NamedTuple):
+    low: float = float("inf")
+    high: float = float("-inf")
+    seen: float = float("nan")
+
+
+def half_above_the_lowest(f: Features, g: Genes, book: Book, s: Lowest) -> tuple[Target, Lowest]:
+    """Half in coins while the price is not the lowest so far."""
+    eth = 0.5 if f.eth > s.low else 0.0
+    return Target(eth, 0.0, 0.0, 0.1), Lowest(min(s.low, f.eth), max(s.high, f.eth), s.seen)
+
+
+LOWEST = Strategy("lowest", ROLES, Genes, Features, Book, Target, Lowest, half_above_the_lowest)
+
+
+def test_a_state_may_open_beyond_all_numbers(cache: Path) -> None:
+    kernel = build.kernel(LOWEST, cache, eth=attrs_fee("eth", 0.01), btc=attrs_fee("btc", 0.0))
+    out = everywhere(kernel, frame(100.0 + np.arange(ROWS) % 3), [0.0, 0.0, 0.0, 0.0, NEVER, 1.0])
+    assert out.trades[0] > 1.0
+    assert out.failed_row[0] == -1
+
+
 def test_failure_is_recorded_once_and_ends_trading(kernel: Kernel) -> None:
     out = run(kernel, frame(), [0.5, 0.0, 0.0, FORCE, 100.0])
     assert out.trades[0] > 1.0

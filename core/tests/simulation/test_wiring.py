@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import attrs
 import pytest
-from kernel_plugins import build, farmer, tactical
+from kernel_plugins import build, farmer, six, tactical
 
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.strategy import Choice, Column
@@ -153,3 +153,29 @@ def test_a_missing_control(tmp_path: Path) -> None:
     specs = {role: build.SPECS[role] for role in models}
     strategy = attrs.evolve(tactical.STRATEGY, target=WrongTarget)
     assert "its Target lacks the control 'loan_ltv'" in refused(strategy, models, specs, tmp_path)
+
+
+class Taken(NamedTuple):
+    a: float
+    a_ltv: float
+    a_look: float
+    band: float
+
+
+class TakenByControl(NamedTuple):
+    a: float
+    a_ltv: float
+    band: float
+
+
+@pytest.mark.parametrize(("other", "target", "what"), [("a_ltv", TakenByControl, "control"), ("a_look", Taken, "view")])
+def test_a_role_named_as_a_control_or_view_of_another_is_refused(
+    tmp_path: Path, other: str, target: type, what: str
+) -> None:
+    account = attrs.evolve(build.MODELS["account"], views={"look": build.MODELS["account"].value})
+    roles = {"a": six.STRATEGY.roles["loan"], other: six.STRATEGY.roles["eth"]}
+    strategy = attrs.evolve(six.STRATEGY, roles=roles, target=target)
+    told = refused(
+        strategy, {"a": account, other: build.MODELS["spot"]}, {"a": build.SPECS["loan"], other: ETH}, tmp_path
+    )
+    assert f"{other!r} is the name of a {what} and of something else" in told

@@ -166,7 +166,7 @@ class Interpreter:
             if move >= 0.0:
                 self._trade(role, value + move * scale, rows)
         after = self.values(rows)
-        moved = sum(abs(new - old) for new, old in zip(after, before, strict=True))
+        moved = _total(0.0, [abs(new - old) for new, old in zip(after, before, strict=True)])
         self.costs += equity - _total(self.cash, after)
         self.turnover += moved / equity
         self.trades += moved > 0.0 or self.cash != cash_before

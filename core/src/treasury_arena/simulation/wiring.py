@@ -82,6 +82,12 @@ def _check_fields(strategy: Strategy, models: Mapping[str, PositionModel]) -> No
     for role in strategy.roles:
         if role in (*BOOK_FACTS, "band"):
             raise PluginError(f"{where}: a role must not be named {role!r}, the Book and Target use that name")
+    for what, names in (("control", controls), ("view", views)):
+        taken = {*strategy.roles}
+        for name in names:
+            if name in taken:
+                raise PluginError(f"{where}: {name!r} is the name of a {what} and of something else: rename a role")
+            taken.add(name)
 
 
 def _check_known(where: str, fields: Iterable[str], known: Iterable[str]) -> None:

@@ -19,6 +19,11 @@ SHARED = (
 ARGUMENTS = f"{SHARED}, first, last, st, ix, out, curve"
 
 
+def _number(value: float) -> str:
+    """A number as the module has it; Python has no word of its own for those beyond all numbers."""
+    return repr(float(value)).replace("inf", "INF").replace("nan", "NAN")
+
+
 class Writer:
     """Turns a layout into module text; `text()` is the only thing others need."""
 
@@ -69,7 +74,7 @@ class Writer:
         ]
         lines += [
             "",
-            'NAN = float("nan")',
+            'NAN, INF = float("nan"), float("inf")',
             f"LANES = {LANES}",
             f"ROWS = {len(self.rows)}",
             f"GATHERED = {max(1, len(self.gathered))}",
@@ -96,10 +101,10 @@ class Writer:
         lines = [f"{ref(row)} = {ref('CASH0')}" for row in ("CASH", "EQUITY", "PEAK")]
         lines += [f"{ref(row)} = 1.0 / {ref('CASH0')}" for row in ("INV", "INV_PEAK")]
         for i, _, m in self.positions:
-            lines += [f"{ref(f'S{i}_{k}')} = {float(m.state._field_defaults[k])!r}" for k in m.state._fields]
+            lines += [f"{ref(f'S{i}_{k}')} = {_number(m.state._field_defaults[k])}" for k in m.state._fields]
             zero += [f"SHARE{i}", f"SHARE{i}_MAX"]
         own = self.strategy.state
-        lines += [f"{ref(f'OWN_{k}')} = {float(own._field_defaults[k])!r}" for k in own._fields]
+        lines += [f"{ref(f'OWN_{k}')} = {_number(own._field_defaults[k])}" for k in own._fields]
         zero += [row for row in self.rows if row.startswith("T_")]
         return [*lines, *(f"{ref(row)} = 0.0" for row in zero), f"{ref('FAILED')} = -1.0"]
 

@@ -185,6 +185,9 @@ class Database:
         cursor = connection.cursor()
         cursor.execute(f"SET lock_timeout = {int(self.busy_timeout_ms)}")
         cursor.execute("SET TIME ZONE 'UTC'")
+        cursor.execute(
+            "SET extra_float_digits = 1"
+        )  # a database may be set to give numbers with fewer digits than they have
         if self.readonly:
             cursor.execute("SET default_transaction_read_only = on")
         connection.commit()
