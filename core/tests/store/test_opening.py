@@ -309,3 +309,15 @@ def test_a_sqlite_file_is_readable_with_plain_sql(tmp_path: Path, make: SimpleNa
         amounts = {row[0] for row in plain.execute("SELECT typeof(amount) FROM capital_ledger")}
         assert amounts == {"text"}
     plain.close()
+
+
+def test_a_database_set_to_give_fewer_digits_gives_them_all(
+    fresh_postgres: Callable[[], str], make: SimpleNamespace
+) -> None:
+    url = fresh_postgres()
+    name = sa.make_url(url).database
+    with open_store(url) as store, store.database.write() as connection:
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET extra_float_digits = -3')
+    with open_store(url) as store:
+        store.append([make.spawned("a"), make.record("a", 0.1234567890123456)])
+        assert audit(store).ok
