@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import attrs
 import numpy as np
 import pytest
-from kernel_plugins import build, farmer, six
+from kernel_plugins import build, farmer, six, spot
 
 from treasury_arena.contracts.position import MarketSpec
 from treasury_arena.contracts.strategy import FORCE, HOLD, Column, Real, Role, Strategy
@@ -15,7 +16,7 @@ from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import AgentError, DataError, PluginError, ValidationError
 from treasury_arena.simulation.features import FloatArray
 from treasury_arena.simulation.interpret import interpret
-from treasury_arena.simulation.kernel import Kernel, Outcome, Tables
+from treasury_arena.simulation.kernel import Kernel, Outcome, Tables, prepare
 
 
 class Genes(NamedTuple):
@@ -338,6 +339,23 @@ def test_plain_python_says_which_row_raised(kernel: Kernel) -> None:
         AgentError, match=r"decide\(\) of 'by_hand' failed at row 0: ZeroDivisionError: .*test_kernel\.py:\d+\)"
     ):
         interpret(kernel, tables, [0.5, 0.0, 0.0, 0.1, NEVER, 0.0], low=0, high=ROWS, cash=1.0, sample=1)
+
+
+def brittle(s: spot.State, m: spot.Market, p: spot.Params) -> float:
+    away = m.price - 160.0
+    return s.units * m.price * (away / away)
+
+
+def test_plain_python_says_which_position_model_raised(cache: Path) -> None:
+    models = {role: build.MODELS[wanted.kind] for role, wanted in ROLES.items()}
+    models["eth"] = attrs.evolve(spot.MODEL, value=brittle)
+    kernel = prepare(STRATEGY, models, {role: build.SPECS[role] for role in ROLES}, cache=cache)
+    tables = kernel.tables(frame(np.linspace(100.0, 210.0, ROWS)))
+    genome = [0.5, 0.0, 0.0, 0.1, NEVER, 1.0]
+    assert kernel.run(tables, [genome], low=0, high=ROWS, cash=1.0, sample=1).failed_row.tolist() == [6]
+    said = r"^brittle\(\) of the position model 'test\.spot' \(role 'eth' of 'by_hand'\) failed at row 6: ZeroDivisionError"
+    with pytest.raises(AgentError, match=said):
+        interpret(kernel, tables, genome, low=0, high=ROWS, cash=1.0, sample=1)
 
 
 @pytest.mark.parametrize(("sample", "points"), [(1, 12), (5, 3), (6, 2), (12, 1), (13, 1)])

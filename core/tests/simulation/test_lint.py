@@ -12,7 +12,7 @@ import pytest
 from kernel_plugins import build, farmer, faulty, six, tactical
 
 from treasury_arena.errors import PluginCodeError
-from treasury_arena.simulation.layout import Layout
+from treasury_arena.simulation.layout import Function, Layout
 from treasury_arena.simulation.lint import advise, check_functions, compile_alone, find
 
 SOURCE = '''"""A strategy with one mistake."""
@@ -26,7 +26,7 @@ import numpy as np
 from treasury_arena.contracts.strategy import HOLD, Column, Real, Role, Strategy
 
 LEVELS = (0.1, 0.2)
-LIMIT = 0.9
+LIMIT, HOURS = 0.9, 24
 
 
 class Genes(NamedTuple):
@@ -142,7 +142,65 @@ CASES = [
     ),
     ("w = w ** 2.0", 0, "w ** 2.0", "** differs in the last bit", "write x * x, or math.sqrt(x)"),
     ("w **= 2.0", 0, "w **= 2.0", "** differs in the last bit", "write x * x, or math.sqrt(x)"),
-    ("w = w // 2.0", 0, "w // 2.0", "this operator is not available", "math.floor(a / b)"),
+    ("w = w // 2.0", 0, "w // 2.0", "this operator is not available", "float(math.floor(a / b))"),
+    ("w = int(w)", 0, "int(w)", "int() gives a whole number", "write float(math.floor(x))"),
+    ("w = float(int(w))", 0, "int(w)", "int() gives a whole number", "write float(math.floor(x))"),
+    (
+        "w = math.floor(w * 1e18) * 1.0",
+        0,
+        "math.floor(",
+        "math.floor() gives a whole number, which has 64 bits in compiled code",
+        "write float(math.floor(w * 1e+18))",
+    ),
+    ("w = w - math.ceil(w)", 0, "math.ceil(", "math.ceil() gives a whole number", "write float(math.ceil(w))"),
+    (
+        "v = (w > 1.0) + (s.a > 1.0)",
+        0,
+        "(w > 1.0) +",
+        "computes with a truth value and a truth value, which have 64 bits",
+        "write 1.0 if ... else 0.0",
+    ),
+    (
+        "for k in range(3):\n        w = w + k * k",
+        1,
+        "k * k",
+        "'k * k' computes with a whole number and a whole number",
+        "write float(...) around one of them",
+    ),
+    ("v = w > 1.0\n    for k in range(64):\n        v = v + v", 2, "v + v", "'v + v' computes with", "write 1.0 if"),
+    (
+        "for k in range(3):\n        v = k\n        v *= k",
+        2,
+        "v *= k",
+        "'v * k' computes with a whole number",
+        "float(",
+    ),
+    ("a, b = w, w > 1.0\n    b = b - b", 1, "b - b", "'b - b' computes with a truth value", "write 1.0 if"),
+    ("v = min(w > 1.0, 2.0)\n    v = v % v", 1, "v % v", "'v % v' computes with a truth value", "write 1.0 if"),
+    ("v = (w > 1.0, w)\n    w = v[0] * v[0]", 1, "v[0] * v[0]", "computes with a truth value", "write 1.0 if"),
+    ("v = (w > 1.0 or w) * (w < 1.0 and w)", 0, "(w > 1.0 or w) *", "computes with a truth value", "write 1.0 if"),
+    ("v = w if w > 1.0 else True\n    v = v * v", 1, "v * v", "computes with a truth value", "write 1.0 if"),
+    ("v = -(w > 1.0)", 0, "-(w > 1.0)", "only a float has a sign", "write not x"),
+    ("for k in range(3):\n        w = w + -k", 1, "-k", "'-k': only a float has a sign", "write float(...)"),
+    ("v = ~(w > 1.0)", 0, "~(w > 1.0)", "only a float has a sign", "write not x"),
+    ("w = float(w > 1.0)", 0, "float(w > 1.0)", "a truth value does not become a float", "write 1.0 if ... else 0.0"),
+    (
+        "return Target(w > 1.0, HOLD), s",
+        0,
+        "w > 1.0",
+        "a field of Target is a float, and 'w > 1.0' may be a truth value",
+        "write 1.0 if ... else 0.0",
+    ),
+    (
+        "for k in range(2):\n        s = State(a=k)",
+        1,
+        "k)",
+        "a field of State is a float, and 'k' may be a whole number",
+        "write float(...) around it",
+    ),
+    ("w = w / HOURS", 0, "HOURS", "module-level 'HOURS' is 24, not a float", "write HOURS = 24.0"),
+    ("for k in range(9007199254740993, 9007199254740994):\n        w = w + k", 0, "for", "a for loop whose", "2^53"),
+    (f"w = 1{'0' * 400}", 0, "1000", "is not a float", "write a number below 1.8e308"),
     (
         "try:\n        w = 1.0\n    except ValueError:\n        w = 2.0",
         0,
@@ -162,7 +220,10 @@ LEGAL = [
     "for k in range(2, 8, 2):\n        w = w + 0.1 * k\n        if w > 1.0:\n            break",
     "if w > 1.0:\n        v = 1.0\n    else:\n        v = 2.0\n    w = v",
     "if w > 1.0:\n        return Target(w, HOLD), State(a=w)",
-    "a, b = w, 2.0\n    w = a % b + math.floor(a)",
+    "a, b = w, 2.0\n    w = a % b + float(math.floor(a)) - float(math.ceil(b))",
+    "v = (w > 1.0) & (s.a < 1.0) | (w < 0.5)\n    w = w * 2.0 if v and not w > 3.0 else w / 2.0",
+    "for k in range(4):\n        w = w + float(k) * k + w * (w > 1.0)",
+    "w = unit(w > 1.0) + unit(w) if w > 0.0 else w * unit(w < 1.0)",
     "w += math.inf if (w > 1.0) & (s.a < 1.0) else math.sqrt(abs(w))",
 ]
 
@@ -222,6 +283,32 @@ def test_mistakes_in_helpers_are_found_in_the_helper(folder: Path) -> None:
         build.kernel(strategy, folder)  # type: ignore[arg-type]
 
 
+def test_kinds_of_what_helpers_give_and_are_given_are_followed(folder: Path) -> None:
+    strategy = mistaken(folder, "mistake_given", "v = helper(w)\n    w = v + v", helper="x > 1.0")
+    with pytest.raises(PluginCodeError, match=r"mistake_given\.py:47:9: 'v \+ v' computes with a truth value"):
+        build.kernel(strategy, folder)  # type: ignore[arg-type]
+    strategy = mistaken(folder, "mistake_taken", "w = w * helper(w > 1.0)", helper="x * x")
+    with pytest.raises(PluginCodeError, match=r"mistake_taken\.py:41:12: 'x \* x' computes with a truth value"):
+        build.kernel(strategy, folder)  # type: ignore[arg-type]
+    strategy = mistaken(folder, "mistake_around", "w = w * helper(helper(w > 1.0) + 1.0)", helper="unit(x)")
+    kernel = build.kernel(strategy, folder)  # type: ignore[arg-type]
+    compile_alone(kernel.layout.functions[0])
+
+
+@pytest.mark.parametrize("given", ["x > 0.0", "(1.0 if x > 0.0 else x > 1.0)", "unit(x > 0.0)"])
+def test_a_result_that_may_be_no_float_is_refused(given: str, folder: Path) -> None:
+    code = SOURCE.replace("@body@", "w = unit(w)").replace("@helper@", given)
+    (folder / "no_float.py").write_text(code)
+    importlib.invalidate_caches()
+    module = importlib.import_module("no_float")
+    function = Function("value", module.helper, (float,), (float,))
+    (finding,) = find([function])
+    sys.modules.pop("no_float")
+    assert finding.line == 41
+    assert finding.message.startswith("helper() must return one float, and ")
+    assert finding.message.endswith("may be a truth value")
+
+
 def test_a_path_without_return_is_refused_at_the_last_statement(folder: Path) -> None:
     body = (
         "if w > 1.0:\n        return Target(w, 0.1), State(w)\n\n\ndef other(w: float, g: Genes, s: State) -> object:"
@@ -277,7 +364,7 @@ def test_second_net_names_the_line_numba_refuses(folder: Path) -> None:
 
 
 def test_second_net_refuses_a_result_of_another_type(folder: Path) -> None:
-    strategy = mistaken(folder, "mistake_type", "if w > 1.0:\n        w = 0.5", helper="x > 0.0")
+    strategy = mistaken(folder, "mistake_type", "if w > 1.0:\n        w = 0.5")
     layout = build.kernel(strategy, folder).layout  # type: ignore[arg-type]
     function = attrs.evolve(layout.functions[0], result=(strategy.state, strategy.target))  # type: ignore[attr-defined]
     with pytest.raises(PluginCodeError, match=r"decide\(\) gives .* the contract expects \(State, Target\)"):

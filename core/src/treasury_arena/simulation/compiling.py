@@ -6,6 +6,7 @@ Importing this module imports numba; nothing else in the package does, so the li
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import types
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 # SVML would vectorise exp and log with other last bits than plain Python; read by numba at import.
 os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
 
+import numpy as np
 from numba import njit
 from numba import types as nb_types
 
@@ -29,6 +31,22 @@ _ENTRY: dict[str, Any] = {"error_model": "numpy", "nogil": True, "cache": True, 
 entry: Callable[..., Any] = njit(**_ENTRY)
 
 
+# numba makes 64-bit integers of both, which wrap around; the lint has `float(...)` around each, where Python has no such end.
+# Adding 0.0 makes 0.0 of -0.0, as a whole number has no sign of zero.
+@inner
+def _floor(x: float) -> float:
+    return np.floor(x) + 0.0  # type: ignore[no-any-return]
+
+
+@inner
+def _ceil(x: float) -> float:
+    return np.ceil(x) + 0.0  # type: ignore[no-any-return]
+
+
+MATH: Any = types.ModuleType("math", "What plugin functions see as `math`: floor and ceil are floats.")
+vars(MATH).update(vars(math), floor=_floor, ceil=_ceil)
+
+
 def load(module: str, qualified_name: str) -> Any:
     """The object of that name in that module."""
     found: Any = importlib.import_module(module)
@@ -40,7 +58,8 @@ def load(module: str, qualified_name: str) -> Any:
 class Compiler:
     """Puts plugin functions under njit where they stand, with the helpers they reach; line numbers stay the author's.
 
-    numba refuses plain functions as callees, so a copy of the function gets globals in which helpers are compiled.
+    numba refuses plain functions as callees, so a copy of the function gets globals in which helpers are compiled and
+    `math` is `MATH`.
     """
 
     def __init__(self) -> None:
@@ -49,7 +68,7 @@ class Compiler:
     def __call__(self, function: types.FunctionType) -> Any:
         if function in self._done:
             return self._done[function]
-        scope = dict(function.__globals__)
+        scope = {name: MATH if value is math else value for name, value in function.__globals__.items()}
         copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
         copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
         # Forced, because LLVM leaves a large decide() as a call per lane, which no loop around it survives as a vector loop.

@@ -6,7 +6,7 @@ Written by hand, not generated, so that agreement with the kernels checks the ge
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ class Interpreter:
         self.pending = False
         self.cash = self.equity = self.peak = float(cash)
         self.inverse = self.inverse_peak = 1.0 / self.cash
-        self.start = start
+        self.start = self.row = start
         self.failed_row = -1
         self.trades = 0
         self.total = self.squares = self.deepest = self.costs = self.turnover = 0.0
@@ -74,7 +74,7 @@ class Interpreter:
 
     def values(self, rows: Mapping[str, Any]) -> list[float]:
         """Worth of each role's position, USD."""
-        return [m.value(self.positions[r], rows[r], self.params[r]) for r, m in self.models.items()]
+        return [self._ask(r, m.value, self.positions[r], rows[r], self.params[r]) for r, m in self.models.items()]
 
     def step(self, row: int, rows: Mapping[str, Any], features: Any) -> None:
         """Live through one row: settle what is pending, be valued, decide.
@@ -83,7 +83,10 @@ class Interpreter:
             row: absolute row number.
             rows: role -> the model's `Market` at this row.
             features: the strategy's `Features` at this row.
+
+        Raises AgentError when `decide` or a position model raises (division by zero and the like).
         """
+        self.row = row
         if self.pending:
             self._settle(rows)
         values = self.values(rows)
@@ -92,10 +95,13 @@ class Interpreter:
             self._decide(row, rows, features, values)
 
     def accrue(self, rows: Mapping[str, Any]) -> None:
-        """Carry the positions to the next row, given that row's markets."""
+        """Carry the positions to the next row, given that row's markets. Raises AgentError when a model raises."""
+        self.row += 1
         for role, model in self.models.items():
             if model.accrue is not None:
-                self.positions[role] = model.accrue(self.positions[role], rows[role], self.params[role])
+                self.positions[role] = self._ask(
+                    role, model.accrue, self.positions[role], rows[role], self.params[role]
+                )
 
     def _mark(self, equity: float, values: list[float]) -> None:
         gain = (equity - self.equity) * self.inverse
@@ -119,7 +125,7 @@ class Interpreter:
 
     def _decide(self, row: int, rows: Mapping[str, Any], features: Any, values: list[float]) -> None:
         views = {
-            f"{role}_{name}": view(self.positions[role], rows[role], self.params[role])
+            f"{role}_{name}": self._ask(role, view, self.positions[role], rows[role], self.params[role])
             for role, model in self.models.items()
             for name, view in model.views.items()
         }
@@ -135,9 +141,7 @@ class Interpreter:
         try:
             self.target, self.own = self.strategy.decide(features, self.genes, book, self.own)
         except (ArithmeticError, ValueError) as error:
-            package = self.strategy.decide.__module__.split(".")[0]
-            told = describe(error, package)
-            raise AgentError(f"decide() of {self.strategy.name!r} failed at row {row}: {told}") from error
+            raise self._failed(self.strategy.decide, repr(self.strategy.name), error) from error
         if check_target(self.strategy, self.target) is not None or not math.isfinite(self.equity):
             self.failed_row = row
             return
@@ -176,8 +180,22 @@ class Interpreter:
         control = None
         if model.control is not None:
             control = model.control(*(getattr(self.target, f"{role}_{name}") for name in model.control._fields))
-        self.positions[role], cash = model.trade(self.positions[role], goal, rows[role], self.params[role], control)
+        self.positions[role], cash = self._ask(
+            role, model.trade, self.positions[role], goal, rows[role], self.params[role], control
+        )
         self.cash += cash
+
+    def _ask(self, role: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function of the role's position model gives."""
+        try:
+            return function(*arguments)
+        except (ArithmeticError, ValueError) as error:
+            whose = f"the position model {self.models[role].name!r} (role {role!r} of {self.strategy.name!r})"
+            raise self._failed(function, whose, error) from error
+
+    def _failed(self, function: Callable[..., Any], whose: str, error: Exception) -> AgentError:
+        told = describe(error, function.__module__.split(".")[0])
+        return AgentError(f"{function.__name__}() of {whose} failed at row {self.row}: {told}")
 
 
 def _total(cash: float, values: list[float]) -> float:
@@ -201,7 +219,8 @@ def interpret(
 ) -> Outcome:
     """One genome through rows `low` to `high` in plain Python; the same outcome, bit for bit, as `Kernel.run` with N = 1.
 
-    Raises AgentError when `decide` raises (division by zero and the like, where compiled code goes on with inf or NaN).
+    Raises AgentError when `decide` or a position model raises (division by zero, ``math.floor`` of what is no finite number
+    and the like, where compiled code goes on with inf or NaN).
     """
     run = kernel.arguments(
         tables,

@@ -32,11 +32,11 @@ def show(finding: Finding) -> str:
 def find(functions: Iterable[Function]) -> list[Finding]:
     """All findings of the functions and of the helpers they reach, in file and line order."""
     found: list[Finding] = []
-    seen: set[Callable[..., Any]] = set()
+    seen: set[tuple[Any, ...]] = set()
     for f in functions:
-        if f.function in seen:
+        if (f.function, *f.params) in seen:
             continue
-        seen.add(f.function)
+        seen.add((f.function, *f.params))
         checker = Checker(f.function, f.params, found, seen)
         checker.run()
         names = [

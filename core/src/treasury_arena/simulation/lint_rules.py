@@ -10,7 +10,7 @@ import ast
 import builtins
 import inspect
 import math
-import textwrap
+import sys
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,14 +18,19 @@ from typing import Any
 import attrs
 
 from treasury_arena.errors import nearest
+from treasury_arena.simulation.lint_kinds import FLOAT, HINT, NAMED, TRUTH, WHOLE, Kinds, highest, is_rounding, syntax
+from treasury_arena.simulation.lint_paths import returns, without_value
 
 #: Vectorised, or cheap.
 MATH_FREE = frozenset({"sqrt", "fabs", "floor", "ceil", "copysign"})
 #: Allowed, bit-equal to plain Python, but 4 to 14 ns a call because they are not vectorised.
 MATH_SLOW = frozenset({"exp", "log", "log1p", "expm1", "tanh", "sin", "cos", "atan", "log2", "log10"})
 MATH_CONSTANT = frozenset({"inf", "pi", "e", "tau"})
-BUILT_IN = frozenset({"abs", "min", "max", "float", "int"})
+BUILT_IN = frozenset({"abs", "min", "max", "float"})
 ITERATIONS_MAX = 1024
+WHOLE_MAX = 2**53
+"""Largest number in a loop's range: up to here floats are exact."""
+FLOORED = "write float(math.floor(x))"
 
 REFUSED: dict[type[ast.AST], str] = {
     ast.Try: "try",
@@ -57,7 +62,6 @@ REFUSED: dict[type[ast.AST], str] = {
     ast.AsyncFor: "async",
     ast.AsyncWith: "async",
 }
-LEAVES = (ast.Return, ast.Break, ast.Continue)
 
 
 @attrs.frozen(order=True)
@@ -72,27 +76,34 @@ class Finding:
 
 
 class Checker(ast.NodeVisitor):
-    """Checks one function; findings go to `found`, helpers are entered once each (`seen`)."""
+    """Checks one function; findings go to `found`, helpers are entered once per kinds of arguments (`seen`).
+
+    `params`: per argument a NamedTuple class, float, None, or the kind (`lint_kinds`) of one that may be no float.
+    """
 
     def __init__(
-        self, function: Callable[..., Any], params: Iterable[Any], found: list[Finding], seen: set[Callable[..., Any]]
+        self, function: Callable[..., Any], params: Iterable[Any], found: list[Finding], seen: set[tuple[Any, ...]]
     ) -> None:
         self.function, self.found, self.seen = function, found, seen
         self.scope: dict[str, Any] = function.__globals__
         self.path = inspect.getsourcefile(function) or "<unknown>"
         lines, self.first = inspect.getsourcelines(function)
         self.indent = len(lines[0]) - len(lines[0].lstrip())
-        tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
+        tree = syntax(function)
         self.loops: list[int] = []
         self.name = getattr(function, "__name__", "?")
         if not isinstance(tree, ast.FunctionDef):
             self.tree = ast.FunctionDef(self.name, ast.arguments([], [], None, [], [], None, []), [], [])
+            self.kinds = Kinds(self.tree, self.scope, {})
             self.add(tree, "a kernel function is written with def", "lambda and async are not available")
             return
         self.tree = tree
         names = [a.arg for a in tree.args.args]
         given = list(params)
         self.struct = {n: p for n, p in zip(names, given, strict=False) if _is_struct(p)}
+        self.kinds = Kinds(
+            tree, self.scope, {n: p for n, p in zip(names, given, strict=False) if isinstance(p, int | tuple)}
+        )
         stores = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
         self.local = set(names) | stores
         if len(names) != len(given):
@@ -116,8 +127,9 @@ class Checker(ast.NodeVisitor):
                 and isinstance(node.value.value, str)
             ):
                 self.visit(node)
-        self._assigned(body, {a.arg for a in self.tree.args.args})
-        if not _returns(body):
+        for name in without_value(body, {a.arg for a in self.tree.args.args}, self.local):
+            self.add(name, f"{name.id!r} has no value on some path", "give it a value before the if")
+        if not returns(body):
             self.add(
                 body[-1], f"{self.name}() can end without a return", "every path must return the same kind of value"
             )
@@ -137,42 +149,14 @@ class Checker(ast.NodeVisitor):
                     node, f"{self.name}() must return {what}", f"{given} given" if value is not None else "none given"
                 )
 
-    # ---------------------------------------------------------------- values on every path
-    def _assigned(self, body: list[ast.stmt], known: set[str]) -> set[str]:
-        """Names set on every path through `body`; reports reads of locals that are not."""
-        for node in body:
-            if isinstance(node, ast.If):
-                self._reads(node.test, known)
-                then, other = self._assigned(node.body, set(known)), self._assigned(node.orelse, set(known))
-                if node.body and isinstance(node.body[-1], LEAVES):
-                    known = other
-                elif node.orelse and isinstance(node.orelse[-1], LEAVES):
-                    known = then
-                else:
-                    known = then & other
-            elif isinstance(node, ast.For):
-                inside = known | ({node.target.id} if isinstance(node.target, ast.Name) else set())
-                after = self._assigned(node.body, set(inside))
-                leaves = any(isinstance(x, ast.Break | ast.Continue) for x in ast.walk(node))
-                known = inside if leaves else after  # a constant range runs at least once
-            elif isinstance(node, ast.AugAssign):
-                self._reads(node.value, known)
-                if isinstance(node.target, ast.Name) and node.target.id not in known:
-                    self._unset(node.target)
             else:
-                self._reads(node, known)
-                known = known | {
-                    n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-                }
-        return known
+                for each in value.elts if isinstance(value, ast.Tuple) else [value]:
+                    self._is_float(each, f"{self.name}() must return {what}")
 
-    def _reads(self, node: ast.AST, known: set[str]) -> None:
-        for n in ast.walk(node):
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in self.local and n.id not in known:
-                self._unset(n)
-
-    def _unset(self, node: ast.Name) -> None:
-        self.add(node, f"{node.id!r} has no value on some path", "give it a value before the if")
+    def _is_float(self, node: ast.AST | None, wanted: str) -> None:
+        kind = highest(self.kinds.of(node))
+        if node is not None and kind != FLOAT:
+            self.add(node, f"{wanted}, and {ast.unparse(node)!r} may be {NAMED[kind]}", HINT[kind])
 
     # ---------------------------------------------------------------- statements and expressions
     def visit(self, node: ast.AST) -> None:
@@ -198,7 +182,7 @@ class Checker(ast.NodeVisitor):
             self.add(
                 node,
                 "a for loop whose length depends on data stops vectorisation (measured: 3.5 times slower)",
-                f"use a formula, or `for k in range(<constant>)` up to {ITERATIONS_MAX} iterations",
+                f"use a formula, or `for k in range(<constant>)` up to {ITERATIONS_MAX} iterations, numbers up to 2^53",
             )
             return
         total = math.prod(self.loops) * length
@@ -231,7 +215,7 @@ class Checker(ast.NodeVisitor):
         if value is None or isinstance(value, bool | float):
             return
         if isinstance(value, int):
-            self.add(node, f"{value!r} is not a float", f"write {float(value)!r}")
+            self.add(node, f"{value!r} is not a float", f"write {_as_float(value)}")
         else:
             self.add(node, f"a {type(value).__name__} constant is not available in a kernel function")
 
@@ -248,6 +232,10 @@ class Checker(ast.NodeVisitor):
                 f"module-level {node.id!r} is a {type(value).__name__}; "
                 "only numbers, NamedTuple classes and functions can be used",
                 "a table is a Choice gene or a feature column",
+            )
+        elif isinstance(value, int) and not isinstance(value, bool):
+            self.add(
+                node, f"module-level {node.id!r} is {value!r}, not a float", f"write {node.id} = {_as_float(value)}"
             )
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
@@ -284,7 +272,16 @@ class Checker(ast.NodeVisitor):
                 node, "** differs in the last bit between Python and compiled code", "write x * x, or math.sqrt(x)"
             )
         elif isinstance(node.op, ast.FloorDiv | ast.MatMult | ast.LShift | ast.RShift):
-            self.add(node, f"{ast.unparse(node)!r}: this operator is not available", "write math.floor(a / b)")
+            self.add(node, f"{ast.unparse(node)!r}: this operator is not available", "write float(math.floor(a / b))")
+        elif isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Mod):
+            kinds = [highest(self.kinds.of(side)) for side in (node.left, node.right)]
+            if FLOAT not in kinds:
+                self.add(
+                    node,
+                    f"{ast.unparse(node)!r} computes with {NAMED[max(kinds)]} and {NAMED[min(kinds)]}, "
+                    "which have 64 bits in compiled code and no end in plain Python",
+                    HINT[min(kinds)].replace("around it", "around one of them"),
+                )
         self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
@@ -299,9 +296,31 @@ class Checker(ast.NodeVisitor):
             )
         self.visit(node.value)
 
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
+        kind = highest(self.kinds.of(node.operand))
+        if isinstance(node.op, ast.Invert) or (kind != FLOAT and not isinstance(node.op, ast.Not)):
+            what = ast.unparse(node)
+            self.add(node, f"{what!r}: only a float has a sign", "write not x" if kind != WHOLE else HINT[kind])
+        self.visit(node.operand)
+
     # ---------------------------------------------------------------- calls
     def visit_Call(self, node: ast.Call) -> None:
         given = [*node.args, *(k.value for k in node.keywords)]
+        if is_rounding(node, self.scope):
+            self.add(
+                node,
+                f"{ast.unparse(node.func)}() gives a whole number, which has 64 bits in compiled code and no end in Python",
+                FLOORED if ast.unparse(node.func) == "int" else f"write float({ast.unparse(node)})",
+            )
+            for argument in given:
+                self.visit(argument)
+            return
+        if _is_float_call(node, self.scope) and len(given) == 1:
+            inner = given[0]
+            if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and is_rounding(inner, self.scope):
+                given = [*inner.args, *(k.value for k in inner.keywords)]
+            elif highest(self.kinds.of(inner)) == TRUTH:
+                self.add(node, f"{ast.unparse(node)}: a truth value does not become a float", HINT[TRUTH])
         for argument in given:
             self.visit(argument)
         if not isinstance(node.func, ast.Name):
@@ -330,24 +349,33 @@ class Checker(ast.NodeVisitor):
             for argument in given:
                 if isinstance(argument, ast.Constant) and isinstance(argument.value, bool):
                     self.add(argument, f"{argument.value!r} is not a float", f"write {float(argument.value)!r}")
+                else:
+                    self._is_float(argument, f"a field of {value.__qualname__} is a float")
         elif name not in self.scope and name not in BUILT_IN and not hasattr(builtins, name):
             self._undefined(node, name)
         elif name not in BUILT_IN or name in self.scope:
             self.add(
                 node,
                 f"{name}() cannot be called from a kernel function",
-                "functions of this module, NamedTuple classes, abs, min, max, float, int, math",
+                "functions of this module, NamedTuple classes, abs, min, max, float, math",
             )
 
     def _enter(self, node: ast.Call, helper: types.FunctionType) -> None:
-        params = [self.struct.get(a.id, float) if isinstance(a, ast.Name) else float for a in node.args]
+        params = [self._passed(argument) for argument in node.args]
         if helper is self.function:
             self.add(node, f"{self.name}() calls itself, which may not end", "use a formula")
         elif node.keywords:
             self.add(node, f"{helper.__name__}() is given arguments by name", "pass them in order")
-        elif helper not in self.seen:
-            self.seen.add(helper)
+        elif (helper, *params) not in self.seen:
+            self.seen.add((helper, *params))
             Checker(helper, params, self.found, self.seen).run()
+
+    def _passed(self, argument: ast.AST) -> Any:
+        """What a helper is given: a NamedTuple class, float, or the kind of what may be no float."""
+        if isinstance(argument, ast.Name) and argument.id in self.struct:
+            return self.struct[argument.id]
+        kind = self.kinds.of(argument)
+        return kind if highest(kind) != FLOAT else float
 
     def _undefined(self, node: ast.AST, name: str) -> None:
         known = [*self.local, *BUILT_IN, *(key for key in self.scope if not key.startswith("_"))]
@@ -358,16 +386,17 @@ def _is_struct(value: Any) -> bool:
     return isinstance(value, type) and hasattr(value, "_fields")
 
 
+def _as_float(value: int) -> str:
+    return repr(float(value)) if abs(value) <= sys.float_info.max else "a number below 1.8e308"
+
+
+def _is_float_call(node: ast.Call, scope: dict[str, Any]) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id == "float" and "float" not in scope
+
+
 def _loaded(target: ast.expr) -> ast.expr:
     """An augmented assignment's target as a value; attributes keep their Store, so that their assignment is refused."""
     return ast.copy_location(ast.Name(target.id, ast.Load()), target) if isinstance(target, ast.Name) else target
-
-
-def _returns(body: list[ast.stmt]) -> bool:
-    last = body[-1]
-    if isinstance(last, ast.If):
-        return bool(last.orelse) and _returns(last.body) and _returns(last.orelse)
-    return isinstance(last, ast.Return)
 
 
 def _constant_length(node: ast.expr) -> int | None:
@@ -380,7 +409,7 @@ def _constant_length(node: ast.expr) -> int | None:
             value = ast.literal_eval(argument)
         except ValueError:
             return None
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) > WHOLE_MAX:
             return None
         values.append(value)
     return len(range(*values)) if 1 <= len(values) <= 3 and values[2:] != [0] and not node.keywords else None
