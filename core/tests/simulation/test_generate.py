@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from kernel_plugins import build, farmer, minimal, six, tactical
 
 from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.errors import DataError, PluginError
-from treasury_arena.simulation import generate
+from treasury_arena.simulation import generate, source_hash
 from treasury_arena.simulation.warm import Compilation, compile_kernels
 
 SUPPORT = Path(build.__file__).parent
@@ -91,6 +92,23 @@ def test_parameters_and_columns_keep_the_name_and_coins_do_not(cache: Path) -> N
     assert build.kernel(farmer.STRATEGY, cache, eth=changed).generated == before
     stable = attrs.evolve(spec, coin=not spec.coin)
     assert build.kernel(farmer.STRATEGY, cache, eth=stable).generated != before
+
+
+def test_whatever_of_this_package_a_module_is_compiled_with_is_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build.kernel(farmer.STRATEGY, tmp_path).generated
+    used = set(re.findall(r"from treasury_arena\.simulation\.?(\w*) import (\w+)", before.path.read_text()))
+    files = {f"{module or name}.py" for module, name in used}
+    assert files == {path.name for path in source_hash.COMPILING}
+    for changed in source_hash.COMPILING:
+        copy = tmp_path / changed.name
+        copy.write_text(changed.read_text() + "# changed\n")
+        others = tuple(copy if path == changed else path for path in source_hash.COMPILING)
+        with monkeypatch.context() as patch:
+            patch.setattr(source_hash, "COMPILING", others)
+            assert build.kernel(farmer.STRATEGY, tmp_path).generated != before
+    assert build.kernel(farmer.STRATEGY, tmp_path).generated == before
 
 
 def test_a_kernel_is_written_once(tmp_path: Path) -> None:

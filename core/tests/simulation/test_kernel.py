@@ -285,6 +285,16 @@ def test_an_equity_beyond_all_numbers_fails_the_agent(kernel: Kernel) -> None:
     assert [out.failed_row[0] for out in outcomes] == [4, 4, 4]
 
 
+@pytest.mark.parametrize(("cash", "trades"), [(1e299, 1.0), (2e300, 0.0)])
+def test_a_drift_beyond_all_amounts_is_no_trade(kernel: Kernel, cash: float, trades: float) -> None:
+    tables, span = kernel.tables(frame(gas=0.0)), {"low": 0, "high": ROWS, "sample": 1}
+    genome = [0.0, 0.9, 0.0, 0.1, NEVER, 1.0]
+    outcomes = [kernel.run(tables, [genome], **span, cash=cash, kind=kind) for kind in ("blocked", "scalar")]  # type: ignore[arg-type]
+    outcomes.append(interpret(kernel, tables, genome, **span, cash=cash))  # type: ignore[arg-type]
+    assert [out.trades[0] for out in outcomes] == [trades] * 3
+    assert [out.final[0] for out in outcomes] == [pytest.approx(cash)] * 3
+
+
 def test_a_share_a_little_below_nothing_is_nothing(cache: Path) -> None:
     kernel = build.kernel(STRATEGY, cache, eth=attrs_fee("eth", 0.01), btc=attrs_fee("btc", 0.0))
     tables, span = kernel.tables(frame(gas=0.0)), {"low": 0, "high": ROWS, "sample": 1}

@@ -66,3 +66,4 @@ def test_no_row_is_stored_under_a_mask(strategy: Strategy, tmp_path: Path, monke
     (code,) = kernel.generated.load().run_blocked.inspect_asm().values()
     assert len(re.findall(r"\bv(?:mul|add|sub)pd\b", code)) > 50, "no vector loops"
     assert re.findall(r"\bvmaskmovpd\s+%\w+, %\w+, [^%]*\(.*", code) == []
+    assert re.findall(r"\bvmov[ua]pd\s+%\w+, [^%]*\(.*\) \{%k\d\}", code) == []  # the same where vectors hold eight

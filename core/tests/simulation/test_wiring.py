@@ -179,3 +179,21 @@ def test_a_role_named_as_a_control_or_view_of_another_is_refused(
         strategy, {"a": account, other: build.MODELS["spot"]}, {"a": build.SPECS["loan"], other: ETH}, tmp_path
     )
     assert f"{other!r} is the name of a {what} and of something else" in told
+
+
+class Twice(NamedTuple):
+    a: float
+    a_b: float
+    band: float
+
+
+def test_two_views_of_one_name_are_refused(tmp_path: Path) -> None:
+    spot = build.MODELS["spot"]
+    models = {
+        "a": attrs.evolve(spot, views={"b_look": spot.value}),
+        "a_b": attrs.evolve(spot, views={"look": spot.value}),
+    }
+    roles = {"a": six.STRATEGY.roles["eth"], "a_b": six.STRATEGY.roles["eth"]}
+    strategy = attrs.evolve(six.STRATEGY, roles=roles, target=Twice)
+    told = refused(strategy, models, {"a": ETH, "a_b": ETH}, tmp_path)
+    assert "'a_b_look' is the name of a view and of something else" in told

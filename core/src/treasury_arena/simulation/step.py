@@ -113,7 +113,7 @@ class Step:
             *(f"(abs(t.{k}) <= {FLOAT_MAX!r})" for k in controls),
         ]
         return [
-            *[f"cash = {ref('CASH')}", *self.states(ref), *self._valued(ref), f"drawdown = {ref('DRAWDOWN')}"],
+            *[f"cash = {ref('CASH')}", *self.states(ref), *self._values(ref), f"drawdown = {ref('DRAWDOWN')}"],
             f"book = Book({', '.join(known[k] for k in s.book._fields)})",
             f"f = Features({', '.join(feature(k) for k in s.features._fields)})",
             *([f"g = Genes({', '.join(gene(k) for k in s.genes._fields)})"] if gene is not None else []),
@@ -165,8 +165,10 @@ class Step:
         return [*self.states(ref), *lines] if lines else []
 
     def _valued(self, ref: Reference) -> Lines:
-        """`equity`, `inverse`, and of every role `v` and its share `h`, as the valuation left them."""
-        lines = [f"equity = {ref('EQUITY')}", f"inverse = {ref('INV')}"]
-        for i, _, _ in self.positions:
-            lines += [f"v{i} = {ref(f'VALUE{i}')}", f"h{i} = v{i} * inverse"]
-        return lines
+        """`_values`, `inverse`, and the share `h` of every role."""
+        shares = [f"h{i} = v{i} * inverse" for i, _, _ in self.positions]
+        return [*self._values(ref), f"inverse = {ref('INV')}", *shares]
+
+    def _values(self, ref: Reference) -> Lines:
+        """`equity` and the value `v` of every role, as the valuation left them."""
+        return [f"equity = {ref('EQUITY')}", *(f"v{i} = {ref(f'VALUE{i}')}" for i, _, _ in self.positions)]

@@ -78,17 +78,27 @@ def parse_url(url: str | Path) -> URL:
 
 
 class _Kept:
-    """A connection that lives as long as the thread that asks with it, or until the database is closed."""
+    """A connection that lives as long as the thread that asks with it, or until the database is closed.
+
+    SQLite takes the process down when a connection is closed while it is in use, so closing waits for the question under way.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection: sqlite3.Connection | None = connection
+        self._connection: sqlite3.Connection | None = connection
+        self._lock = threading.Lock()
+
+    def ask(self, statement: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+        """What a SELECT finds; None once it is closed."""
+        with self._lock:
+            return None if self._connection is None else self._connection.execute(statement, params).fetchall()
 
     def close(self) -> None:
-        connection, self.connection = self.connection, None
+        with self._lock:
+            connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    __del__ = close
+    __del__ = close  # from Python 3.13 on, a connection that nobody closed is a ResourceWarning
 
 
 class Database:
@@ -105,6 +115,7 @@ class Database:
         self.readonly = readonly
         self.busy_timeout_ms = busy_timeout_ms
         self.engine = self._engine()
+        self._closed = False
         self._own = threading.local()
         self._kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
 
@@ -150,9 +161,9 @@ class Database:
     def _memory(self) -> sqlite3.Connection:
         return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
-    def _file(self) -> sqlite3.Connection:
+    def _file(self, *, create: bool | None = None) -> sqlite3.Connection:
         path = Path(str(self.path)).absolute()
-        mode = "ro" if self.readonly else "rwc" if self.create else "rw"
+        mode = "ro" if self.readonly else "rwc" if (self.create if create is None else create) else "rw"
         if self.readonly and _needs_immutable(path):
             mode = "ro&immutable=1"
         address = f"{path.as_uri()}?mode={mode}"
@@ -185,9 +196,8 @@ class Database:
         cursor = connection.cursor()
         cursor.execute(f"SET lock_timeout = {int(self.busy_timeout_ms)}")
         cursor.execute("SET TIME ZONE 'UTC'")
-        cursor.execute(
-            "SET extra_float_digits = 1"
-        )  # a database may be set to give numbers with fewer digits than they have
+        # A database may be set to give numbers with fewer digits than they have.
+        cursor.execute("SET extra_float_digits = 1")
         if self.readonly:
             cursor.execute("SET default_transaction_read_only = on")
         connection.commit()
@@ -206,6 +216,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that no other writer shares: committed at the end, rolled back on any error."""
+        self._check_open()
         with self.failing_as_store_error(), self.engine.connect() as raw:
             connection = raw.execution_options(house_write=True)
             with connection.begin():
@@ -219,6 +230,7 @@ class Database:
 
         `lenient`: text that is not UTF-8 is read with escapes instead of raising.
         """
+        self._check_open()
         with self.failing_as_store_error(), self.engine.connect() as connection:
             if snapshot and not self.sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -233,6 +245,8 @@ class Database:
                     driver.text_factory = str
 
     def close(self) -> None:
+        """Close every connection, after the questions that are under way; nothing can be asked or written afterwards."""
+        self._closed = True
         for kept in list(self._kept):
             kept.close()
         self.engine.dispose()
@@ -247,7 +261,10 @@ class Database:
         self, connection: Connection, table: Table, tail: str = "", params: Sequence[Any] = ()
     ) -> list[tuple[Any, ...]]:
         """Rows of `table`; `tail` is what follows FROM, with ``?`` for each of `params`."""
-        return self.fetch(connection, f'SELECT {self.select_list(table)} FROM "{table.name}" {tail}', params)
+        return self.fetch(connection, self._select(table, tail), params)
+
+    def _select(self, table: Table, tail: str = "") -> str:
+        return f'SELECT {self.select_list(table)} FROM "{table.name}" {tail}'
 
     def pages(self, connection: Connection, table: Table, order: str = "") -> Iterator[list[tuple[Any, ...]]]:
         """Every row of `table` as `rows` gives it, so many at a time, ordered by a column if one is given.
@@ -256,7 +273,7 @@ class Database:
         """
         sorting = f'ORDER BY "{order}"' if order else ""
         if self.sqlite:
-            cursor = _driver(connection).execute(f'SELECT {self.select_list(table)} FROM "{table.name}" {sorting}')
+            cursor = _driver(connection).execute(self._select(table, sorting))
             while page := cursor.fetchmany(CHUNK_ROWS):
                 yield page
             return
@@ -287,18 +304,30 @@ class Database:
         if not self.sqlite or self.path is None:
             with self.read() as connection:
                 return self.rows(connection, table, tail, params)
-        statement = f'SELECT {table.listed} FROM "{table.name}" {tail}'
+        statement = self._select(table, tail)
         with self.failing_as_store_error():
-            return self._asking().execute(statement, tuple(params)).fetchall()
+            found = self._asking().ask(statement, tuple(params))
+        if found is None:
+            raise self._is_closed()
+        return found
 
-    def _asking(self) -> sqlite3.Connection:
+    def _asking(self) -> _Kept:
         """The thread's own connection."""
+        self._check_open()
         kept: _Kept | None = getattr(self._own, "kept", None)
-        if kept is None or kept.connection is None:
-            kept = self._own.kept = _Kept(self._file())
+        if kept is None:
+            kept = self._own.kept = _Kept(self._file(create=False))
             self._kept.add(kept)
-        assert kept.connection is not None
-        return kept.connection
+            if self._closed:  # meanwhile, and this one may not have been among those that were closed
+                kept.close()
+        return kept
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise self._is_closed()
+
+    def _is_closed(self) -> StoreError:
+        return StoreError(f"store {self.label} is closed")
 
     def fetch(self, connection: Connection, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT finds, with ``?`` for each of `params`. SQLite is asked directly, which is three times as fast."""
