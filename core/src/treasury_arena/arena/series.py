@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treasury_arena.arena.desk import World
-from treasury_arena.arena.treasury import ARENA_POOL, POOLS, RESERVE, cash_account
+from treasury_arena.arena.treasury import POOLS, RESERVE, cash_account
 from treasury_arena.domain.assets import Asset
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Event
@@ -89,6 +89,8 @@ def read_series(
         cash
     )  # during the days that a cycle looks back on: nothing moves between its start and its marks
     owner: dict[str, str] = {}
+    held_now: dict[str, int] = {}  # worth of each funded agent, by its last mark
+    pools_now: dict[str, tuple[int, int]] = {}  # worth of each pool and what of it is lent, by its last mark
     costs = 0
     cycle_rows: list[int] = []
     for event in events:
@@ -101,6 +103,7 @@ def read_series(
         elif isinstance(payload, catalog.AgentSpawned):
             owner[event.agent_id or ""] = payload.strategy
         elif isinstance(payload, catalog.PoolMarked):
+            pools_now[payload.pool] = payload.cash_raw + payload.lent_raw, payload.lent_raw
             days, held = _days(payload.daily_raw, payload.row, day, at), cash_before[payload.pool]
             if payload.row == world.first_row:
                 days, held = [(0, first_raw[payload.pool])], payload.cash_raw
@@ -111,19 +114,24 @@ def read_series(
                     coin[index] += lent[payload.pool][index]
         elif isinstance(payload, catalog.AgentMarked):
             name = owner[event.agent_id or ""]
+            held_now[event.agent_id or ""] = payload.equity_raw
             roles = world.desks[name].coin_roles
             share = sum(value for role, value in payload.shares.items() if role in roles)
             for index, worth in _days(payload.daily_raw, payload.row, day, at):
                 strategies[name][index] += base.to_float(worth)
                 coin[index] += base.to_float(worth) * share
+        elif isinstance(payload, catalog.CapitalReturned):
+            held_now.pop(event.agent_id or "", None)  # one that goes on is marked again at the cycle's end
         elif isinstance(payload, catalog.OrderSettled | catalog.OrderFailed | catalog.IdleCapitalMoved):
             costs += payload.cost_raw
         elif isinstance(payload, catalog.EvolutionCycleComplete):
             cycle_rows.append(payload.row)
         elif isinstance(payload, catalog.RunCompleted):
-            # The last day's close, after what ended on it was sold: its costs belong to the curve as to the capital.
-            known = sum(float(one[-1]) for one in (*pools.values(), *strategies.values()))
-            pools[ARENA_POOL][-1] += base.to_float(payload.capital_raw) - known
+            # The last day's close, after what ended on it was sold: the costs of that, and where the money is now.
+            for pool, (worth, part) in pools_now.items():
+                pools[pool][-1], lent[pool][-1] = base.to_float(worth), base.to_float(part)
+            for name, values in strategies.items():
+                values[-1] = base.to_float(sum(worth for agent, worth in held_now.items() if owner[agent] == name))
     return DailySeries(rows, pools, lent, strategies, coin, base.to_float(costs), cycle_rows)
 
 
