@@ -228,6 +228,11 @@ def test_the_last_day_ends_with_the_capital_that_is_left_when_its_endings_are_pa
     assert sum(order.cost_raw for order in sold) > 0
     told = build_result(arena)
     assert told.series["treasury"][-1] == pytest.approx(float(told.capital["final"]), abs=CENT)
+    places = {name: np.array(values) for name, values in told.series["allocation"].items()}
+    assert sum(places.values()) == pytest.approx(np.array(told.series["treasury"]), abs=CENT)
+    assert places["holder"][-2] > 2_000.0
+    assert places["holder"][-1] == float(told.capital["allocated"]) == 0.0
+    assert (places["pool_cash"] + places["pool_lent"])[-1] == pytest.approx(float(told.capital["available"]), abs=CENT)
 
 
 def test_what_a_pool_held_on_past_days_is_what_it_held_then(make_arena: Make, world: Any) -> None:

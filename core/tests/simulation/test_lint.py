@@ -198,6 +198,24 @@ CASES = [
         "a field of State is a float, and 'k' may be a whole number",
         "write float(...) around it",
     ),
+    ("v: float\n    if w > 1.0:\n        v = 2.0\n    w = v", 0, "v: float", "'v: float' gives no value", "write one"),
+    ("v = None", 0, "None", "None is not available", "a number that says so"),
+    ("v = (w, 2.0)\n    w = w + v.index(w)", 1, "v.index", "'v' has no field 'index': it is no NamedTuple", ""),
+    ("for k in range(3):\n        w = w + k.real", 1, "k.real", "'k' has no field 'real'", ""),
+    ("v = State(a=w)\n    w = v.b", 1, "v.b", "'v' (State) has no field 'b'", "known: a"),
+    ("v = State(a=w)\n    v.a = 2.0", 1, "v.a", "v.a cannot be assigned", "build a new value instead"),
+    ("v = (w, 2.0)\n    v[0] = 2.0", 1, "v[0]", "v[0] cannot be assigned", "build a new value instead"),
+    ("v = (w, 2.0)\n    w = v[True]", 1, "v[True]", "an index that is not a constant", ""),
+    ("w = 1.0 if w is s.a else 2.0", 0, "w is s.a", "compares values where Python compares objects", "write =="),
+    ("w = 1.0 if w in (s.a, 2.0) else 2.0", 0, "w in (", "compares values where Python", "write =="),
+    ("v = (w, 2.0)\n    w = 1.0 if v == v else 2.0", 1, "v == v", "'v' is more than one number", "one by one"),
+    ("w = 1.0 if s == State(a=w) else 2.0", 0, "s ==", "'s' is more than one number", "compare its parts"),
+    ("w = math.copysign(1.0, w)", 0, "math.copysign", "math.copysign is not available", "known:"),
+    ("abs = math.floor", 0, "abs", "'abs' is the name of a function", "call the value something else"),
+    ("v = w\n    w = v(w)", 1, "v(w)", "'v' is a value here and cannot be called", "something else"),
+    ("w = min(w)", 0, "min(w)", "min() takes two values or more", ""),
+    ("w = float()", 0, "float()", "float() takes one value", ""),
+    ("w = math.log(w, 2.0)", 0, "math.log", "math.log() takes one value", ""),
     ("w = w / HOURS", 0, "HOURS", "module-level 'HOURS' is 24, not a float", "write HOURS = 24.0"),
     ("for k in range(9007199254740993, 9007199254740994):\n        w = w + k", 0, "for", "a for loop whose", "2^53"),
     (f"w = 1{'0' * 400}", 0, "1000", "is not a float", "write a number below 1.8e308"),
@@ -222,6 +240,9 @@ LEGAL = [
     "if w > 1.0:\n        return Target(w, HOLD), State(a=w)",
     "a, b = w, 2.0\n    w = a % b + float(math.floor(a)) - float(math.ceil(b))",
     "v = (w > 1.0) & (s.a < 1.0) | (w < 0.5)\n    w = w * 2.0 if v and not w > 3.0 else w / 2.0",
+    "v = State(a=w)\n    b, v = w, v\n    w = v.a + b",
+    "w = " + " + ".join(["w"] * 200),
+    "v = " + " & ".join(["(w > 0.0)"] * 60) + "\n    w = w * v",
     "for k in range(4):\n        w = w + float(k) * k + w * (w > 1.0)",
     "w = unit(w > 1.0) + unit(w) if w > 0.0 else w * unit(w < 1.0)",
     "w += math.inf if (w > 1.0) & (s.a < 1.0) else math.sqrt(abs(w))",
@@ -293,6 +314,29 @@ def test_kinds_of_what_helpers_give_and_are_given_are_followed(folder: Path) -> 
     strategy = mistaken(folder, "mistake_around", "w = w * helper(helper(w > 1.0) + 1.0)", helper="unit(x)")
     kernel = build.kernel(strategy, folder)  # type: ignore[arg-type]
     compile_alone(kernel.layout.functions[0])
+
+
+def test_helpers_that_call_each_other_are_refused(folder: Path) -> None:
+    code = SOURCE.replace("@body@", "w = unit(w)").replace("@helper@", "1.0 if x < 1.0 else other(x - 1.0)")
+    (folder / "mutual.py").write_text(code + "\n\ndef other(x: float) -> float:\n    return helper(x)\n")
+    importlib.invalidate_caches()
+    with pytest.raises(PluginCodeError, match=r"helper\(\) calls itself through other\(\), which may not end"):
+        build.kernel(importlib.import_module("mutual").STRATEGY, folder / "cache")
+
+
+def test_what_is_nested_too_deeply_to_be_read_is_told(folder: Path) -> None:
+    strategy = mistaken(folder, "deep", "w = " + " + ".join(["w"] * 600))
+    with pytest.raises(PluginCodeError, match=r"deep\.py:44:1: decide\(\), or a helper of it, .* nested too deeply"):
+        build.kernel(strategy, folder)  # type: ignore[arg-type]
+
+
+def test_a_helper_s_empty_return_is_refused(folder: Path) -> None:
+    strategy = mistaken(folder, "empty_return", "w = unit(w)", helper="unit(x) if x > 0.0 else None")
+    with pytest.raises(PluginCodeError, match="None is not available in a kernel function"):
+        build.kernel(strategy, folder)  # type: ignore[arg-type]
+    strategy = mistaken(folder, "bare_return", "w = unit(w)", helper="x\n    return")
+    with pytest.raises(PluginCodeError, match="a return without a value"):
+        build.kernel(strategy, folder)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("given", ["x > 0.0", "(1.0 if x > 0.0 else x > 1.0)", "unit(x > 0.0)"])

@@ -197,3 +197,17 @@ def test_two_views_of_one_name_are_refused(tmp_path: Path) -> None:
     strategy = attrs.evolve(six.STRATEGY, roles=roles, target=Twice)
     told = refused(strategy, models, {"a": ETH, "a_b": ETH}, tmp_path)
     assert "'a_b_look' is the name of a view and of something else" in told
+
+
+@pytest.mark.parametrize("opening", [0, False, "a", 10**400])
+def test_a_state_that_opens_at_no_float_is_refused(tmp_path: Path, opening: object) -> None:
+    class Opening(NamedTuple):
+        seen: object = opening
+
+    told = refused(attrs.evolve(farmer.STRATEGY, state=Opening), FARMER_MODELS, FARMER_SPECS, tmp_path)
+    assert f"state field 'seen' opens at {opening!r:.40}; expected a float such as 0.0" in told
+
+
+def test_a_strategy_without_a_decision_is_refused(tmp_path: Path) -> None:
+    told = refused(attrs.evolve(farmer.STRATEGY, decide=None), FARMER_MODELS, FARMER_SPECS, tmp_path)
+    assert "must be defined at module level" in told

@@ -95,8 +95,10 @@ def no_column(source: str, column: str, known: Iterable[str]) -> str:
 
 
 def _source_columns(settings: Settings, registry: Offered, reading: Reading) -> tuple[str, ...] | None:
-    """The columns of the configured source as its section names them; None where only its data can tell."""
+    """The configured source's columns as its section names them; None where only its data can tell, or the section is wrong."""
     path = f"source.{settings.source.name}"
+    if any(_inside(problem.key, path) or _inside(path, problem.key) for problem in reading.problems):
+        return None
     section, cls = reading.sections.get(path), registry.sections.get(path)
     if section is None and cls is not None and not any(key.required for key in key_fields(cls)):
         section = cls()

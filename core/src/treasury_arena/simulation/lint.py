@@ -37,14 +37,21 @@ def find(functions: Iterable[Function]) -> list[Finding]:
         if (f.function, *f.params) in seen:
             continue
         seen.add((f.function, *f.params))
-        checker = Checker(f.function, f.params, found, seen)
-        checker.run()
-        names = [
-            "cash_change" if r is float and len(f.result) > 1 else getattr(r, "__qualname__", "?") for r in f.result
-        ]
-        what = f"({', '.join(names)})" if len(names) > 1 else f"one {names[0]}"
-        checker.check_results(len(f.result), f"{_count(len(names))}: {what}" if len(names) > 1 else what)
+        try:
+            _find(f, found, seen)
+        except RecursionError:
+            path, line = inspect.getsourcefile(f.function) or "<unknown>", f.function.__code__.co_firstlineno
+            told = f"{f.function.__name__}(), or a helper of it, has an expression nested too deeply to be read"
+            found.append(Finding(path, line, 0, told, "split long sums into several statements"))
     return sorted(set(found))
+
+
+def _find(f: Function, found: list[Finding], seen: set[tuple[Any, ...]]) -> None:
+    checker = Checker(f.function, f.params, found, seen)
+    checker.run()
+    names = ["cash_change" if r is float and len(f.result) > 1 else getattr(r, "__qualname__", "?") for r in f.result]
+    what = f"({', '.join(names)})" if len(names) > 1 else f"one {names[0]}"
+    checker.check_results(len(f.result), f"{_count(len(names))}: {what}" if len(names) > 1 else what)
 
 
 def _count(number: int) -> str:

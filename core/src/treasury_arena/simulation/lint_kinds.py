@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 FLOAT, TRUTH, WHOLE = 0, 1, 2
-"""What an expression may be, at most; a tuple has a kind per element."""
-Kind = int | tuple[Any, ...]
+"""What an expression may be, at most; a tuple has a kind per element, a NamedTuple is its class."""
+Kind = int | type[Any] | tuple[Any, ...]
 
 NAMED = {TRUTH: "a truth value", WHOLE: "a whole number"}
 HINT = {TRUTH: "write 1.0 if ... else 0.0", WHOLE: "write float(...) around it"}
@@ -28,8 +28,15 @@ def syntax(function: Any) -> ast.stmt:
 
 
 def highest(kind: Kind) -> int:
-    """A kind's highest, over the elements of a tuple."""
-    return max(map(highest, kind), default=FLOAT) if isinstance(kind, tuple) else kind
+    """A kind's highest, over the elements of a tuple; the fields of a NamedTuple are floats."""
+    if isinstance(kind, tuple):
+        return max(map(highest, kind), default=FLOAT)
+    return FLOAT if isinstance(kind, type) else kind
+
+
+def is_struct(value: Any) -> bool:
+    """Whether it is a NamedTuple's class."""
+    return isinstance(value, type) and hasattr(value, "_fields")
 
 
 class Kinds:
@@ -75,10 +82,15 @@ class Kinds:
             case ast.IfExp(body=body, orelse=other):
                 return _merged(self.of(body), self.of(other))
             case ast.BinOp(left=left, right=right):
-                both = min(highest(self.of(left)), highest(self.of(right)))
-                return FLOAT if isinstance(node.op, ast.Div) else both and self._any(left, right)
-            case ast.Subscript(value=value):
-                return highest(self.of(value))
+                if isinstance(node.op, ast.Div):
+                    return FLOAT
+                kinds = [highest(self.of(left)), highest(self.of(right))]
+                return max(kinds) if min(kinds) else FLOAT
+            case ast.Subscript(value=value, slice=place):
+                kind = self.of(value)
+                if isinstance(kind, tuple) and isinstance(place, ast.Constant) and type(place.value) is int:
+                    return kind[place.value] if -len(kind) <= place.value < len(kind) else FLOAT
+                return highest(kind)
             case ast.Call():
                 return self._called(node)
         return FLOAT
@@ -100,9 +112,11 @@ class Kinds:
         if not isinstance(node.func, ast.Name) or node.func.id in self.local:
             return FLOAT
         name = node.func.id
-        helper = self.scope.get(name)
+        helper: Any = self.scope.get(name)
         if isinstance(helper, types.FunctionType):
             return self._helped(helper, tuple(self.of(a) for a in node.args))
+        if is_struct(helper):
+            return helper  # type: ignore[no-any-return]
         return self._any(*node.args) if name in ("abs", "min", "max") else FLOAT
 
     def _helped(self, helper: types.FunctionType, given: tuple[Kind, ...]) -> Kind:
@@ -152,8 +166,6 @@ def _of_number(value: Any) -> Kind:
 def _merged(one: Kind, other: Kind) -> Kind:
     if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
         return tuple(_merged(a, b) for a, b in zip(one, other, strict=True))
-    if isinstance(one, tuple) and other == FLOAT:
+    if other == FLOAT or one is other:  # nothing was known yet, or nothing new
         return one
-    if isinstance(other, tuple) and one == FLOAT:
-        return other
-    return max(highest(one), highest(other))
+    return other if one == FLOAT else max(highest(one), highest(other))

@@ -18,15 +18,27 @@ from typing import Any
 import attrs
 
 from treasury_arena.errors import nearest
-from treasury_arena.simulation.lint_kinds import FLOAT, HINT, NAMED, TRUTH, WHOLE, Kinds, highest, is_rounding, syntax
+from treasury_arena.simulation.lint_kinds import (
+    FLOAT,
+    HINT,
+    NAMED,
+    TRUTH,
+    WHOLE,
+    Kinds,
+    highest,
+    is_rounding,
+    is_struct,
+    syntax,
+)
 from treasury_arena.simulation.lint_paths import returns, without_value
 
 #: Vectorised, or cheap.
-MATH_FREE = frozenset({"sqrt", "fabs", "floor", "ceil", "copysign"})
+MATH_FREE = frozenset({"sqrt", "fabs", "floor", "ceil"})
 #: Allowed, bit-equal to plain Python, but 4 to 14 ns a call because they are not vectorised.
 MATH_SLOW = frozenset({"exp", "log", "log1p", "expm1", "tanh", "sin", "cos", "atan", "log2", "log10"})
 MATH_CONSTANT = frozenset({"inf", "pi", "e", "tau"})
-BUILT_IN = frozenset({"abs", "min", "max", "float"})
+#: Built-in functions, with the fewest and most arguments.
+BUILT_IN = {"abs": (1, 1), "float": (1, 1), "min": (2, 255), "max": (2, 255)}
 ITERATIONS_MAX = 1024
 WHOLE_MAX = 2**53
 """Largest number in a loop's range: up to here floats are exact."""
@@ -82,9 +94,14 @@ class Checker(ast.NodeVisitor):
     """
 
     def __init__(
-        self, function: Callable[..., Any], params: Iterable[Any], found: list[Finding], seen: set[tuple[Any, ...]]
+        self,
+        function: Callable[..., Any],
+        params: Iterable[Any],
+        found: list[Finding],
+        seen: set[tuple[Any, ...]],
+        callers: tuple[Callable[..., Any], ...] = (),
     ) -> None:
-        self.function, self.found, self.seen = function, found, seen
+        self.found, self.seen, self.within = found, seen, (*callers, function)
         self.scope: dict[str, Any] = function.__globals__
         self.path = inspect.getsourcefile(function) or "<unknown>"
         lines, self.first = inspect.getsourcelines(function)
@@ -98,17 +115,20 @@ class Checker(ast.NodeVisitor):
             self.add(tree, "a kernel function is written with def", "lambda and async are not available")
             return
         self.tree = tree
-        names = [a.arg for a in tree.args.args]
+        names = [a.arg for a in (*tree.args.posonlyargs, *tree.args.args)]
         given = list(params)
-        self.struct = {n: p for n, p in zip(names, given, strict=False) if _is_struct(p)}
+        self.struct = {n: p for n, p in zip(names, given, strict=False) if is_struct(p)}
         self.kinds = Kinds(
-            tree, self.scope, {n: p for n, p in zip(names, given, strict=False) if isinstance(p, int | tuple)}
+            tree,
+            self.scope,
+            {n: p for n, p in zip(names, given, strict=False) if isinstance(p, int | tuple) or is_struct(p)},
         )
         stores = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
         self.local = set(names) | stores
         if len(names) != len(given):
             self.add(tree, f"{self.name}() takes {len(names)} arguments, the contract passes {len(given)}")
-        if tree.args.vararg or tree.args.kwarg or tree.args.kwonlyargs or tree.args.defaults:
+        arguments = tree.args
+        if any((arguments.vararg, arguments.kwarg, arguments.kwonlyargs, arguments.defaults, arguments.posonlyargs)):
             self.add(tree, f"{self.name}() may only have plain arguments without defaults")
 
     def add(self, node: ast.AST, message: str, hint: str = "") -> None:
@@ -142,7 +162,7 @@ class Checker(ast.NodeVisitor):
             value = node.value
             given = len(value.elts) if isinstance(value, ast.Tuple) else 1
             opaque = isinstance(value, ast.IfExp | ast.Name) or (
-                isinstance(value, ast.Call) and not _is_struct(self.scope.get(getattr(value.func, "id", "")))
+                isinstance(value, ast.Call) and not is_struct(self.scope.get(getattr(value.func, "id", "")))
             )
             if given != count and not (opaque and count > 1 and given == 1):
                 self.add(
@@ -209,18 +229,44 @@ class Checker(ast.NodeVisitor):
         self.visit(node.target)
         if node.value is not None:
             self.visit(node.value)
+        else:
+            self.add(node, f"{ast.unparse(node)!r} gives no value", "write one behind it")
+
+    def visit_Return(self, node: ast.Return) -> None:
+        if node.value is None:
+            self.add(node, "a return without a value", "every path must return the same kind of value")
+        else:
+            self.visit(node.value)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        for op in node.ops:
+            if not isinstance(op, ast.Eq | ast.NotEq | ast.Lt | ast.LtE | ast.Gt | ast.GtE):
+                self.add(
+                    node,
+                    f"{ast.unparse(node)!r}: compiled code compares values where Python compares objects",
+                    "write ==, !=, <, <=, > or >= of two floats",
+                )
+        for side in (node.left, *node.comparators):
+            kind = self.kinds.of(side)
+            if isinstance(kind, type | tuple):
+                self.add(side, f"{ast.unparse(side)!r} is more than one number", "compare its parts one by one")
+        self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         value = node.value
-        if value is None or isinstance(value, bool | float):
+        if isinstance(value, bool | float):
             return
-        if isinstance(value, int):
+        if value is None:
+            self.add(node, "None is not available in a kernel function", "a number that says so, such as 0.0")
+        elif isinstance(value, int):
             self.add(node, f"{value!r} is not a float", f"write {_as_float(value)}")
         else:
             self.add(node, f"a {type(value).__name__} constant is not available in a kernel function")
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store) or node.id in self.local:
+            if isinstance(node.ctx, ast.Store) and node.id in BUILT_IN:
+                self.add(node, f"{node.id!r} is the name of a function", "call the value something else")
             return
         if node.id not in self.scope:
             self._undefined(node, node.id)
@@ -241,10 +287,10 @@ class Checker(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         owner = node.value
         if isinstance(owner, ast.Name) and owner.id in self.struct:
-            struct = self.struct[owner.id]
-            name = struct.__qualname__
-            if node.attr not in struct._fields:
-                self.add(node, f"{owner.id!r} ({name}) has no field {node.attr!r}", nearest(node.attr, struct._fields))
+            given = self.struct[owner.id]
+            name = given.__qualname__
+            if node.attr not in given._fields:
+                self.add(node, f"{owner.id!r} ({name}) has no field {node.attr!r}", nearest(node.attr, given._fields))
             elif not isinstance(node.ctx, ast.Load):
                 self.add(node, f"{owner.id}.{node.attr} cannot be assigned", f"return {name}(...) with the new value")
         elif isinstance(owner, ast.Name) and self.scope.get(owner.id) is math and owner.id not in self.local:
@@ -254,9 +300,16 @@ class Checker(ast.NodeVisitor):
                     f"math.{node.attr} is not available in a kernel function",
                     nearest(node.attr, MATH_FREE | MATH_SLOW),
                 )
+        elif is_struct(self.kinds.of(owner)):
+            struct: Any = self.kinds.of(owner)
+            self.visit(owner)
+            if node.attr not in struct._fields:
+                hint = nearest(node.attr, struct._fields)
+                self.add(node, f"{ast.unparse(owner)!r} ({struct.__qualname__}) has no field {node.attr!r}", hint)
+            elif not isinstance(node.ctx, ast.Load):
+                self.add(node, f"{ast.unparse(node)} cannot be assigned", "build a new value instead")
         elif isinstance(owner, ast.Name) and owner.id in self.local:
-            if not isinstance(node.ctx, ast.Load):
-                self.add(node, f"{owner.id}.{node.attr} cannot be assigned", "build a new value instead")
+            self.add(node, f"{owner.id!r} has no field {node.attr!r}: it is no NamedTuple on every path")
         elif isinstance(owner, ast.Name) and owner.id == "math" and "math" not in self.scope:
             self.add(node, f"{ast.unparse(node)}: the file does not import math", "write `import math` at its top")
         else:
@@ -288,7 +341,9 @@ class Checker(ast.NodeVisitor):
         self.visit(ast.copy_location(ast.BinOp(_loaded(node.target), node.op, node.value), node))
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
-        if not (isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int)):
+        if not isinstance(node.ctx, ast.Load):
+            self.add(node, f"{ast.unparse(node)} cannot be assigned", "build a new value instead")
+        if not (isinstance(node.slice, ast.Constant) and type(node.slice.value) is int):
             self.add(
                 node,
                 "an index that is not a constant stops vectorisation (measured: 2 times slower)",
@@ -326,14 +381,18 @@ class Checker(ast.NodeVisitor):
         if not isinstance(node.func, ast.Name):
             if isinstance(node.func, ast.Attribute):
                 self.visit(node.func)
+                if len(given) != 1 or node.keywords:
+                    self.add(node, f"{ast.unparse(node.func)}() takes one value")
             else:
                 self.add(node, f"{ast.unparse(node.func)} cannot be called from a kernel function")
             return
         name = node.func.id
         value: Any = self.scope.get(name)
-        if isinstance(value, types.FunctionType):
+        if name in self.local:
+            self.add(node, f"{name!r} is a value here and cannot be called", "call the value something else")
+        elif isinstance(value, types.FunctionType):
             self._enter(node, value)
-        elif _is_struct(value):
+        elif is_struct(value):
             if len(given) != len(value._fields):
                 listed = ", ".join(value._fields)
                 self.add(
@@ -353,7 +412,11 @@ class Checker(ast.NodeVisitor):
                     self._is_float(argument, f"a field of {value.__qualname__} is a float")
         elif name not in self.scope and name not in BUILT_IN and not hasattr(builtins, name):
             self._undefined(node, name)
-        elif name not in BUILT_IN or name in self.scope:
+        elif name in BUILT_IN and name not in self.scope:
+            least, most = BUILT_IN[name]
+            if not least <= len(node.args) <= most or node.keywords:
+                self.add(node, f"{name}() takes {'one value' if most == 1 else 'two values or more'}, in order")
+        else:
             self.add(
                 node,
                 f"{name}() cannot be called from a kernel function",
@@ -362,28 +425,26 @@ class Checker(ast.NodeVisitor):
 
     def _enter(self, node: ast.Call, helper: types.FunctionType) -> None:
         params = [self._passed(argument) for argument in node.args]
-        if helper is self.function:
-            self.add(node, f"{self.name}() calls itself, which may not end", "use a formula")
+        if helper in self.within:
+            names = [getattr(f, "__name__", "?") for f in self.within[self.within.index(helper) :]]
+            through = f" through {', '.join(f'{name}()' for name in names[1:])}" if names[1:] else ""
+            self.add(node, f"{helper.__name__}() calls itself{through}, which may not end", "use a formula")
         elif node.keywords:
             self.add(node, f"{helper.__name__}() is given arguments by name", "pass them in order")
         elif (helper, *params) not in self.seen:
             self.seen.add((helper, *params))
-            Checker(helper, params, self.found, self.seen).run()
+            Checker(helper, params, self.found, self.seen, self.within).run()
 
     def _passed(self, argument: ast.AST) -> Any:
         """What a helper is given: a NamedTuple class, float, or the kind of what may be no float."""
         if isinstance(argument, ast.Name) and argument.id in self.struct:
             return self.struct[argument.id]
         kind = self.kinds.of(argument)
-        return kind if highest(kind) != FLOAT else float
+        return kind if is_struct(kind) or highest(kind) != FLOAT else float
 
     def _undefined(self, node: ast.AST, name: str) -> None:
         known = [*self.local, *BUILT_IN, *(key for key in self.scope if not key.startswith("_"))]
         self.add(node, f"name {name!r} is not defined", nearest(name, known))
-
-
-def _is_struct(value: Any) -> bool:
-    return isinstance(value, type) and hasattr(value, "_fields")
 
 
 def _as_float(value: int) -> str:

@@ -25,7 +25,7 @@ def check_importable(thing: Any, where: str) -> None:
             found = getattr(found, part)
     except AttributeError:
         found = None
-    if found is not thing:
+    if found is None or found is not thing:
         name = f"{getattr(thing, '__module__', '?')}.{getattr(thing, '__qualname__', thing)}"
         raise PluginError(
             f"{where}: {name} must be defined at module level under that name, so that it can be imported"

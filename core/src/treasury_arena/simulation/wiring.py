@@ -60,9 +60,14 @@ def _check_market(spec: MarketSpec, model: PositionModel) -> None:
 
 
 def _check_defaults(where: str, state: type) -> None:
+    defaults = getattr(state, "_field_defaults", {})
     for name in getattr(state, "_fields", ()):
-        if name not in getattr(state, "_field_defaults", {}):
+        if name not in defaults:
             raise PluginError(f"{where}: state field {name!r} needs its opening value as default")
+        if type(defaults[name]) is not float:  # compiled code makes a float of it, plain Python does not
+            raise PluginError(
+                f"{where}: state field {name!r} opens at {defaults[name]!r:.40}; expected a float such as 0.0"
+            )
 
 
 def _check_fields(strategy: Strategy, models: Mapping[str, PositionModel]) -> None:
