@@ -346,6 +346,28 @@ CONFIG_FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("'usdc_lending'", "WETH one for one as USDC", "stablecoin"),
     ),
     "a fee beyond everything": ({"markets.eth.params": {"fee": 2}}, ("params.fee = 2", "expected less than 1")),
+    "a series with a mistyped key": (
+        {
+            "source": {
+                "name": "history",
+                "history": {"series": [{"colum": "WETH.price", "constant": 1.0, "unit": "usd"}]},
+            }
+        },
+        ("source.history.series[0].colum", "did you mean 'column'?"),
+    ),
+    "a mistyped list of series": (
+        {
+            "source": {
+                "name": "history",
+                "history": {"serie": [{"column": "WETH.price", "constant": 1.0, "unit": "usd"}]},
+            }
+        },
+        ("source.history.serie", "did you mean 'series'?"),
+    ),
+    "a series that is none": (
+        {"source": {"name": "history", "history": {"series": [7]}}},
+        ("source.history.series[0]",),
+    ),
     "tiers that do not sum to one": ({"rules.tier_elite_share": 0.9}, ("tier", "sum")),
 }
 

@@ -232,6 +232,14 @@ def test_the_last_day_ends_with_the_capital_that_is_left_when_its_endings_are_pa
     assert sum(places.values()) == pytest.approx(np.array(told.series["treasury"]), abs=CENT)
     assert places["holder"][-2] > 2_000.0
     assert places["holder"][-1] == float(told.capital["allocated"]) == 0.0
+    (agent,) = [one for one in told.agents if one["earned"] is not None]
+    moved = [
+        (e.event_type, e.payload.amount_raw)
+        for e in arena.store.read(agent_id=agent["id"])
+        if hasattr(e.payload, "pool")
+    ]
+    assert [kind for kind, _ in moved] == ["CapitalAllocated", "CapitalReturned"]
+    assert float(agent["earned"]) == (moved[1][1] - moved[0][1]) / USD != 0.0
     assert (places["pool_cash"] + places["pool_lent"])[-1] == pytest.approx(float(told.capital["available"]), abs=CENT)
 
 

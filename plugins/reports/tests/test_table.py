@@ -267,6 +267,25 @@ def test_what_an_agent_was_chosen_by_is_told_from_what_came_of_it(make: Any) -> 
     assert "only its return since promotion is out of sample" in page
 
 
+@pytest.mark.parametrize(
+    ("earned", "words"),
+    [(("-438.25", "0.5"), "lost 437.75 USD"), (("3.0", None), "earned 3.00 USD"), ((None, None), None)],
+)
+def test_what_promoted_agents_own_capital_came_to_is_told(
+    make: Any, earned: tuple[Any, Any], words: str | None
+) -> None:
+    given = make(agents=3, promoted=2)
+    agents = [{**agent, "earned": amount} for agent, amount in zip(given.agents, (*earned, "1000000"), strict=True)]
+    given = attrs.evolve(given, agents=agents)
+    text, page = " ".join(render(given, width=130).split()), render_html(given)
+    sentence = (
+        f"By the ledger, their own capital {words} in all after every cost; the returns above are of records kept"
+    )
+    assert (sentence in text, sentence in page) == (words is not None,) * 2
+    assert ("their own capital" in text) is (words is not None)
+    assert (">-438.25<" in page) is (earned[0] == "-438.25")
+
+
 def test_one_promoted_agent_and_one_without_a_record(make: Any) -> None:
     given = make(agents=2, promoted=2)
     agents = [{**agent, "return_until_promotion": 0.0, "return_since_promotion": -1.0} for agent in given.agents]

@@ -52,6 +52,7 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
     idle = base.to_float(settings.capital.reserve_raw) * lending if not settings.capital.reserve_lend else 0.0
     meter = GapMeter(settings, world, manager.limits, manager.validators)
     failed = failed_agents(events)
+    given = net_given(events)
     return RunResult(
         run_id=run_id,
         name=opened.name,
@@ -76,7 +77,10 @@ def build_result(manager: ArenaManager, run_id: str = "run", timings: Mapping[st
         managed=metrics(series.managed, curves["lend_everything"]),
         benchmarks=benchmarks,
         verdict=said,
-        agents=[_agent(agent, manager, meter, agent.agent_id in failed) for _, agent in sorted(state.agents.items())],
+        agents=[
+            _agent(agent, manager, meter, agent.agent_id in failed, given.get(agent.agent_id))
+            for _, agent in sorted(state.agents.items())
+        ],
         counts={
             "births": counts["births"],
             "deaths": counts["deaths"],
@@ -234,11 +238,24 @@ def return_since_promotion(agent: AgentState) -> float | None:
     return (1.0 + agent.metrics["total_return"]) / (1.0 + agent.graduations[0].metrics["total_return"]) - 1.0
 
 
-def _agent(agent: AgentState, manager: ArenaManager, meter: GapMeter, failed: bool) -> dict[str, Any]:
+def net_given(events: list[Any]) -> dict[str, int]:
+    """Capital given to each agent that was ever funded, less what it gave back, base units."""
+    given: dict[str, int] = {}
+    for event in events:
+        if isinstance(event.payload, catalog.CapitalAllocated | catalog.CapitalReturned):
+            sign = 1 if isinstance(event.payload, catalog.CapitalAllocated) else -1
+            given[event.agent_id] = given.get(event.agent_id, 0) + sign * event.payload.amount_raw
+    return given
+
+
+def _agent(
+    agent: AgentState, manager: ArenaManager, meter: GapMeter, failed: bool, given_raw: int | None
+) -> dict[str, Any]:
     graduation = agent.graduations[-1] if agent.graduations else None
     account = manager.funding.accounts.get(agent.agent_id)
     base = manager.settings.base
     found = agent.metrics
+    worth_raw = manager.funding.equity_raw(account, manager.row) if account else 0
     gap = meter.gap(agent, manager.state.row)
     return {
         "id": agent.agent_id,
@@ -257,7 +274,8 @@ def _agent(agent: AgentState, manager: ArenaManager, meter: GapMeter, failed: bo
         "return_since_promotion": None if failed else return_since_promotion(agent),
         "max_drawdown": found.get("max_drawdown"),
         "coin_share": found.get("coin_share"),
-        "capital": base.to_text(manager.funding.equity_raw(account, manager.row)) if account else None,
+        "capital": base.to_text(worth_raw) if account else None,
+        "earned": None if given_raw is None else base.to_text(worth_raw - given_raw),
         "deflated_sharpe": graduation.deflated_sharpe if graduation else None,
         "pbo": graduation.pbo if graduation else None,
         "trials": graduation.trials if graduation else None,

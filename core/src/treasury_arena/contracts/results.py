@@ -59,11 +59,12 @@ class RunResult:
             to the control row and its bootstrap interval.
         agents: one dict per agent ever born: ``id, strategy, stage, born, ended, reason, parents (ids), genome (by name),
             fitness, sharpe, total_return, return_until_promotion, return_since_promotion, max_drawdown, coin_share, capital,
-            deflated_sharpe, pbo, trials, fidelity_bps, gap_bps, gap_unmeasured, promoted (bool), label``; None where it does
-            not apply. `total_return` is that of its whole life, `return_until_promotion` that of the record which promoted it to
-            proving, `return_since_promotion` the part after it. `fidelity_bps` is its return in proving less what simulation
-            gives for the same days and its slot's capital, basis points; `gap_bps` the same with the capital of an arena agent
-            and without emergency stops: exact books less search model (see
+            earned, deflated_sharpe, pbo, trials, fidelity_bps, gap_bps, gap_unmeasured, promoted (bool), label``; None where
+            it does not apply. `total_return` is that of its whole life, `return_until_promotion` that of the record which
+            promoted it to proving, `return_since_promotion` the part after it, all with the capital of an arena agent; `earned`
+            is what its own capital came to by the ledger, USD, after every cost. `fidelity_bps` is its return in proving less
+            what simulation gives for the same days and its slot's capital, basis points; `gap_bps` the same with the capital
+            of an arena agent and without emergency stops: exact books less search model (see
             `treasury_arena.arena.gap`); `gap_unmeasured` why a promoted agent has no `gap_bps`.
         counts: ``births, deaths, retirements, graduations_proving, graduations_arena, failures, orders, rejected``.
         trials: genomes evaluated over the whole run.

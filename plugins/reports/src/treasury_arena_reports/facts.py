@@ -187,6 +187,18 @@ def promotion_sentence(result: RunResult) -> str:
     )
 
 
+def earned_sentence(result: RunResult) -> str:
+    """What the capital of promoted agents earned; nothing where none was given, or the result does not say."""
+    earned = [found for agent in promoted(result) if (found := decimal(agent.get("earned"))) is not None]
+    if not earned:
+        return ""
+    total = sum(earned, Decimal(0))
+    return (
+        f"By the ledger, their own capital {'lost' if total < 0 else 'earned'} {usd(abs(total))} USD in all after every cost; "
+        "the returns above are of records kept with an arena agent's capital."
+    )
+
+
 def gap(agent: dict[str, Any]) -> str:
     """The gap in basis points, or that it was not measured; a dash where there is none to tell."""
     return "not measured" if agent.get("gap_unmeasured") else tiny(agent.get("gap_bps"))

@@ -20,6 +20,7 @@ from treasury_arena_reports.facts import (
     Row,
     barren_sentence,
     comparison,
+    earned_sentence,
     gap,
     gap_sentences,
     headline,
@@ -176,7 +177,7 @@ def _promoted(console: Console, result: RunResult, width: int) -> None:
     if len(chosen) > SHOWN_PROMOTED:
         console.print(Padding(Text(f"and {len(chosen) - SHOWN_PROMOTED} more, in report.html"), (0, 0, 0, 0)))
     _tell_missing(console, missing)
-    for sentence in filter(None, (promotion_sentence(result), *gap_sentences(result))):
+    for sentence in filter(None, (promotion_sentence(result), earned_sentence(result), *gap_sentences(result))):
         console.print(Text(sentence))
 
 
