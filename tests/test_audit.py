@@ -153,11 +153,20 @@ def test_a_stop_outlives_the_process_and_a_release_ends_it(house: Any, copy_of_i
     house.arena("stop", folder, "--reason", "drill", "--operator", "ann").ok()
     house.arena("resume", folder, "--quiet").ok()
     assert_stopped(house, folder)
+    told = house.arena("status", folder, "--json").json["stop"]
+    assert {key: told[key] for key in ("level", "operator", "reason")} == {
+        "level": "HARD",
+        "operator": "ann",
+        "reason": "drill",
+    }
+    line = next(line for line in house.arena("status", folder).out.splitlines() if line.startswith("emergency_stop"))
+    assert line.split(maxsplit=1)[1] == f"HARD since {told['since']} by ann (drill)"
     free = copy_of_interrupted()
     house.arena("stop", free, "--reason", "drill", "--operator", "ann").ok()
     house.arena("release", free, "--reason", "over", "--operator", "ann").ok()
     house.arena("resume", free, "--quiet").ok()
     assert payloads(house, free, "OrderSettled", after=stopped_at(house, free))
+    assert house.arena("status", free, "--json").json["stop"] is None
 
 
 def test_a_release_without_a_stop_and_a_stop_without_a_reason(house: Any, copy_of_interrupted: Any) -> None:

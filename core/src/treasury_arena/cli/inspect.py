@@ -7,6 +7,7 @@ import math
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import attrs
 import click
 
 from treasury_arena.arena.state import ALIVE, DEAD, RETIRED, ArenaState
@@ -36,7 +37,8 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
     with find_store(run, out, db) as store:
         state, _ = ArenaState.of(store.read())
         seq, digest = store.last()
-        level = emergency.level(store, find_stop_file(run, out, db))
+        sentinel = find_stop_file(run, out, db)
+        level, stop = emergency.level(store, sentinel), emergency.standing(store, sentinel)
     opened = state.opened
     capital = state.capital_raw
     document = {
@@ -51,13 +53,15 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
         "trials": state.trials,
         "capital": state.base.to_text(capital) if opened and capital is not None else None,
         "emergency_stop": level,
+        "stop": None if stop is None else attrs.asdict(stop),
         "events": seq,
         "digest": digest,
     }
     if as_json:
         emit(document)
     else:
-        cycles = document.pop("cycles")
+        cycles, _ = document.pop("cycles"), document.pop("stop")
+        document["emergency_stop"] = level if stop is None else f"{level} {stop}"
         document["cycle"] = f"{document['cycle']} of {cycles}" if cycles else document["cycle"]
         for key, value in document.items():
             click.echo(f"{key:15} {standing_line(value)}")

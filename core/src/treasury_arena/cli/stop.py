@@ -76,7 +76,7 @@ def stop(
     if as_json:
         emit({"level": level, "reason": reason, "note": note, "since": before.since if before else None})
     else:
-        again = f"; {before.level} {_since(before)}" if before else ""
+        again = f"; {before.level} {before}" if before else ""
         click.echo(f"emergency stop engaged ({level})" + again + (f"; {note}" if note else ""))
     return 0
 
@@ -97,10 +97,6 @@ def _earlier(store: EventStore, engaged: emergency.Engaged) -> emergency.Standin
         return emergency.earlier(store, engaged)
     except TreasuryArenaError:
         return None
-
-
-def _since(stop: emergency.Standing) -> str:
-    return f"since {stop.since} by {stop.operator} ({stop.reason})" if stop.since else "by its file alone"
 
 
 def _any(store: EventStore, event_type: str) -> bool:

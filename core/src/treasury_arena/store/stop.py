@@ -34,6 +34,9 @@ class Standing:
     operator: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"since {self.since} by {self.operator} ({self.reason})" if self.since else "by its file alone"
+
 
 @attrs.frozen
 class StopFile:
@@ -138,7 +141,20 @@ def earlier(store: EventStore, engaged: Engaged) -> Standing | None:
 
     Raises StoreError or IntegrityError when the events cannot be read.
     """
-    until = engaged.first
+    return _holding(store, engaged.first, engaged.file_said)
+
+
+def standing(store: EventStore, file: StopFile | None = None) -> Standing | None:
+    """The stop that holds now, as whoever engaged it first at its level said; None while none does.
+
+    Raises StoreError or IntegrityError when the events cannot be read.
+    """
+    sentinel = _file(store, file)
+    return _holding(store, None, sentinel.told() if sentinel is not None and sentinel.engaged else None)
+
+
+def _holding(store: EventStore, until: int | None, file_said: Standing | None) -> Standing | None:
+    """The stop that held before event `until`, given what its file said if it was there."""
     holding: list[Standing] = []
     kinds = ("EmergencyStopReleased", "EmergencyStopEngaged")
     events = [event for kind in kinds for event in store.read(event_type=kind) if until is None or event.seq < until]
@@ -149,8 +165,8 @@ def earlier(store: EventStore, engaged: Engaged) -> Standing | None:
             said = event.payload
             holding.append(Standing(said.level, event.timestamp, said.operator, said.reason))
     hard = [one for one in holding if one.level == HARD]
-    if hard or engaged.file_said is not None:
-        return hard[0] if hard else engaged.file_said
+    if hard or file_said is not None:
+        return hard[0] if hard else file_said
     return holding[0] if holding else None
 
 
