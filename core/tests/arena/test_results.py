@@ -160,6 +160,8 @@ def test_a_notebook_shows_what_it_came_to_beside_the_benchmarks(result: RunResul
     assert list(table.index) == ["treasury", "managed", *result.benchmarks]
     assert list(table.columns) == ["final", "return", "annual_return", "sharpe", "sortino", "max_drawdown"]
     assert table.loc["treasury", "final"] == pytest.approx(10_998.0, abs=1e-5)
+    assert table.loc["managed", "final"] == pytest.approx(9_998.0, abs=1e-5)
+    assert not table.isna().any().any()
     assert table.loc["treasury", "return"] == result.treasury["return"]
     assert table.loc["managed", "max_drawdown"] == result.managed["max_drawdown"]
     assert table.loc["hold_eth", "sharpe"] == result.benchmarks["hold_eth"]["sharpe"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -144,8 +145,9 @@ class RunResult:
 
     def comparison(self) -> pd.DataFrame:
         """Treasury, managed capital and benchmarks, one row each: ``final`` in USD, the rest as in `treasury`."""
-        final = float(self.capital["final"])
-        rows = {"treasury": {"final": final, **self.treasury}, "managed": {**self.managed}, **self.benchmarks}
+        final, reserve = Decimal(self.capital["final"]), Decimal(self.capital["reserve"])
+        ours = {"treasury": {"final": final, **self.treasury}, "managed": {"final": final - reserve, **self.managed}}
+        rows = {**ours, **self.benchmarks}
         return pd.DataFrame.from_dict(rows, orient="index")[list(COMPARED)].astype("float64")
 
     def _repr_html_(self) -> str:
