@@ -125,8 +125,7 @@ class EvmClient(ChainClient):
         depth = self.chain.finality
         if isinstance(depth, str):
             return block_ref(node.request("eth_getBlockByNumber", FINALIZED, False))
-        number = max(0, head_of(node).number - depth)
-        return block_ref(node.request("eth_getBlockByNumber", hex(number), False))
+        return block_ref(node.request("eth_getBlockByNumber", hex(_final_number(node, depth)), False))
 
     def block(self, number: int) -> BlockRef | None:
         if number < 0:
@@ -159,10 +158,11 @@ class EvmClient(ChainClient):
     def _counts_of(self, node: Node, sender: str) -> tuple[int, int, int]:
         """Count at the latest block, count at the final one, and a number that the final one is not above."""
         latest = _whole(node.request("eth_getTransactionCount", sender, "latest"))
-        if self.chain.finality == FINALIZED:
+        depth = self.chain.finality
+        if isinstance(depth, str):
             final = _whole(node.request("eth_getTransactionCount", sender, FINALIZED))
             return latest, final, self._final_of(node).number
-        number = self._final_of(node).number
+        number = _final_number(node, depth)
         return latest, _whole(node.request("eth_getTransactionCount", sender, hex(number))), number
 
     def native_balance(self, address: str) -> int:
@@ -263,6 +263,10 @@ class EvmClient(ChainClient):
     def has_code(self, address: str) -> bool:
         """Whether a contract stands at an address."""
         return self._reader.has_code(address)
+
+
+def _final_number(node: Node, depth: int) -> int:
+    return max(0, head_of(node).number - depth)
 
 
 def _block(answer: Any) -> BlockRef | None:

@@ -113,6 +113,18 @@ def local_market(make_local_market: Callable[..., LocalMarket]) -> LocalMarket:
     return make_local_market()
 
 
+@pytest.fixture(scope="module")
+def module_market(_local_nodes: _Nodes) -> Iterator[LocalMarket]:
+    """The same market for all tests of a module, which undo their own changes with ``module_market.chain.isolated()``: for what
+    takes long to set up and is where many tests begin. Undone after the module; `local_market` is the same node.
+    """
+    from treasury_arena_evm.local.description import MarketOptions
+
+    market = _local_nodes.market(MarketOptions())
+    with market.chain.isolated():
+        yield market
+
+
 @pytest.fixture
 def local_chain(_local_nodes: _Nodes) -> Iterator[LocalChain]:
     """A chain without contracts, whose accounts have native coins. Undone after the test."""
