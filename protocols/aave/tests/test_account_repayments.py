@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
 import pytest
 from loan_orders import AMOUNT, LTV, PUBLIC, planner_of, settled, survives, with_dollars_alone
 
-from treasury_arena.store import open_store
 from treasury_arena.trading.live import CrashPoint
-from treasury_arena_evm.local.house import ChainHouse, build
+from treasury_arena_evm.local.house import ChainHouse, build, copied
 from treasury_arena_evm.local.market import LocalMarket
 
 
 @pytest.fixture(scope="module")
 def lent(module_market: LocalMarket, tmp_path_factory: pytest.TempPathFactory) -> ChainHouse:
-    """A treasury that has taken its loan; the process that did has ended."""
+    """A treasury that has taken its loan."""
     with_dollars_alone(module_market)
     url = f"sqlite:///{tmp_path_factory.mktemp('lent') / 'store.db'}"
     house = build(url, module_market, module_market.users[0], make=planner_of)
     settled(house, AMOUNT, 0, LTV)
-    house.store.close()
     return house
 
 
 @pytest.fixture
 def house(lent: ChainHouse, tmp_path: Path) -> Iterator[ChainHouse]:
-    """The same treasury, on a copy of its store and a chain whose changes are undone."""
-    path = tmp_path / "store.db"
-    shutil.copy(lent.url.removeprefix("sqlite:///"), path)
-    with lent.market.chain.isolated():
-        lent.market.chain.rpc("evm_setAutomine", False)
-        one = attrs.evolve(lent, url=f"sqlite:///{path}", store=open_store(path), keys=dict(lent.keys))
-        yield one
-        one.store.close()
+    with copied(lent, tmp_path / "store.db") as house:
+        yield house
 
 
 @pytest.mark.parametrize("point", list(CrashPoint), ids=lambda point: point.name)

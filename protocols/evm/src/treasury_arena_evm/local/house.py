@@ -5,8 +5,11 @@ For tests of orders against a chain, the house's and anyone's. Blocks come only 
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -275,3 +278,22 @@ def build(
     house = ChainHouse(url, market, who, store, endpoints, {"finality": 1, **keys}, first_nonce=nonce, make=make)
     house.start()
     return house
+
+
+@contextmanager
+def copied(house: ChainHouse, path: Path) -> Iterator[ChainHouse]:
+    """The same treasury, on a copy at `path` of its SQLite store and a chain whose changes are undone afterwards.
+
+    `house` has ended by then, and is only begun with again.
+    """
+    assert house.store.path is not None
+    house.store.close()
+    shutil.copy(house.store.path, path)
+    with house.market.chain.isolated():
+        house.market.chain.rpc("evm_setAutomine", False)
+        one = attrs.evolve(house, url=f"sqlite:///{path}", store=open_store(path), keys=dict(house.keys), stop=[OFF])
+        one.start()
+        try:
+            yield one
+        finally:
+            one.store.close()
