@@ -16,7 +16,8 @@ from typing import Any
 
 from treasury_arena.errors import PluginCodeError
 from treasury_arena.simulation.layout import Function
-from treasury_arena.simulation.lint_rules import MATH_SLOW, Checker, Finding
+from treasury_arena.simulation.lint_allowed import MATH_SLOW
+from treasury_arena.simulation.lint_rules import Checker, Finding
 
 __all__ = ["Finding", "advise", "check_functions", "compile_alone", "find", "show"]
 

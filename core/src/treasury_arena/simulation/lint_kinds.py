@@ -59,7 +59,7 @@ class Kinds:
         self.tree, self.scope, self.names = tree, scope, dict(given)
         self.known = {} if known is None else known
         stores = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-        self.local = {a.arg for a in tree.args.args} | set(stores)
+        self.local = {a.arg for a in (*tree.args.posonlyargs, *tree.args.args)} | set(stores)
         before: dict[str, Kind] | None = None
         while before != self.names:  # a name has one kind wherever it stands, so this ends
             before = dict(self.names)

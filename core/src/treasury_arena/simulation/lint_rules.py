@@ -18,6 +18,16 @@ from typing import Any
 import attrs
 
 from treasury_arena.errors import nearest
+from treasury_arena.simulation.lint_allowed import (
+    BUILT_IN,
+    FLOORED,
+    ITERATIONS_MAX,
+    MATH_CONSTANT,
+    MATH_FREE,
+    MATH_SLOW,
+    REFUSED,
+    constant_length,
+)
 from treasury_arena.simulation.lint_kinds import (
     FLOAT,
     HINT,
@@ -31,49 +41,6 @@ from treasury_arena.simulation.lint_kinds import (
     syntax,
 )
 from treasury_arena.simulation.lint_paths import returns, without_value
-
-#: Vectorised, or cheap.
-MATH_FREE = frozenset({"sqrt", "fabs", "floor", "ceil"})
-#: Allowed, bit-equal to plain Python, but 4 to 14 ns a call because they are not vectorised.
-MATH_SLOW = frozenset({"exp", "log", "log1p", "expm1", "tanh", "sin", "cos", "atan", "log2", "log10"})
-MATH_CONSTANT = frozenset({"inf", "pi", "e", "tau"})
-#: Built-in functions, with the fewest and most arguments.
-BUILT_IN = {"abs": (1, 1), "float": (1, 1), "min": (2, 255), "max": (2, 255)}
-ITERATIONS_MAX = 1024
-WHOLE_MAX = 2**53
-"""Largest number in a loop's range: up to here floats are exact."""
-FLOORED = "write float(math.floor(x))"
-
-REFUSED: dict[type[ast.AST], str] = {
-    ast.Try: "try",
-    ast.With: "with",
-    ast.Raise: "raise",
-    ast.Assert: "assert",
-    ast.Lambda: "lambda",
-    ast.Dict: "a dict",
-    ast.List: "a list",
-    ast.Set: "a set",
-    ast.ListComp: "a comprehension",
-    ast.DictComp: "a comprehension",
-    ast.SetComp: "a comprehension",
-    ast.GeneratorExp: "a generator",
-    ast.JoinedStr: "an f-string",
-    ast.Global: "global",
-    ast.Nonlocal: "nonlocal",
-    ast.Import: "import",
-    ast.ImportFrom: "import",
-    ast.Yield: "yield",
-    ast.YieldFrom: "yield",
-    ast.Await: "await",
-    ast.Starred: "*arguments",
-    ast.FunctionDef: "a nested function",
-    ast.ClassDef: "a nested class",
-    ast.Delete: "del",
-    ast.NamedExpr: "the walrus operator",
-    ast.Match: "match",
-    ast.AsyncFor: "async",
-    ast.AsyncWith: "async",
-}
 
 
 @attrs.frozen(order=True)
@@ -117,14 +84,12 @@ class Checker(ast.NodeVisitor):
         self.tree = tree
         names = [a.arg for a in (*tree.args.posonlyargs, *tree.args.args)]
         given = list(params)
-        self.struct = {n: p for n, p in zip(names, given, strict=False) if is_struct(p)}
         self.kinds = Kinds(
             tree,
             self.scope,
             {n: p for n, p in zip(names, given, strict=False) if isinstance(p, int | tuple) or is_struct(p)},
         )
-        stores = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
-        self.local = set(names) | stores
+        self.local = self.kinds.local
         if len(names) != len(given):
             self.add(tree, f"{self.name}() takes {len(names)} arguments, the contract passes {len(given)}")
         arguments = tree.args
@@ -197,7 +162,7 @@ class Checker(ast.NodeVisitor):
         )
 
     def visit_For(self, node: ast.For) -> None:
-        length = _constant_length(node.iter)
+        length = constant_length(node.iter)
         if length is None:
             self.add(
                 node,
@@ -286,13 +251,15 @@ class Checker(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         owner = node.value
-        if isinstance(owner, ast.Name) and owner.id in self.struct:
-            given = self.struct[owner.id]
-            name = given.__qualname__
-            if node.attr not in given._fields:
-                self.add(node, f"{owner.id!r} ({name}) has no field {node.attr!r}", nearest(node.attr, given._fields))
+        struct: Any = self.kinds.of(owner)
+        if is_struct(struct):
+            self.visit(owner)
+            name = struct.__qualname__
+            if node.attr not in struct._fields:
+                hint = nearest(node.attr, struct._fields)
+                self.add(node, f"{ast.unparse(owner)!r} ({name}) has no field {node.attr!r}", hint)
             elif not isinstance(node.ctx, ast.Load):
-                self.add(node, f"{owner.id}.{node.attr} cannot be assigned", f"return {name}(...) with the new value")
+                self.add(node, f"{ast.unparse(node)} cannot be assigned", f"make {name}(...) with the new value")
         elif isinstance(owner, ast.Name) and self.scope.get(owner.id) is math and owner.id not in self.local:
             if node.attr not in MATH_FREE | MATH_SLOW | MATH_CONSTANT:
                 self.add(
@@ -300,14 +267,6 @@ class Checker(ast.NodeVisitor):
                     f"math.{node.attr} is not available in a kernel function",
                     nearest(node.attr, MATH_FREE | MATH_SLOW),
                 )
-        elif is_struct(self.kinds.of(owner)):
-            struct: Any = self.kinds.of(owner)
-            self.visit(owner)
-            if node.attr not in struct._fields:
-                hint = nearest(node.attr, struct._fields)
-                self.add(node, f"{ast.unparse(owner)!r} ({struct.__qualname__}) has no field {node.attr!r}", hint)
-            elif not isinstance(node.ctx, ast.Load):
-                self.add(node, f"{ast.unparse(node)} cannot be assigned", "build a new value instead")
         elif isinstance(owner, ast.Name) and owner.id in self.local:
             self.add(node, f"{owner.id!r} has no field {node.attr!r}: it is no NamedTuple on every path")
         elif isinstance(owner, ast.Name) and owner.id == "math" and "math" not in self.scope:
@@ -393,23 +352,7 @@ class Checker(ast.NodeVisitor):
         elif isinstance(value, types.FunctionType):
             self._enter(node, value)
         elif is_struct(value):
-            if len(given) != len(value._fields):
-                listed = ", ".join(value._fields)
-                self.add(
-                    node,
-                    f"{value.__qualname__} has {len(value._fields)} fields ({listed}), {len(given)} given",
-                    "defaults are not applied in compiled code",
-                )
-            for word in node.keywords:
-                if word.arg not in value._fields:
-                    self.add(
-                        word, f"{value.__qualname__} has no field {word.arg!r}", nearest(str(word.arg), value._fields)
-                    )
-            for argument in given:
-                if isinstance(argument, ast.Constant) and isinstance(argument.value, bool):
-                    self.add(argument, f"{argument.value!r} is not a float", f"write {float(argument.value)!r}")
-                else:
-                    self._is_float(argument, f"a field of {value.__qualname__} is a float")
+            self._build(node, value, given)
         elif name not in self.scope and name not in BUILT_IN and not hasattr(builtins, name):
             self._undefined(node, name)
         elif name in BUILT_IN and name not in self.scope:
@@ -422,6 +365,26 @@ class Checker(ast.NodeVisitor):
                 f"{name}() cannot be called from a kernel function",
                 "functions of this module, NamedTuple classes, abs, min, max, float, math",
             )
+
+    def _build(self, node: ast.Call, struct: Any, given: list[ast.expr]) -> None:
+        """A NamedTuple is made: every field, by its name or place, and each a float."""
+        if len(given) != len(struct._fields):
+            listed = ", ".join(struct._fields)
+            self.add(
+                node,
+                f"{struct.__qualname__} has {len(struct._fields)} fields ({listed}), {len(given)} given",
+                "defaults are not applied in compiled code",
+            )
+        for word in node.keywords:
+            if word.arg not in struct._fields:
+                self.add(
+                    word, f"{struct.__qualname__} has no field {word.arg!r}", nearest(str(word.arg), struct._fields)
+                )
+        for argument in given:
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, bool):
+                self.add(argument, f"{argument.value!r} is not a float", f"write {float(argument.value)!r}")
+            else:
+                self._is_float(argument, f"a field of {struct.__qualname__} is a float")
 
     def _enter(self, node: ast.Call, helper: types.FunctionType) -> None:
         params = [self._passed(argument) for argument in node.args]
@@ -437,8 +400,6 @@ class Checker(ast.NodeVisitor):
 
     def _passed(self, argument: ast.AST) -> Any:
         """What a helper is given: a NamedTuple class, float, or the kind of what may be no float."""
-        if isinstance(argument, ast.Name) and argument.id in self.struct:
-            return self.struct[argument.id]
         kind = self.kinds.of(argument)
         return kind if is_struct(kind) or highest(kind) != FLOAT else float
 
@@ -458,19 +419,3 @@ def _is_float_call(node: ast.Call, scope: dict[str, Any]) -> bool:
 def _loaded(target: ast.expr) -> ast.expr:
     """An augmented assignment's target as a value; attributes keep their Store, so that their assignment is refused."""
     return ast.copy_location(ast.Name(target.id, ast.Load()), target) if isinstance(target, ast.Name) else target
-
-
-def _constant_length(node: ast.expr) -> int | None:
-    """Iterations of ``range(<constants>)``, or None for anything else."""
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
-        return None
-    values: list[int] = []
-    for argument in node.args:
-        try:
-            value = ast.literal_eval(argument)
-        except ValueError:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or abs(value) > WHOLE_MAX:
-            return None
-        values.append(value)
-    return len(range(*values)) if 1 <= len(values) <= 3 and values[2:] != [0] and not node.keywords else None
