@@ -143,11 +143,16 @@ class RunResult:
             best[entry["strategy"]] = best.get(entry["strategy"], False) or entry["best"] is not None
         return sorted(name for name, any_one in best.items() if not any_one)
 
+    @property
+    def managed_final(self) -> Decimal | None:
+        """USD outside the reserve at the end; None where the result does not tell the reserve."""
+        reserve = self.capital.get("reserve")
+        return None if reserve is None else Decimal(self.capital["final"]) - Decimal(reserve)
+
     def comparison(self) -> pd.DataFrame:
         """Treasury, managed capital and benchmarks, one row each: ``final`` in USD, the rest as in `treasury`."""
-        final, reserve = Decimal(self.capital["final"]), Decimal(self.capital["reserve"])
-        ours = {"treasury": {"final": final, **self.treasury}, "managed": {"final": final - reserve, **self.managed}}
-        rows = {**ours, **self.benchmarks}
+        ours = {"final": Decimal(self.capital["final"]), **self.treasury}, {"final": self.managed_final, **self.managed}
+        rows = {"treasury": ours[0], "managed": ours[1], **self.benchmarks}
         return pd.DataFrame.from_dict(rows, orient="index")[list(COMPARED)].astype("float64")
 
     def _repr_html_(self) -> str:

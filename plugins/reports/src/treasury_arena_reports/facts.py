@@ -45,7 +45,7 @@ def comparison(result: RunResult) -> list[Row]:
     treasury = {"costs": result.capital.get("costs"), **result.treasury}
     rows = [
         _row("treasury", "Whole treasury", "treasury", result.capital["final"], treasury, short),
-        _row("managed", label, "managed", managed_final(result), dict(result.managed), short),
+        _row("managed", label, "managed", result.managed_final, dict(result.managed), short),
     ]
     rows.extend(
         _row(name, str(row.get("label") or name), "benchmark", row.get("final"), row, short)
@@ -69,14 +69,6 @@ def short_sentence(result: RunResult) -> str:
         f"The record has {plural(days, 'day')}: yearly rates and ratios such as Sharpe's say nothing below {DAYS_MIN} days "
         "and are left out."
     )
-
-
-def managed_final(result: RunResult) -> Decimal | None:
-    """USD outside the reserve on the last day, from the allocation series; None without one."""
-    parts = {name: values for name, values in result.series.get("allocation", {}).items() if name != "reserve"}
-    if not parts or not result.series.get("dates"):
-        return None
-    return sum((Decimal(str(values[-1])) for values in parts.values()), Decimal(0))
 
 
 def headline(result: RunResult) -> str:
