@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from aave_bench import LOAN
-from loan_orders import AMOUNT, LTV, PUBLIC, check, health, ltv, planner_of, settled, survives, with_dollars_alone
+from loan_orders import AMOUNT, LTV, PUBLIC, check, health, ltv, planner_of, settled, survives
 
 from treasury_arena.trading.live import CrashPoint
 from treasury_arena.trading.live.desk import LiveDesk, Twin
-from treasury_arena_evm.local.house import AGENT, ROLE, ChainHouse, build
+from treasury_arena_evm.local.house import AGENT, ROLE, ChainHouse, build, with_dollars_alone
 from treasury_arena_evm.local.killing import FINALITY
 from treasury_arena_evm.local.live import ChainClock
 from treasury_arena_evm.local.market import LocalMarket

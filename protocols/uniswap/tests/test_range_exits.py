@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from range_orders import AMOUNT, WIDTH, planner_of, settled, survives, with_dollars_alone
+from range_orders import AMOUNT, WIDTH, planner_of, settled, survives
 
 from treasury_arena.trading.live import CrashPoint
-from treasury_arena_evm.local.house import ChainHouse, build, copied
+from treasury_arena_evm.local.house import ChainHouse, build, copied, with_dollars_alone
 from treasury_arena_evm.local.market import LocalMarket
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from range_orders import AMOUNT, NARROW, WIDTH, check, held, plain, planner_of, settled, survives, with_dollars_alone
+from range_orders import AMOUNT, NARROW, WIDTH, check, held, plain, planner_of, settled, survives
 from uniswap_street import USD, Street
 
 from treasury_arena.trading.live import CrashPoint
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import V3_POSITIONS
-from treasury_arena_evm.local.house import AGENT, ROLE, ChainHouse, build
+from treasury_arena_evm.local.house import AGENT, ROLE, ChainHouse, build, with_dollars_alone
 from treasury_arena_evm.local.killing import FINALITY
 from treasury_arena_evm.local.market import LocalMarket
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
 from aave_bench import ASSETS, LOAN, USD, USDC
 
 from treasury_arena.contracts.chain import PlannerContext, StepPlanner
-from treasury_arena.testing.orders import Killed
 from treasury_arena.trading.live import CrashPoint
 from treasury_arena_aave.protocol import AaveProtocol
 from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.live.client import EvmClient
 from treasury_arena_evm.local.house import AGENT, ROLE, ChainHouse
-from treasury_arena_evm.local.killing import FINALITY, killer, until_killed
+from treasury_arena_evm.local.killing import killed_and_resumed
 from treasury_arena_evm.local.market import LocalMarket
 
 AMOUNT, LTV = 8_000 * USD, (0.5,)
@@ -30,13 +28,6 @@ def planner_of(client: EvmClient, market: LocalMarket, owner: str) -> StepPlanne
         "quoter": at.quoter,
     }
     return AaveProtocol().planner(PlannerContext(LOAN, client, owner, ASSETS, USDC, places))
-
-
-def with_dollars_alone(market: LocalMarket) -> None:
-    """The treasury gives its coins away."""
-    who = market.users[0]
-    token, coins = market.token("WETH").address, market.balance("WETH", who.address)
-    market.chain.send(who.address, token, ERC20.function("transfer"), market.maker.address, coins)
 
 
 def health(house: ChainHouse) -> float:
@@ -63,11 +54,7 @@ def check(house: ChainHouse) -> None:
 
 
 def settled(house: ChainHouse, target: int, row: int, control: tuple[float, ...] = ()) -> None:
-    intent_id = house.submit(target, row, control=control)
-    assert intent_id is not None
-    house.finish(300)
-    intent = house.intent(intent_id)
-    assert intent.state == "SETTLED", (intent.failed, intent.reason)
+    house.settle(target, row, control=control, rounds=300)
 
 
 def survives(house: ChainHouse, point: CrashPoint, kind: str, mined_while_down: bool) -> None:
@@ -76,22 +63,8 @@ def survives(house: ChainHouse, point: CrashPoint, kind: str, mined_while_down: 
     `kind`: ``borrow``, or ``repay`` in a house that has the loan already.
     """
     target, control = (AMOUNT, LTV) if kind == "borrow" else (0, ())
-    house.keys["finality"] = FINALITY.get(point, 1)
-    house.start(killer(point, kind))
-    with pytest.raises(Killed):
-        until_killed(house, point, kind, target, control)
-    if mined_while_down:
-        house.market.chain.mine(2)
-    house.keys["finality"] = 1
-
-    house.start()
-    intent_id = house.submit(target, control=control)
-    assert intent_id is not None
-    house.finish(300)
-    house.check_nothing_doubled()
-    intent = house.intent(intent_id)
-    if point is CrashPoint.K11:  # broken finality waits for a person
-        assert intent.state in ("QUARANTINED", "SETTLED", "FAILED")
+    intent = killed_and_resumed(house, point, kind, target, control, mined_while_down=mined_while_down, rounds=300)
+    if intent is None:
         return
     check(house)
     assert intent.state == "SETTLED", (intent.failed, intent.reason)

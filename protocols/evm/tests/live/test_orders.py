@@ -11,19 +11,11 @@ from treasury_arena.testing.orders import Killed
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.live import CrashPoint
 from treasury_arena_evm.local.house import AGENT, MARKET, ChainHouse
-from treasury_arena_evm.local.killing import FINALITY, killer, until_killed
+from treasury_arena_evm.local.killing import FINALITY, killed_and_resumed, killer, until_killed
 
 AMOUNT = 1_000 * 10**6
 GWEI = 10**9
 HouseOf = Callable[..., ChainHouse]
-
-
-def settled(house: ChainHouse, target: int, row: int) -> None:
-    intent_id = house.submit(target, row)
-    assert intent_id is not None
-    house.finish()
-    intent = house.intent(intent_id)
-    assert intent.state == "SETTLED", (intent.failed, intent.reason)
 
 
 def check(house: ChainHouse) -> None:
@@ -34,11 +26,11 @@ def check(house: ChainHouse) -> None:
 
 def test_in_and_out_again(house_of: HouseOf) -> None:
     house = house_of()
-    settled(house, AMOUNT, 0)
+    house.settle(AMOUNT, 0)
     assert house.mined() == ["approve", "supply"]
     assert house.planner.holdings()["USDC"][0] in (AMOUNT, AMOUNT - 1)
     check(house)
-    settled(house, AMOUNT // 4, 1)
+    house.settle(AMOUNT // 4, 1)
     assert house.mined()[2:] == ["withdraw"]
     check(house)
     differences = house.engine.reconcile().differences  # the account has DAI and WETH that the arena knows nothing of
@@ -55,24 +47,11 @@ def test_a_kill_loses_and_doubles_nothing(
     house = house_of(finality=FINALITY.get(point, 1))
     target = AMOUNT
     if kind == "withdraw":
-        settled(house, AMOUNT, 0)
+        house.settle(AMOUNT, 0)
         target = 0
     already = len(house.mined())
-    house.start(killer(point, kind))
-    with pytest.raises(Killed):
-        until_killed(house, point, kind, target)
-    if mined_while_down:
-        house.market.chain.mine(2)
-    house.keys["finality"] = 1
-
-    house.start()
-    intent_id = house.submit(target)
-    assert intent_id is not None
-    house.finish()
-    house.check_nothing_doubled()
-    intent = house.intent(intent_id)
-    if point is CrashPoint.K11:  # broken finality waits for a person
-        assert intent.state in ("QUARANTINED", "SETTLED", "FAILED")
+    intent = killed_and_resumed(house, point, kind, target, mined_while_down=mined_while_down)
+    if intent is None:  # broken finality waits for a person
         return
     check(house)
     assert intent.state == "SETTLED", (intent.failed, intent.reason)
@@ -87,7 +66,7 @@ def test_a_kill_on_postgresql(house_of: HouseOf, point: CrashPoint) -> None:
     with pytest.raises(Killed):
         until_killed(house, point, "supply", AMOUNT)
     house.start()
-    settled(house, AMOUNT, 1)
+    house.settle(AMOUNT, 1)
     check(house)
     assert house.mined() == ["approve", "supply"]
 
@@ -231,7 +210,7 @@ def test_a_nonce_used_from_elsewhere_halts_that_sender_and_only_that(house_of: H
     assert house.intent(intent_id).state == "QUARANTINED"
     assert house.engine.records.halted(31337, house.who.address) is not None
     assert house.submit(AMOUNT, 9, "another") is None
-    settled(other, AMOUNT, 1)
+    other.settle(AMOUNT, 1)
     check(other)
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from uniswap_street import ASSETS, USD, USDC
 
 from treasury_arena.contracts.chain import PlannerContext, StepPlanner
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.testing.orders import Killed
 from treasury_arena.trading.live import CrashPoint
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import V3_POSITIONS
 from treasury_arena_evm.liquidity import token_of
 from treasury_arena_evm.live.client import EvmClient
 from treasury_arena_evm.local.house import AGENT, ROLE, ChainHouse
-from treasury_arena_evm.local.killing import FINALITY, killer, until_killed
+from treasury_arena_evm.local.killing import killed_and_resumed
 from treasury_arena_evm.local.market import LocalMarket
 from treasury_arena_uniswap.protocol import UniswapProtocol
 
@@ -40,19 +38,8 @@ def planner_of(client: EvmClient, market: LocalMarket, owner: str) -> StepPlanne
     return UniswapProtocol().planner(PlannerContext(RANGE, client, owner, ASSETS, USDC, places(market)))
 
 
-def with_dollars_alone(market: LocalMarket) -> None:
-    """The treasury gives its coins away."""
-    who = market.users[0]
-    token, coins = market.token("WETH").address, market.balance("WETH", who.address)
-    market.chain.send(who.address, token, ERC20.function("transfer"), market.maker.address, coins)
-
-
 def settled(house: ChainHouse, target: int, row: int, control: tuple[float, ...] = ()) -> None:
-    intent_id = house.submit(target, row, control=control)
-    assert intent_id is not None
-    house.finish(160)
-    intent = house.intent(intent_id)
-    assert intent.state == "SETTLED", (intent.failed, intent.reason)
+    house.settle(target, row, control=control, rounds=160)
 
 
 def check(house: ChainHouse) -> None:
@@ -84,23 +71,9 @@ def survives(house: ChainHouse, point: CrashPoint, kind: str, mined_while_down: 
     `kind`: ``swap`` or ``mint``, or ``burn`` in a house that has the range already.
     """
     target, control = (0, ()) if kind == "burn" else (AMOUNT, WIDTH)
-    house.keys["finality"] = FINALITY.get(point, 1)
     already = len(house.mined())
-    house.start(killer(point, kind))
-    with pytest.raises(Killed):
-        until_killed(house, point, kind, target, control)
-    if mined_while_down:
-        house.market.chain.mine(2)
-    house.keys["finality"] = 1
-
-    house.start()
-    intent_id = house.submit(target, 1, control=control)
-    assert intent_id is not None
-    house.finish(160)
-    house.check_nothing_doubled()
-    intent = house.intent(intent_id)
-    if point is CrashPoint.K11:  # broken finality waits for a person
-        assert intent.state in ("QUARANTINED", "SETTLED", "FAILED")
+    intent = killed_and_resumed(house, point, kind, target, control, mined_while_down=mined_while_down, rounds=160)
+    if intent is None:
         return
     check(house)
     assert intent.state == "SETTLED", (intent.failed, intent.reason)

@@ -159,6 +159,16 @@ class ChainHouse:
         """An intent of the agent."""
         return self.engine.submit(Intent(AGENT, role, self.planner.market, target, row, control))
 
+    def settle(
+        self, target: int, row: int = 1, role: str = ROLE, control: tuple[float, ...] = (), rounds: int = 80
+    ) -> None:
+        """An intent that must settle within so many rounds of `finish`."""
+        intent_id = self.submit(target, row, role, control)
+        assert intent_id is not None
+        self.finish(rounds)
+        intent = self.intent(intent_id)
+        assert intent.state == "SETTLED", (intent.failed, intent.reason)
+
     def intent(self, intent_id: str) -> IntentRecord:
         """A journaled intent."""
         found = self.engine.records.intent(intent_id)
@@ -278,6 +288,13 @@ def build(
     house = ChainHouse(url, market, who, store, endpoints, {"finality": 1, **keys}, first_nonce=nonce, make=make)
     house.start()
     return house
+
+
+def with_dollars_alone(market: LocalMarket) -> None:
+    """The treasury's account gives its coins away, so that a house knows of all that it has but DAI."""
+    who = market.users[0]
+    token, coins = market.token("WETH").address, market.balance("WETH", who.address)
+    market.chain.send(who.address, token, ERC20.function("transfer"), market.maker.address, coins)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from treasury_arena.testing.orders import Killed
 from treasury_arena.trading.live import CrashPoint
+from treasury_arena.trading.live.records import IntentRecord
 from treasury_arena_evm.local.house import ChainHouse
 
 #: Blocks until a transaction is final, for points that need another number than one.
@@ -46,4 +47,42 @@ def until_killed(
             house.engine.reconcile()
 
 
-__all__ = ["FINALITY", "killer", "until_killed"]
+def killed_and_resumed(
+    house: ChainHouse,
+    point: CrashPoint,
+    kind: str,
+    target: int,
+    control: tuple[float, ...] = (),
+    *,
+    mined_while_down: bool,
+    rounds: int = 80,
+) -> IntentRecord | None:
+    """Kill at a point of a step's kind, start again, submit once more and finish within so many rounds: the intent.
+
+    Nothing was done twice. None after a block that was final is replaced (K11): such an intent waits for a person, or has ended.
+    """
+    house.keys["finality"] = FINALITY.get(point, 1)
+    house.start(killer(point, kind))
+    try:
+        until_killed(house, point, kind, target, control)
+    except Killed:
+        pass
+    else:
+        raise AssertionError(f"{point.name} was never passed for a {kind}")
+    if mined_while_down:
+        house.market.chain.mine(2)
+    house.keys["finality"] = 1
+
+    house.start()
+    intent_id = house.submit(target, control=control)
+    assert intent_id is not None
+    house.finish(rounds)
+    house.check_nothing_doubled()
+    intent = house.intent(intent_id)
+    if point is CrashPoint.K11:
+        assert intent.state in ("QUARANTINED", "SETTLED", "FAILED"), intent.state
+        return None
+    return intent
+
+
+__all__ = ["FINALITY", "killed_and_resumed", "killer", "until_killed"]
