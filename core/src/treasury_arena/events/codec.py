@@ -98,7 +98,22 @@ VERSIONS: dict[str, int] = {
 """Event name -> present version of its payload."""
 
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
-_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+def _encoding() -> Callable[[Any], str]:
+    """What writes canonical JSON. `JSONEncoder.encode` makes its compiled half anew for every value, which takes as long as
+    writing an event does; here it is made once. An interpreter without one goes the slow way, to the same text.
+    """
+    encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False)
+    compiled = getattr(json.encoder, "c_make_encoder", None)
+    if compiled is None:
+        return encoder.encode
+    text = json.encoder.encode_basestring_ascii
+    parts = compiled(None, encoder.default, text, None, ":", ",", True, False, False)
+    return lambda value: "".join(parts(value, 0))
+
+
+_dumps = _encoding()
 
 
 def canonical_json(value: Any) -> str:

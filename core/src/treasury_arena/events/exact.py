@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from json import encoder
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -21,24 +20,14 @@ _CONTENT = ("payload", "transfers")
 _TRANSFER = ("lines", "reason")
 
 
-def _make_nested() -> Callable[[Any], str]:
-    """`canonical_json` of lists and dicts, without making the interpreter's own encoder anew for each where it has one."""
-    make = getattr(encoder, "c_make_encoder", None)
-    if make is None:
-        return canonical_json
-    encode = make(None, canonical_json, encode_basestring_ascii, None, ":", ",", True, False, False)
-    return lambda value: "".join(encode(value, 0))
-
-
-_nested = _make_nested()
 _TEXT: dict[type, Callable[[Any], str]] = {
     str: encode_basestring_ascii,
     int: int.__repr__,
     float: float.__repr__,  # of what is no number JSON has no form: it differs from whatever was stored
     bool: {True: "true", False: "false"}.__getitem__,
     type(None): lambda _: "null",
-    list: lambda value: _nested(value) if value else "[]",
-    dict: lambda value: _nested(value) if value else "{}",
+    list: lambda value: canonical_json(value) if value else "[]",
+    dict: lambda value: canonical_json(value) if value else "{}",
 }
 
 
