@@ -165,7 +165,7 @@ DATA_FAULTS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "a pipe": (instead(os.mkfifo), ("market.csv is no regular file",)),
     "a link to nothing": (
         instead(lambda path: path.symlink_to("/nowhere/x.csv")),
-        ("market.csv is a link to /nowhere/x.csv, which cannot be followed",),
+        ("market.csv is a link to /nowhere/x.csv, which leads to no file",),
     ),
     "nothing but NUL": (lambda path: path.write_bytes(bytes(1000)) and None, ("market.csv is no text: byte 1 is NUL",)),
     "missing file": (lambda path: path.unlink(), ("market.csv", "is not in the data folder")),

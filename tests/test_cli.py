@@ -304,6 +304,12 @@ def test_what_evolve_prints_run_accepts(house: Any, small_config: Path, tmp_path
     seeds = [event["data"]["payload"] for event in spawned if event["data"]["payload"]["origin"] == "seed"]
     assert [seed["genes"] for seed in seeds] == [entry["genome"] for entry in found["agents"]]
     assert done.json["counts"]["births"] >= len(seeds)
+    untold = tmp_path / "untold.toml"
+    untold.write_text(
+        "".join(line for line in config.read_text().splitlines(True) if not line.startswith(("trials =", "search =")))
+    )
+    fewer = house.arena("run", untold, "--out", tmp_path / "untold", "--json", "--quiet").ok().json["trials"]
+    assert done.json["trials"] == fewer + found["trials"]  # what found the agents counts, and once
     result = house.arena("backtest", config, "--json").ok().json
     assert result["timings"]["agent_steps_per_second"] > 0
 

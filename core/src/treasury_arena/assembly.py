@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +32,7 @@ from treasury_arena.config.resolve import (
     market_specs,
     operator,
 )
-from treasury_arena.config.settings import Settings, Term
+from treasury_arena.config.settings import Agent, Settings, Term
 from treasury_arena.config.show import config_hash, hashed_dict
 from treasury_arena.contracts.composite import Composite
 from treasury_arena.contracts.fitness import FitnessFunction
@@ -433,10 +433,23 @@ def _arena_settings(settings: Settings, registry: Registry, threads: int, idle: 
         birth_cycles=settings.population.birth_cycles,
         workers=threads,
         seeds=tuple((agent.strategy, dict(agent.genome)) for agent in settings.agents),
+        tried_before=_tried_before(settings.agents),
         config=hashed_dict(settings),
         config_hash=digest,
         plugins=_used(settings, registry),
     )
+
+
+def _tried_before(agents: Iterable[Agent]) -> int:
+    """Genomes tried to find the agents: those of a search that is named count once."""
+    searches: dict[str, int] = {}
+    unnamed = 0
+    for agent in agents:
+        if agent.search:
+            searches[agent.search] = max(agent.trials, searches.get(agent.search, 0))
+        else:
+            unnamed += agent.trials
+    return unnamed + sum(searches.values())
 
 
 def _executor(name: str, registry: Registry, threads: int) -> Executor:

@@ -122,6 +122,7 @@ CASES = [
     ("w = random.random()", 0, "random.random", "random.random is not available", "only fields"),
     ("w = math.gamma(w)", 0, "math.gamma", "math.gamma is not available", "known:"),
     ("w = LEVELS[0]", 0, "LEVELS", "module-level 'LEVELS' is a tuple", "a table is a Choice gene or a feature column"),
+    ("w = f[-1]", 0, "f[-1]", "an index from the end is not available", "count from the front"),
     ("w = f[int(g.fast)]", 0, "f[int", "an index that is not a constant stops vectorisation", "window gene"),
     ("while w > 1.0:\n        w = w - 1.0", 0, "while", "a while loop may not end", "range(<constant>)"),
     (

@@ -133,6 +133,40 @@ def test_changes_by_hand_on_both_databases(store: EventStore, make: SimpleNamesp
     assert (report.first_bad_seq, report.findings[0].check) == (seq, check), report.findings
 
 
+def test_a_number_below_one_is_told_as_the_event_that_it_was_born_as(store: EventStore, make: SimpleNamespace) -> None:
+    """Also of an event that another one caused: its cause then has a later number than it has."""
+    events = store.append(make.story())
+    assert any(event.caused_by for event in events)
+    for event in events:
+        with store.database.write() as connection:
+            connection.exec_driver_sql(f"UPDATE events SET seq = {-event.seq - 1} WHERE seq = {event.seq}")
+        report = audit(store)
+        assert (report.first_bad_seq, report.findings[0].check) == (event.seq, "sequence"), report.findings
+        with store.database.write() as connection:
+            connection.exec_driver_sql(f"UPDATE events SET seq = {event.seq} WHERE seq = {-event.seq - 1}")
+    assert audit(store).ok
+
+
+@pytest.mark.parametrize(
+    ("statement", "skipped"),
+    [
+        ("UPDATE capital_ledger SET amount = '1' WHERE entry = 1", ("transfer_sum", "never_negative", "projection")),
+        ("UPDATE events SET agent_id = 'zz' WHERE seq = 2", ("projection",)),
+        ("UPDATE account_balances SET amount = amount + 1", ()),
+    ],
+)
+def test_what_rests_on_something_wrong_is_told_as_not_checked(
+    store: EventStore, make: SimpleNamespace, statement: str, skipped: tuple[str, ...]
+) -> None:
+    store.append(make.story())
+    with store.database.write() as connection:
+        connection.exec_driver_sql(statement)
+    report = audit(store)
+    assert not report.ok
+    assert report.skipped == skipped
+    assert all(not report.checks[name] for name in skipped)
+
+
 def test_a_log_sealed_anew_by_someone_who_knows_the_formula_still_has_to_balance(
     store: EventStore, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,30 @@ class TestEncoding:
         with pytest.raises(AbiError, match=r"transfer\(address,uint256\)"):
             tokens.ERC20.function("transfer").encode(*arguments)
 
+    def test_what_equals_an_argument_that_was_taken_before_is_judged_by_itself(self):
+        transfer = tokens.ERC20.function("transfer")
+        taken = transfer.encode(ALICE, 1)
+        assert transfer.encode(ALICE, 1) == taken
+        assert tokens.ERC20.function("approve").encode(ALICE, 1)[4:] == taken[4:]
+        for one in (True, 1.0):
+            with pytest.raises(AbiError, match=r"transfer\(address,uint256\) cannot take"):
+                transfer.encode(ALICE, one)
+        assert taken == transfer.selector + bytes.fromhex("00" * 12 + ALICE[2:]) + (1).to_bytes(32, "big")
+
+    @given(st.integers(0, 2**256 - 1), st.integers(0, 100))
+    def test_the_same_data_of_other_types_is_another_value(self, number, more):
+        data = number.to_bytes(32, "big")
+        both = Interface("""
+            function whole() returns (uint256)
+            function signed() returns (int256)
+            function plain() returns (bytes32)
+        """)
+        signed = number - 2**256 if number >= 2**255 else number
+        for _ in range(2):
+            assert both.function("whole").decode(data + bytes(32 * more)) == (number,)
+            assert both.function("signed").decode(data) == (signed,)
+            assert both.function("plain").decode(data) == (data,)
+
     def test_an_answer_that_is_none(self):
         with pytest.raises(AbiError, match=r"balanceOf\(address\) returned 0 bytes that are not \(uint256\)"):
             tokens.ERC20.function("balanceOf").decode(b"")

@@ -206,6 +206,21 @@ class TestReading:
         with session.pinned():
             assert balance(alice) == before + 10
 
+    def test_a_pinned_block_is_the_head_and_asked_for_once(self, local_market, monkeypatch):
+        session, asked = local_market.session, []
+        real = session._transport.request
+        before = session.head()
+        monkeypatch.setattr(session._transport, "request", lambda *one: asked.append(one[0]) or real(*one))
+        with session.pinned():
+            assert session.head() == before
+            local_market.fund("USDC", local_market.users[0].address, 5)
+            assert session.head() == before
+            assert session.now == before.timestamp
+            assert asked.count("eth_getBlockByNumber") == 1
+        assert session.head().number == before.number + 1
+        with session.pinned() as block:
+            assert session.head().number == block == before.number + 1
+
     def test_reads_that_were_asked_for_together_are_not_asked_for_again(self, local_market, monkeypatch):
         session, users = local_market.session, [user.address for user in local_market.users]
         usdc, single, together = local_market.token("USDC").address, [], []
@@ -224,8 +239,10 @@ class TestReading:
             single.clear()
             session.read_ahead([*balances, refused, *balances])
             session.read_ahead(balances)
+            session.read_ahead((usdc.lower(), *read[1:]) for read in balances)  # the same contract, without capitals
             local_market.fund("USDC", users[0], 5)
             assert [session.call(*read[:2], *read[2]) for read in balances] == wanted
+            assert [session.call(usdc.lower(), *read[1:2], *read[2]) for read in balances] == wanted
             assert (single, together) == ([], [len(users) + 1])
             with pytest.raises(RevertError, match="transfer from the zero address"):
                 session.call(*refused[:2], *refused[2])

@@ -269,7 +269,9 @@ class Cycle:
 
         A birth replaces the agent of its strategy that ended first and is not replaced yet; without one the strategy grows.
         """
+        bred = Bred()
         if cycle == 0:
+            bred.trials = self.settings.tried_before
             for spawned in self.breeder.seeds(row):
                 self.journal.post(spawned, agent_name(spawned.strategy, self.state.births))
         vacancies: list[tuple[str, list[AgentState], int]] = []
@@ -280,7 +282,6 @@ class Cycle:
         searched = self.settings.executor.map(
             lambda vacancy: self.breeder.search(self.world.desks[vacancy[0]], vacancy[1], cycle, row), vacancies
         )
-        bred = Bred()
         known = self.breeder.behaviours(self.state.living(), row) if vacancies else []
         for (name, living, vacant), (result, pbo) in zip(vacancies, searched, strict=True):
             bred.sharpes[name] = result.trial_sharpes

@@ -44,7 +44,9 @@ class CycleReport:
 
 @attrs.define
 class Bred:
-    """What the searches of one cycle tried: every genome evaluated, failed ones too, is a trial."""
+    """What the searches of one cycle tried: every genome evaluated, failed ones too, is a trial. So is, in the first cycle, what
+    was tried to find the agents that the configuration brings along.
+    """
 
     generations: list[dict[str, object]] = attrs.field(factory=list)
     sharpes: dict[str, TrialStats] = attrs.field(factory=dict)

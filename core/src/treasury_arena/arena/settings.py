@@ -62,6 +62,7 @@ class ArenaSettings:
         owner_fitness: the owner's formula, judged by the owner's thresholds.
         decision_seconds_max: limit of one decision of a live agent.
         seeds: (strategy, genes by name) of agents that are born first.
+        tried_before: genomes that were tried to find them.
         pbo_splits: blocks of the combinatorially symmetric cross-validation stored with each birth.
     """
 
@@ -90,3 +91,4 @@ class ArenaSettings:
     config_hash: str = ""
     plugins: Mapping[str, str] = attrs.field(factory=dict)
     seeds: tuple[tuple[str, Mapping[str, float]], ...] = ()
+    tried_before: int = 0

@@ -151,9 +151,14 @@ def resume(
     registry = load_registry()
     settings = read_config(folder.kept_config(), registry, {"seed": notes["seed"]})
     again = resume_command(folder.path, db, data)
-    return _go(
-        folder, settings, registry, notes, lambda assembled: open_store(place), again, quiet=quiet, as_json=as_json
-    )
+
+    def kept(_: Assembled) -> EventStore:
+        store = open_store(place)
+        if not store.last()[0]:
+            say("the run's store holds no event: none was stored before it ended, or they were lost; it begins anew")
+        return store
+
+    return _go(folder, settings, registry, notes, kept, again, quiet=quiet, as_json=as_json)
 
 
 def _go(

@@ -26,7 +26,7 @@ from treasury_arena.cli.common import (
 from treasury_arena.cli.lines import barren, speed
 from treasury_arena.cli.paths import TypedPath
 from treasury_arena.config.settings import Agent, Settings
-from treasury_arena.config.show import agents_toml
+from treasury_arena.config.show import agents_toml, config_hash
 from treasury_arena.randomness import stream
 from treasury_arena.registry.loader import load_registry
 
@@ -142,7 +142,7 @@ def evolve(
 ) -> int:
     """Search only: breed on the training window before `start`, print the best genomes as TOML that `run` accepts.
 
-    Append the output to a configuration and those agents are born first.
+    Append the output to a configuration and those agents are born first; what was tried to find them counts as tried there.
 
     \b
     Example:
@@ -161,14 +161,15 @@ def evolve(
             result, _ = breeder.search(desk, [], 0, world.first_row)
             trials += result.trials
             births = breeder.spawn(desk, result, [], [], best, 0, world.first_row, None)
-            found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes)} for b in births]
+            told = {"trials": result.trials, "search": f"{name} {config_hash(settings)[:12]}"}
+            found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes), **told} for b in births]
             if not births:
                 without.append(barren(name, assembled.engine().why_barren(name)))
     finally:
         assembled.close()
     text = "\n".join(
         f"# training score {entry['score']:.4f}\n"
-        + agents_toml([Agent(strategy=entry["strategy"], genome=entry["genome"])])
+        + agents_toml([Agent(**{key: value for key, value in entry.items() if key != "score"})])
         for entry in found
     )
     if out is not None:

@@ -253,6 +253,10 @@ class Agent:
     genome: dict[str, float] = attrs.field(
         factory=dict, metadata={"help": "Genes by name, choice genes by value; absent genes take their default."}
     )
+    trials: int = key(0, "Genomes tried by the search that found it; they count as tried in the run, too.", ge(0))
+    search: str = key(
+        "", "Name of that search, whose genomes count once for all of its agents; empty counts those of each."
+    )
 
 
 @attrs.frozen(kw_only=True)

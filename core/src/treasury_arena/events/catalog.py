@@ -241,7 +241,7 @@ class EvolutionCycleComplete:
 
     cycle: int  # from 0, as everywhere in the log
     row: int
-    trials: int  # genomes evaluated in this cycle
+    trials: int  # genomes evaluated in this cycle; in the first also those that found the configured agents
     trial_sharpes: dict[str, list[float]]  # strategy -> [count, mean, sum of squared deviations] of per-day Sharpes
     generations: list[dict[str, Any]]  # strategy, generation, best, median, diversity, restarts
     population: dict[str, int]  # stage -> agents

@@ -303,10 +303,15 @@ class Checker(ast.NodeVisitor):
         if not isinstance(node.ctx, ast.Load):
             self.add(node, f"{ast.unparse(node)} cannot be assigned", "build a new value instead")
         if not (isinstance(node.slice, ast.Constant) and type(node.slice.value) is int):
+            from_the_end = isinstance(node.slice, ast.UnaryOp) and isinstance(node.slice.operand, ast.Constant)
             self.add(
                 node,
-                "an index that is not a constant stops vectorisation (measured: 2 times slower)",
-                "use a feature with a window gene, or if-expressions",
+                "an index from the end is not available"
+                if from_the_end
+                else "an index that is not a constant stops vectorisation (measured: 2 times slower)",
+                "count from the front: 0, 1, ..."
+                if from_the_end
+                else "use a feature with a window gene, or if-expressions",
             )
         self.visit(node.value)
 

@@ -43,6 +43,7 @@ CHECKS = (
 `file` is SQLite's own: its pages, indexes and definitions. It counts tables and indexes, and none on a server.
 """
 
+SUMS = ("transfer_sum", "never_negative")
 FILE = CHECKS[-1]
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -62,12 +63,17 @@ class Finding:
 
 @attrs.frozen
 class AuditReport:
-    """Findings by seq, those of the file last, and how many rows or sums each check went through."""
+    """Findings by seq, those of the file last, and how many rows or sums each check went through.
+
+    Attributes:
+        skipped: checks that were not made, because what they rest on is wrong.
+    """
 
     findings: tuple[Finding, ...]
     checks: dict[str, int]
     last_seq: int
     digest: str
+    skipped: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -101,13 +107,17 @@ class _Auditor:
                 self._find(_seq_of(row[1]), "ledger_line", f"ledger entry {row[0]} comes from no event")
                 break
         self._causes()
-        # Sums of lines that differ from their events say nothing new, and may name a wrong event.
-        if not any(finding.check == "ledger_line" for finding in self.findings):
+        skipped: list[str] = []
+        if any(finding.check == "ledger_line" for finding in self.findings):
+            skipped += SUMS  # of lines that differ from their events: they say nothing new, and may name a wrong event
+        else:
             self._ledger()
-        if not self.findings:
+        if self.findings:
+            skipped.append("projection")
+        else:
             self._projections()
         findings = tuple(sorted(self.findings, key=lambda item: item.seq)[:FINDINGS_MAX])
-        return AuditReport(findings, self.checks, self.last_seq, self.last_hash)
+        return AuditReport(findings, self.checks, self.last_seq, self.last_hash, tuple(skipped))
 
     def _find(self, seq: int, check: str, message: str) -> None:
         self.findings.append(Finding(seq, check, message))
@@ -188,7 +198,8 @@ class _Auditor:
 
     def _causes(self) -> None:
         for (seq,) in self.connection.exec_driver_sql(WRONG_CAUSES).fetchmany(FINDINGS_MAX):
-            if self.broken_at is None or seq <= self.broken_at:  # later ones may only miss what was changed
+            # Later ones may only miss what was changed, and one below 1 is told of as the event that it was born as.
+            if self.broken_at is None or 1 <= seq <= self.broken_at:
                 self._find(seq, "cause", f"event {seq} was caused by no earlier event")
         self.checks["cause"] = int(
             self.connection.exec_driver_sql("SELECT count(*) FROM events WHERE caused_by IS NOT NULL").scalar() or 0

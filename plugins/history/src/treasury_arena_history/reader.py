@@ -148,7 +148,7 @@ def _content_of(data: Path, file: str) -> bytes:
     if not file.lower().endswith((".parquet", ".csv")):
         raise DataError(f"{file}: a history file is .parquet or .csv")
     if path.is_symlink() and not path.exists():
-        raise DataError(f"{file} is a link to {os.readlink(path)}, which cannot be followed: there is no such file")
+        raise DataError(f"{file} is a link to {os.readlink(path)}, which leads to no file")
     if path.exists() and not path.is_file():
         raise DataError(f"{file} is {'a folder' if path.is_dir() else 'no regular file'}, not a file that can be read")
     if not path.is_file():

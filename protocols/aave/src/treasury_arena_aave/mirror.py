@@ -28,10 +28,9 @@ from treasury_arena_evm.interfaces.aave import (
     SCALED_TOKEN,
 )
 from treasury_arena_evm.interfaces.tokens import ERC20
+from treasury_arena_evm.reading import Read
 
 ZERO = "0x" + "00" * 20
-#: A contract, a function of it, and arguments.
-Read = tuple[str, Any, tuple[Any, ...]]
 _FACTS = (
     "getReserveConfigurationData",
     "getReserveCaps",

@@ -15,7 +15,7 @@ their canonical names (`uint256`, never `uint`), arrays, tuples in parentheses, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, cast
 
 import attrs
@@ -72,13 +72,12 @@ class Entry:
 
     def encode(self, *arguments: Any) -> bytes:
         """Call data: the selector (none for a constructor) and the encoded arguments; AbiError when they do not fit."""
-        from eth_abi.abi import encode
         from eth_abi.exceptions import EncodingError
 
         if len(arguments) != len(self.inputs):
             raise AbiError(f"{self.signature} takes {len(self.inputs)} arguments, not {len(arguments)}")
         try:
-            data = encode(self._taken, arguments)
+            data = _encoded(self._taken, arguments)
         except (EncodingError, TypeError) as error:
             raise AbiError(f"{self.signature} cannot take {arguments!r}: {error}") from error
         return data if self.kind == "constructor" else self.selector + data
@@ -116,13 +115,44 @@ class Entry:
         return _kinds(self.outputs)
 
     def _decoded(self, kinds: Sequence[str], data: bytes, verb: str) -> tuple[Any, ...]:
-        from eth_abi.abi import decode
         from eth_abi.exceptions import DecodingError
 
         try:
-            return tuple(decode(kinds, bytes(data)))
+            return _values(tuple(kinds), bytes(data))
         except (DecodingError, OverflowError) as error:
             raise AbiError(f"{self.signature} {verb} {len(data)} bytes that are not ({', '.join(kinds)})") from error
+
+
+#: Coding takes longer than a node on this machine takes to answer, and most reads ask what was asked before.
+CODED_MAX = 4096
+#: Bytes above which data is not kept.
+KEPT_BYTES_MAX = 2048
+
+
+def _encoded(kinds: tuple[str, ...], arguments: tuple[Any, ...]) -> bytes:
+    from eth_abi.abi import encode
+
+    if all(type(argument) in (int, str) for argument in arguments):  # whose equals are the same
+        return _encoded_once(kinds, arguments)
+    return encode(kinds, arguments)
+
+
+@lru_cache(maxsize=CODED_MAX)
+def _encoded_once(kinds: tuple[str, ...], arguments: tuple[int | str, ...]) -> bytes:
+    from eth_abi.abi import encode
+
+    return encode(kinds, arguments)
+
+
+def _values(kinds: tuple[str, ...], data: bytes) -> tuple[Any, ...]:
+    return _values_once(kinds, data) if len(data) <= KEPT_BYTES_MAX else _values_once.__wrapped__(kinds, data)
+
+
+@lru_cache(maxsize=CODED_MAX)
+def _values_once(kinds: tuple[str, ...], data: bytes) -> tuple[Any, ...]:
+    from eth_abi.abi import decode
+
+    return tuple(decode(kinds, data))
 
 
 def _kinds(parameters: Sequence[Parameter]) -> tuple[str, ...]:

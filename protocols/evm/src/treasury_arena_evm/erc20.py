@@ -59,11 +59,11 @@ class TokenReader:
 
     def verify(self) -> None:
         """The contract is there and has the pinned decimals; TokenError otherwise."""
-        if not self.reader.has_code(self.token.address):
-            raise TokenError(f"{self._name} has no contract there; is it another chain's address?")
         try:
             found = self.reader.call(self.token.address, ERC20.function("decimals"))
         except (AbiError, RevertError) as error:
+            if not self.reader.has_code(self.token.address):
+                raise TokenError(f"{self._name} has no contract there; is it another chain's address?") from error
             raise TokenError(f"{self._name} does not say its decimals") from error
         self._check_decimals(found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from treasury_arena.contracts.chain import BlockRef, PlannerContext
 from treasury_arena.errors import ConfigError
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from treasury_arena_evm.answers import Outcome
     from treasury_arena_evm.chains import Chain
     from treasury_arena_evm.tokens import TokenTable
+
+
+Read: TypeAlias = tuple[str, "Entry", Sequence[Any]]
+"""A contract's address, one of its functions, and its arguments."""
 
 
 @runtime_checkable
@@ -33,8 +37,8 @@ class ChainReader(Protocol):
     ) -> Any:
         """A read at a block, else the pinned or the latest one: one output, or a tuple. RevertError when the contract refuses."""
 
-    def read_ahead(self, reads: Iterable[tuple[str, Entry, Sequence[Any]]]) -> None:
-        """Ask for several reads ``(contract, function, arguments)`` of the pinned block at once; see `Session.read_ahead`."""
+    def read_ahead(self, reads: Iterable[Read]) -> None:
+        """Ask for several reads of the pinned block at once; see `Session.read_ahead`."""
 
     def simulate(
         self, calls: Sequence[tuple[str, str, bytes]], later_seconds: Sequence[tuple[int, int]] = ()

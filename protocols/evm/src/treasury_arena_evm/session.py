@@ -39,6 +39,7 @@ from treasury_arena_evm.outstanding import (
     Owner,
     Signed,
 )
+from treasury_arena_evm.reading import Read
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.tokens import KNOWN_TOKENS, Token, TokenTable
 from treasury_arena_evm.transport import LostError, NodeError, Requester, Transport
@@ -129,11 +130,11 @@ class Session:
         if (pinned := self.pinned_at) is not None:
             yield pinned
             return
-        self._pin.block, self._pin.read = self.height, {}
+        self._pin.block, self._pin.read, self._pin.head = self.height, {}, None
         try:
             yield self._pin.block
         finally:
-            self._pin.block, self._pin.read = None, {}
+            self._pin.block, self._pin.read, self._pin.head = None, {}, None
 
     @property
     def pinned_at(self) -> int | None:
@@ -160,7 +161,7 @@ class Session:
         if sender is not None:
             request["from"] = sender
         where = hex(block) if isinstance(block, int) else block or self._at
-        asked = (where, sender, to, request["data"])
+        asked = (where, sender, to.lower(), request["data"])
         data = self._read_already.get(asked)
         if data is None:
             try:
@@ -172,7 +173,7 @@ class Session:
             self._read_already[asked] = data
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def read_ahead(self, reads: Iterable[tuple[str, Entry, Sequence[Any]]]) -> None:
+    def read_ahead(self, reads: Iterable[Read]) -> None:
         """Ask for several reads ``(contract, function, arguments)`` of the pinned block at once, so that `call` has them.
 
         What does not come is asked for, and told of when it is refused, by `call`; outside a pinning nothing is asked.
@@ -181,7 +182,8 @@ class Session:
             return
         at = self._at
         functions = {
-            (at, None, to, "0x" + function.encode(*arguments).hex()): function for to, function, arguments in reads
+            (at, None, to.lower(), "0x" + function.encode(*arguments).hex()): function
+            for to, function, arguments in reads
         }
         wanted = [asked for asked in functions if asked not in self._read_already]
         for start in range(0, len(wanted), READS_TOGETHER_MAX):
@@ -231,7 +233,12 @@ class Session:
 
     def head(self) -> BlockRef:
         """The latest (or pinned) block."""
-        return self.ask("eth_getBlockByNumber", self._at, False, read=block_of)
+        head: BlockRef | None = getattr(self._pin, "head", None)
+        if head is None:
+            head = self.ask("eth_getBlockByNumber", self._at, False, read=block_of)
+            if self.pinned_at is not None:
+                self._pin.head = head
+        return head
 
     @property
     def now(self) -> int:

@@ -12,7 +12,7 @@ from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import TokenReader
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_QUOTER, V3_ROUTER02
-from treasury_arena_evm.reading import ChainReader
+from treasury_arena_evm.reading import ChainReader, Read
 from treasury_arena_evm.tokens import Token
 
 AMOUNT_MAX = 2**127
@@ -144,6 +144,11 @@ def check_move(pool: Pool, after_x96: int, move_bps_max: int, what: str) -> None
         )
 
 
+def pool_reads(address: str) -> tuple[Read, ...]:
+    """What `V3Reader.pool_at` reads of a pool."""
+    return tuple((address, V3_POOL.function(name), ()) for name in ("slot0", "tickSpacing", "liquidity"))
+
+
 class V3Reader:
     """Pools of pinned tokens and what swapping in them would do, for the account `owner`.
 
@@ -185,9 +190,7 @@ class V3Reader:
             return self.reader.call(address, V3_POOL.function(name))
 
         with self.reader.pinned():
-            self.reader.read_ahead(
-                (address, V3_POOL.function(name), ()) for name in ("slot0", "tickSpacing", "liquidity")
-            )
+            self.reader.read_ahead(pool_reads(address))
             price, tick, *_ = read("slot0")
             return Pool(checksummed(address), token0, token1, fee, read("tickSpacing"), price, tick, read("liquidity"))
 

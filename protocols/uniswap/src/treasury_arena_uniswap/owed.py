@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.interfaces.uniswap import V3_POOL
-from treasury_arena_evm.reading import ChainReader
+from treasury_arena_evm.reading import ChainReader, Read
 from treasury_arena_evm.v3 import Pool
 from treasury_arena_uniswap.exact.ticks import Tick
 from treasury_arena_uniswap.exact.v3_pool import Position, V3Pool
@@ -32,6 +32,13 @@ def position_key(owner: str, lower: int, upper: int) -> bytes:
     """Under which a pool keeps a position: keccak256(abi.encodePacked(owner, lower, upper))."""
     ticks = b"".join((tick % 2**24).to_bytes(3, "big") for tick in (lower, upper))
     return keccak(bytes.fromhex(owner[2:]) + ticks)
+
+
+def owed_reads(pool: str, manager: str, lower: int, upper: int) -> tuple[Read, ...]:
+    """What `owed` reads of a pool."""
+    plain = tuple((pool, V3_POOL.function(name), ()) for name in ("feeGrowthGlobal0X128", "feeGrowthGlobal1X128"))
+    ticks = tuple((pool, V3_POOL.function("ticks"), (tick,)) for tick in (lower, upper))
+    return (*plain, *ticks, (pool, V3_POOL.function("positions"), (position_key(manager, lower, upper),)))
 
 
 def owed(

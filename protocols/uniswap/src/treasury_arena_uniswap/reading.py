@@ -12,10 +12,10 @@ from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POSITIONS
 from treasury_arena_evm.reading import ChainReader
 from treasury_arena_evm.tokens import Token
-from treasury_arena_evm.v3 import Pool, V3Reader
+from treasury_arena_evm.v3 import Pool, V3Reader, pool_reads
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
-from treasury_arena_uniswap.owed import Noted, owed
+from treasury_arena_uniswap.owed import Noted, owed, owed_reads
 
 
 @attrs.frozen
@@ -65,10 +65,14 @@ class PositionsReader(V3Reader):
         def read(name: str) -> Any:
             return self.reader.call(self.positions, V3_POSITIONS.function(name), token_id)
 
+        self.reader.read_ahead(
+            (self.positions, V3_POSITIONS.function(name), (token_id,)) for name in ("positions", "ownerOf")
+        )
         _, _, address0, address1, fee, lower, upper, *noted = read("positions")
         owner = checksummed(read("ownerOf"))
         tokens = self.reader.tokens.address(address0), self.reader.tokens.address(address1)
         address = self.reader.call(self.factory, V3_FACTORY.function("getPool"), address0, address1, fee)
+        self.reader.read_ahead((*pool_reads(address), *owed_reads(address, self.positions, lower, upper)))
         pool = self.pool_at(address, *tokens, fee)
         fees = owed(self.reader, pool, self.positions, lower, upper, Noted(*noted), block)
         bounds = sqrt_ratio_at_tick(lower), sqrt_ratio_at_tick(upper)

@@ -39,6 +39,7 @@ from treasury_arena_evm.live.nodes import Node, Nodes, block_ref, head_of
 from treasury_arena_evm.live.prices import Prices
 from treasury_arena_evm.live.receipts import Receipts
 from treasury_arena_evm.live.transactions import read_signed
+from treasury_arena_evm.reading import Read
 from treasury_arena_evm.reverts import revert_data, revert_reason
 from treasury_arena_evm.session import GAS_MARGIN, Session
 from treasury_arena_evm.tokens import TokenTable
@@ -250,7 +251,7 @@ class EvmClient(ChainClient):
         """A read at a block; see `Session.call`. Raises RevertError when the contract refuses."""
         return self._reader.call(to, function, *arguments, sender=sender, block=block)
 
-    def read_ahead(self, reads: Iterable[tuple[str, Entry, Sequence[Any]]]) -> None:
+    def read_ahead(self, reads: Iterable[Read]) -> None:
         """Ask for several reads of the pinned block in one request; see `Session.read_ahead`."""
         self._reader.read_ahead(reads)
 
