@@ -12,6 +12,7 @@ import pytest
 from treasury_arena.arena.causes import BY_RANK
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.contracts.protocol import ExactMarket
+from treasury_arena.domain import statistics as stats
 from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import AllocationError, CapitalConservationError, ValidationError
 from treasury_arena.events import catalog
@@ -188,6 +189,24 @@ def test_every_evaluated_genome_is_a_trial_and_births_know_their_overfitting(mak
         agent = arena.agent(event.agent_id or "")
         assert event.payload.pbo == agent.training["pbo"]
         assert event.payload.trials >= 68
+
+
+def test_overfitting_is_judged_over_lending_as_the_search_is(make_arena: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against 0 it would be what each genome lends that tells them apart, on all days alike: never overfitted."""
+    arena = make_arena(pbo_splits=4)
+    breeder, desk = arena.cycle.breeder, arena.world.desks["holder"]
+    first: list[Any] = []
+    train = breeder.train
+    monkeypatch.setattr(breeder, "train", lambda *given: first.append(train(*given)) or first[-1])
+    _, pbo = breeder.search(desk, [], 0, arena.row)
+    days = arena.settings.training_days
+    lending = breeder.keeper.lending(arena.row - days * breeder.keeper.day, days)
+    curves = first[0].curve[~first[0].failed]
+    excess = np.unique(stats.daily_returns(curves) - stats.daily_returns(lending), axis=0)
+    assert len(excess) >= 2
+    floor = 0.02 / np.sqrt(365)
+    assert pbo == stats.pbo_cscv(excess.T, 4, floor)
+    assert pbo != stats.pbo_cscv(np.unique(stats.daily_returns(curves), axis=0).T, 4)
 
 
 def test_pbo_needs_as_many_days_as_blocks(make_arena: Make) -> None:

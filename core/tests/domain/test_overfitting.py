@@ -46,6 +46,34 @@ def test_against_the_plain_definition(days: int) -> None:
     assert stats.pbo_cscv(table, splits=6) == pytest.approx(np.mean(overfitted))
 
 
+@pytest.mark.parametrize("floor", [0.0, 0.001, 0.05])
+def test_a_floor_makes_the_ratios_floored_sharpe_ratios(floor: float) -> None:
+    """Columns of very different volatility, which a floor ranks otherwise."""
+    table = np.random.default_rng(5).normal(0.0, 1.0, (36, 6)) * np.geomspace(1e-5, 1e-1, 6) + np.linspace(
+        4e-6, 1e-2, 6
+    )
+    blocks = np.array_split(table, 6)
+    overfitted = []
+    for chosen in itertools.combinations(range(6), 3):
+        inside = np.concatenate([blocks[k] for k in chosen])
+        outside = np.concatenate([blocks[k] for k in range(6) if k not in chosen])
+
+        def rank(days: np.ndarray) -> np.ndarray:
+            if not floor:
+                return stats.sharpe(days.T)
+            return stats.floored_sharpe(days.T, floor=floor * math.sqrt(stats.DAYS_PER_YEAR))
+
+        best, ranks = int(np.argmax(rank(inside))), rank(outside)
+        overfitted.append((ranks < ranks[best]).sum() <= (ranks > ranks[best]).sum())
+    assert stats.pbo_cscv(table, splits=6, floor=floor) == pytest.approx(np.mean(overfitted))
+
+
+@pytest.mark.parametrize("floor", [-0.1, math.nan, math.inf])
+def test_a_floor_that_is_no_volatility_is_refused(floor: float) -> None:
+    with pytest.raises(ValueError, match="the floor of a volatility must be finite and at least 0"):
+        stats.pbo_cscv(np.zeros((8, 2)), splits=2, floor=floor)
+
+
 def test_a_choice_between_equals_distinguishes_nothing() -> None:
     column = np.random.default_rng(1).normal(0.0, 0.01, (64, 1))
     assert stats.pbo_cscv(np.repeat(column, 5, axis=1)) == 1.0

@@ -211,7 +211,7 @@ def test_a_partial_sale_is_booked_by_its_receipts_when_the_node_is_gone(
 @pytest.mark.parametrize(
     "method",
     [
-        *("eth_getBlockByNumber", "eth_call", "eth_simulateV1", "eth_getCode", "eth_feeHistory"),
+        *("eth_getBlockByNumber", "eth_call", "eth_simulateV1", "eth_feeHistory"),
         *("eth_estimateGas", "eth_getBalance", "eth_getTransactionCount"),
     ],
 )

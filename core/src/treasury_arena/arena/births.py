@@ -24,9 +24,12 @@ FloatArray = NDArray[np.float64]
 
 @attrs.frozen(eq=False)
 class Trained:
-    """Genomes on a training window: curves (N, D + 1), scores and per-day excess Sharpes (N,)."""
+    """Genomes on a training window: curves (N, D + 1), daily returns over lending (N, D), scores and per-day Sharpes of these
+    returns, floored (N,).
+    """
 
     curve: FloatArray
+    excess: FloatArray
     scores: FloatArray
     sharpes: FloatArray
     failed: NDArray[np.bool_]
@@ -62,10 +65,11 @@ class Breeder:
             coin_share=outcome.mean_share[:, desk.coin_mask()].sum(axis=1),
             failed=outcome.failed,
         )
-        sharpes = np.asarray(stats.floored_sharpe(stats.daily_returns(batch.curve), batch.lending_returns)) / np.sqrt(
-            stats.DAYS_PER_YEAR
+        excess = stats.excess_returns(stats.daily_returns(batch.curve), batch.lending_returns)
+        sharpes = np.asarray(stats.floored_sharpe(excess)) / np.sqrt(stats.DAYS_PER_YEAR)
+        return Trained(
+            batch.curve, excess, self.settings.search_fitness.score(batch), sharpes, batch.failed, batch.coin_share
         )
-        return Trained(batch.curve, self.settings.search_fitness.score(batch), sharpes, batch.failed, batch.coin_share)
 
     def seeds(self, row: int) -> list[AgentSpawned]:
         """The agents that the configuration brings along, born before the first search."""
@@ -94,7 +98,7 @@ class Breeder:
         """Evolve the strategy's genomes on the training window, seeded by `parents` (best first).
 
         Every genome evaluated counts as a trial. Also returns the probability of backtest overfitting among the first
-        generation, which nothing has selected yet.
+        generation, which this search has not selected from yet; up to half of it are the living, whom earlier ones found.
         """
         name = desk.strategy.name
         seeds = np.array([agent.genome for agent in parents]) if parents else None
@@ -104,7 +108,7 @@ class Breeder:
         def evaluate(genomes: FloatArray) -> Evaluation:
             trained = self.train(desk, genomes, row)
             if not first:
-                first.append(trained.curve[~trained.failed])
+                first.append(trained.excess[~trained.failed])
             return Evaluation(scores=trained.scores, sharpes=trained.sharpes, failed=trained.failed)
 
         result = search(
@@ -181,12 +185,16 @@ class Breeder:
             )
         return births
 
-    def _pbo(self, curves: FloatArray) -> float | None:
-        """Probability of backtest overfitting; None with fewer than two distinct curves, or fewer days than blocks."""
-        distinct = np.unique(curves, axis=0)
-        if len(distinct) < 2 or distinct.shape[1] - 1 < self.settings.pbo_splits:
+    def _pbo(self, excess: FloatArray) -> float | None:
+        """Probability of backtest overfitting by floored Sharpe ratios over lending, which searches are after.
+
+        None with fewer than two genomes that behave differently, or fewer days than blocks.
+        """
+        distinct = np.unique(excess, axis=0)
+        if len(distinct) < 2 or distinct.shape[1] < self.settings.pbo_splits:
             return None
-        return float(stats.pbo_cscv(stats.daily_returns(distinct).T, self.settings.pbo_splits))
+        floor = stats.SHARPE_FLOOR / np.sqrt(stats.DAYS_PER_YEAR)
+        return float(stats.pbo_cscv(distinct.T, self.settings.pbo_splits, floor))
 
 
 def sound_curve(curve: FloatArray, failed: NDArray[np.bool_]) -> FloatArray:

@@ -258,6 +258,7 @@ def _cycles(
             "store_seconds": timer.seconds("commit"),
             "seconds": watch.seconds(),
         }
-        return build_result(manager, run_id, spent)
+        result = build_result(manager, run_id, spent)
+        return attrs.evolve(result, timings={**result.timings, "seconds": watch.seconds()})
     finally:
         manager.close()

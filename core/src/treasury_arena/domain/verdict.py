@@ -140,10 +140,12 @@ def _beyond(known: MeanDifference) -> str:
 
 
 def _signed(fraction: float) -> str:
-    text = f"{100.0 * fraction:+.1f}"
-    if abs(fraction) < 0.0005:
-        text = f"{100.0 * fraction:+.2f}"
-    return "0.0" if float(text) == 0.0 else text
+    """Percent with as many digits, up to four, as tell it from 0."""
+    for digits in range(1 if abs(fraction) >= 0.0005 else 2, 5):
+        text = f"{100.0 * fraction:+.{digits}f}"
+        if float(text):
+            return text
+    return "0.0"
 
 
 def _points(fraction: float) -> str:

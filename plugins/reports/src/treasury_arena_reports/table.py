@@ -192,8 +192,8 @@ def _timings(result: RunResult) -> str:
     if "seconds" not in timings:  # of a run that was only looked at again
         return f"{count(timings.get('agent_steps'))} agent-steps, {count(timings.get('events'))} events."
     return (
-        f"Took {number(timings.get('seconds'), 1)} s: {count(timings.get('agent_steps'))} agent-steps, "
-        f"{count(timings.get('agent_steps_per_second'))} a second; "
+        f"Took {number(timings.get('seconds'), 1)} s (the program's start and this report not counted): "
+        f"{count(timings.get('agent_steps'))} agent-steps, {count(timings.get('agent_steps_per_second'))} a second; "
         f"{_set_up(timings)}search {number(timings.get('search_seconds'), 1)} s, "
         f"live {number(timings.get('live_seconds'), 1)} s, store {number(timings.get('store_seconds'), 1)} s; "
         f"{count(timings.get('events'))} events, peak memory {count(timings.get('peak_memory_mib'))} MiB."

@@ -35,6 +35,7 @@ from treasury_arena.domain.statistics.paths import (
     win_rate,
 )
 from treasury_arena.domain.statistics.ratios import (
+    SHARPE_FLOOR,
     annual_excess,
     calmar,
     cvar,
@@ -52,6 +53,7 @@ from treasury_arena.domain.statistics.series import (
     RETURN_MAX,
     checked_curve,
     checked_returns,
+    excess_returns,
 )
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "NOISE",
     "RATIO_CAP",
     "RETURN_MAX",
+    "SHARPE_FLOOR",
     "MeanDifference",
     "annual_excess",
     "annual_return",
@@ -70,6 +73,7 @@ __all__ = [
     "cvar",
     "daily_returns",
     "deflated_sharpe",
+    "excess_returns",
     "expected_max_sharpe",
     "floored_sharpe",
     "kurtosis",

@@ -7,6 +7,7 @@ Finance.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,8 +19,11 @@ from treasury_arena.domain.statistics.series import FloatArray, checked_returns,
 _CHUNK = 4096
 
 
-def pbo_cscv(returns: ArrayLike, splits: int = 16) -> float:
+def pbo_cscv(returns: ArrayLike, splits: int = 16, floor: float = 0.0) -> float:
     """Share of splits in which the column with the best Sharpe ratio in sample is no better than the median out of it.
+
+    Give returns over a benchmark where columns differ in how much of it they hold: else that is what tells them apart in both
+    halves, and every search looks sound.
 
     The days are cut into `splits` blocks; every choice of half of them is one in-sample set (C(16, 8) = 12,870). Equal
     columns rank in the middle, so a choice that distinguishes nothing counts as overfitted; the first of several best
@@ -28,8 +32,9 @@ def pbo_cscv(returns: ArrayLike, splits: int = 16) -> float:
     Args:
         returns: (T, N) daily returns, one COLUMN per trial.
         splits: even number of blocks, from 2 to 20.
+        floor: a volatility a day, added to that of the returns in quadrature; above 0 the ratios are floored Sharpe ratios.
 
-    Raises ValueError for fewer than two columns, an odd number of splits, or fewer days than splits.
+    Raises ValueError for a floor below 0, fewer than two columns, an odd number of splits, or fewer days than splits.
     """
     matrix = checked_returns(returns)
     if matrix.ndim != 2 or matrix.shape[1] < 2:
@@ -38,6 +43,8 @@ def pbo_cscv(returns: ArrayLike, splits: int = 16) -> float:
         raise ValueError(f"splits must be an even number from 2 to 20, not {splits}")
     if matrix.shape[0] < splits:
         raise ValueError(f"{matrix.shape[0]} days cannot be cut into {splits} blocks")
+    if not 0.0 <= floor < math.inf:
+        raise ValueError(f"the floor of a volatility must be finite and at least 0, not {floor}")
     centre = matrix.mean(axis=0)
     blocks = np.array_split(matrix - centre, splits)
     counts = np.array([len(block) for block in blocks], dtype=np.float64)
@@ -45,8 +52,8 @@ def pbo_cscv(returns: ArrayLike, splits: int = 16) -> float:
     squares = np.array([np.square(block).sum(axis=0) for block in blocks])
     overfitted = total = 0
     for chosen in _halves(splits):
-        inside = _sharpe(chosen, counts, sums, squares, centre)
-        outside = _sharpe(1.0 - chosen, counts, sums, squares, centre)
+        inside = _sharpe(chosen, counts, sums, squares, centre, floor)
+        outside = _sharpe(1.0 - chosen, counts, sums, squares, centre, floor)
         best = np.take_along_axis(outside, inside.argmax(axis=1)[:, None], axis=1)
         below = (outside < best).sum(axis=1)
         above = (outside > best).sum(axis=1)
@@ -73,9 +80,9 @@ def _totals(chosen: FloatArray, of_blocks: FloatArray) -> FloatArray:
 
 
 def _sharpe(
-    chosen: FloatArray, counts: FloatArray, sums: FloatArray, squares: FloatArray, centre: FloatArray
+    chosen: FloatArray, counts: FloatArray, sums: FloatArray, squares: FloatArray, centre: FloatArray, floor: float
 ) -> FloatArray:
     days = _totals(chosen, counts[:, None])
     offset = _totals(chosen, sums) / days
     variance = np.maximum(_totals(chosen, squares) / days - np.square(offset), 0.0) * days / np.maximum(days - 1.0, 1.0)
-    return ratio(offset + centre, np.sqrt(variance))
+    return ratio(offset + centre, np.sqrt(variance + floor * floor))

@@ -43,7 +43,11 @@ def sharpe(returns: ArrayLike, benchmark: ArrayLike = 0.0, periods: float = DAYS
     return np.clip(ratio(mean(excess), deviation(excess)) * math.sqrt(periods), -RATIO_CAP, RATIO_CAP)
 
 
-def floored_sharpe(returns: ArrayLike, benchmark: ArrayLike = 0.0, floor: float = 0.02) -> FloatArray:
+#: The volatility a year below which a floored Sharpe ratio takes no risk for smaller.
+SHARPE_FLOOR = 0.02
+
+
+def floored_sharpe(returns: ArrayLike, benchmark: ArrayLike = 0.0, floor: float = SHARPE_FLOOR) -> FloatArray:
     """Annual excess by sqrt(volatility of the excess ^ 2 + floor ^ 2): a Sharpe ratio that tiny risks cannot inflate.
 
     `floor` is a volatility a year; raises ValueError unless it is positive and finite. Fewer than two days give 0.
