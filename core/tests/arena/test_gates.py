@@ -191,6 +191,35 @@ def test_every_evaluated_genome_is_a_trial_and_births_know_their_overfitting(mak
         assert event.payload.trials >= 68
 
 
+def test_what_was_tried_to_find_the_configured_agents_and_births_by_hand_count(make_arena: Make) -> None:
+    arena = make_arena(agents=2, seeds=(("holder", {"share": 0.4}),), tried_before=70)
+    plain = make_arena(agents=2, seeds=(("holder", {"share": 0.4}),))
+    for one in (arena, plain):
+        one.run_evolution_cycle()
+    assert arena.state.trials == plain.state.trials + 70
+    arena.mutate_agent(arena.spawn_agent("holder", {"share": 0.9}))
+    assert arena.state.trials == plain.state.trials + 72
+    arena.reload()
+    assert arena.state.trials == plain.state.trials + 72
+    arena.run_evolution_cycle()
+    plain.run_evolution_cycle()
+    first, second = payloads(arena, catalog.EvolutionCycleComplete)
+    assert first.trials - 70 == payloads(plain, catalog.EvolutionCycleComplete)[0].trials
+    assert arena.state.trials == first.trials + 2 + second.trials
+
+
+@pytest.mark.parametrize("refuse", [True, False])
+def test_of_configured_agents_that_do_the_same_one_is_born(make_arena: Make, refuse: bool) -> None:
+    """M8: the second has the first one's genome, the third does the same with another, the fourth is another."""
+    same = {"share": 0.0, "band": 0.5}
+    seeds = tuple(("holder", genes) for genes in (same, same, {**same, "band": 0.4}, {**same, "share": 0.8}))
+    arena = make_arena(agents=2, seeds=seeds, refuse_clones=refuse)
+    arena.run_evolution_cycle()
+    born = [agent.genes for agent in arena.state.agents.values() if agent.origin == "seed"]
+    wanted = [seeds[0][1], seeds[3][1]] if refuse else [genes for _, genes in seeds]
+    assert [{gene: genes[gene] for gene in same} for genes in born] == wanted
+
+
 def test_overfitting_is_judged_over_lending_as_the_search_is(make_arena: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against 0 it would be what each genome lends that tells them apart, on all days alike: never overfitted."""
     arena = make_arena(pbo_splits=4)

@@ -195,7 +195,7 @@ def test_counts_and_agents(result: RunResult, finished: ArenaManager) -> None:
         "orders": 1,
         "rejected": 0,
     }
-    assert result.trials == 23, "12 genomes and, the best being kept, 11 children"
+    assert result.trials == 24, "12 genomes and, the best being kept, 11 children, and the one born by hand"
     by_hand = result.agents[1]
     assert by_hand["id"] == "holder-0002"
     assert float(by_hand["capital"]) == pytest.approx(2_998.0, abs=CENT)

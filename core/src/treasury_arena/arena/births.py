@@ -72,11 +72,14 @@ class Breeder:
         )
 
     def seeds(self, row: int) -> list[AgentSpawned]:
-        """The agents that the configuration brings along, born before the first search."""
+        """The agents that the configuration brings along, born before the first search; one like an earlier one is not (M8)."""
         births: list[AgentSpawned] = []
+        known: list[FloatArray] = []
         for strategy, genes in self.settings.seeds:
             space = self.world.desks[strategy].space
             genome = space.genome(genes)
+            if self.is_clone(strategy, genome, known, row):
+                continue
             births.append(
                 AgentSpawned(
                     strategy=strategy,
@@ -91,6 +94,19 @@ class Breeder:
                 )
             )
         return births
+
+    def is_clone(self, strategy: str, genome: FloatArray, known: list[FloatArray], row: int) -> bool:
+        """Whether M8 refuses a genome because it behaves as one of `known` does, to which its behaviour is added otherwise."""
+        if not self.settings.rules.refuse_clones:
+            return False
+        trained = self.train(self.world.desks[strategy], np.asarray(genome)[None, :], row)
+        (curve,) = trained.curve
+        if trained.failed[0]:  # the rules judge it as they judge every agent that fails
+            return False
+        if any(same_behaviour(curve, other) for other in known):
+            return True
+        known.append(curve)
+        return False
 
     def search(
         self, desk: Desk, parents: Sequence[AgentState], cycle: int, row: int

@@ -20,7 +20,7 @@ from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, A
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, Treasury
 from treasury_arena.domain import statistics as stats
 from treasury_arena.domain.stops import OFF
-from treasury_arena.errors import AllocationError, CapitalConservationError, ValidationError
+from treasury_arena.errors import AllocationError, ValidationError
 from treasury_arena.events import catalog
 from treasury_arena.evolution.trials import TrialStats
 from treasury_arena.trading.runner import LiveRunner
@@ -380,10 +380,7 @@ class Cycle:
 
     def check_conservation(self, cycle: int, pools_raw: dict[str, int]) -> None:
         """Sum the whole ledger per asset; raises CapitalConservationError when anything is not zero."""
-        totals = self.state.ledger.totals()
-        wrong = {asset: total for asset, total in totals.items() if total}
-        if wrong:
-            raise CapitalConservationError(f"the ledger does not sum to zero: {wrong}")
+        totals = self.state.ledger.conserved()
         self.journal.post(
             catalog.CapitalConservationChecked(
                 cycle,

@@ -182,6 +182,11 @@ def _spawned(state: ArenaState, payload: catalog.AgentSpawned, agent_id: str | N
     if payload.replaces is not None:
         state.vacated[payload.strategy].remove(payload.replaces)
     state.births[payload.strategy] += 1
+    if payload.origin not in (
+        "search",
+        "seed",
+    ):  # what a search tried is counted with its cycle, and so is what found a seed
+        state.trials += 1
     state.counts["births"] += 1
 
 

@@ -37,11 +37,13 @@ def status(run: Path | None, out: Path | None, db: str | None, as_json: bool) ->
     with find_store(run, out, db) as store:
         state, _ = ArenaState.of(store.read())
         seq, digest = store.last()
+        place = store.url
         sentinel = find_stop_file(run, out, db)
         level, stop = emergency.level(store, sentinel), emergency.standing(store, sentinel)
     opened = state.opened
     capital = state.capital_raw
     document = {
+        "store": place,
         "name": opened.name if opened else None,
         "profile": opened.profile if opened else None,
         "seed": opened.seed if opened else None,

@@ -247,7 +247,7 @@ class Strategies:
 
 @attrs.frozen(kw_only=True)
 class Agent:
-    """A genome to start from, as `arena evolve` prints it."""
+    """A genome to start from, as `arena evolve` prints it. One that equals an earlier one is not born (`refuse_clones`)."""
 
     strategy: str = key(attrs.NOTHING, "Its strategy.", min_len(1))
     genome: dict[str, float] = attrs.field(

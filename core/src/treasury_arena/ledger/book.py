@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from treasury_arena.errors import CapitalConservationError
 from treasury_arena.events.event import Transfer
 from treasury_arena.events.postings import Key, settle
 from treasury_arena.store import EventStore
@@ -42,6 +43,13 @@ class Ledger:
         for (_, asset), amount in self._balances.items():
             sums[asset] = sums.get(asset, 0) + amount
         return sums
+
+    def conserved(self) -> dict[str, int]:
+        """`totals`; raises CapitalConservationError unless every sum is 0."""
+        totals = self.totals()
+        if wrong := {asset: total for asset, total in totals.items() if total}:
+            raise CapitalConservationError(f"the ledger does not sum to zero: {wrong}")
+        return totals
 
     def copy(self) -> Ledger:
         """An independent book with the same balances."""
