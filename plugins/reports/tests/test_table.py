@@ -30,7 +30,7 @@ def test_it_says_all_that_an_owner_reads_at_the_end(result: RunResult) -> None:
         "Gap bps",
         "lender",
         result.digest,
-        "Took 41.2 s: 1,830,000,000 agent-steps",
+        "Took 41.2 s without start and report: 1,830,000,000 agent-steps",
         "set-up and compiling 2.7 s",
     ):
         assert words in text

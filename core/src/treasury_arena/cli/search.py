@@ -27,6 +27,7 @@ from treasury_arena.cli.lines import barren, speed
 from treasury_arena.cli.paths import TypedPath
 from treasury_arena.config.settings import Agent, Settings
 from treasury_arena.config.show import agents_toml, config_hash
+from treasury_arena.domain.statistics.series import FloatArray
 from treasury_arena.randomness import stream
 from treasury_arena.registry.loader import load_registry
 
@@ -157,10 +158,11 @@ def evolve(
         found: list[dict[str, Any]] = []
         trials = 0
         without: list[str] = []
+        known: list[FloatArray] = []  # a run bears no two agents that do the same, of whatever strategies
         for name, desk in world.desks.items():
             result, _ = breeder.search(desk, [], 0, world.first_row)
             trials += result.trials
-            births = breeder.spawn(desk, result, [], [], best, 0, world.first_row, None)
+            births = breeder.spawn(desk, result, [], known, best, 0, world.first_row, None)
             told = {"trials": result.trials, "search": f"{name} {config_hash(settings)[:12]}"}
             found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes), **told} for b in births]
             if not births:

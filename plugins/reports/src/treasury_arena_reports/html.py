@@ -21,7 +21,7 @@ from treasury_arena_reports.parameters import parameters
 
 AGENTS_SHOWN = 1000
 TIMINGS = {
-    "seconds": ("Whole run, without the program's start and this report", "s", 1),
+    "seconds": ("Whole run, without start and report", "s", 1),
     "setup_seconds": ("Loading data and compiling", "s", 1),
     "judge_seconds": ("Judging", "s", 1),
     "search_seconds": ("Search", "s", 1),

@@ -192,7 +192,7 @@ def _timings(result: RunResult) -> str:
     if "seconds" not in timings:  # of a run that was only looked at again
         return f"{count(timings.get('agent_steps'))} agent-steps, {count(timings.get('events'))} events."
     return (
-        f"Took {number(timings.get('seconds'), 1)} s (the program's start and this report not counted): "
+        f"Took {number(timings.get('seconds'), 1)} s without start and report: "
         f"{count(timings.get('agent_steps'))} agent-steps, {count(timings.get('agent_steps_per_second'))} a second; "
         f"{_set_up(timings)}search {number(timings.get('search_seconds'), 1)} s, "
         f"live {number(timings.get('live_seconds'), 1)} s, store {number(timings.get('store_seconds'), 1)} s; "

@@ -16,6 +16,7 @@ from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.exact.state import EMode, ReserveConfig, ReserveState
 from treasury_arena_aave.exact.strategy import RateStrategy
 from treasury_arena_aave.exact.versions import V3_0, Version
+from treasury_arena_evm.abi import Read
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.interfaces.aave import (
     DATA_PROVIDER,
@@ -28,7 +29,6 @@ from treasury_arena_evm.interfaces.aave import (
     SCALED_TOKEN,
 )
 from treasury_arena_evm.interfaces.tokens import ERC20
-from treasury_arena_evm.reading import Read
 
 ZERO = "0x" + "00" * 20
 _FACTS = (

@@ -159,6 +159,10 @@ def _kinds(parameters: Sequence[Parameter]) -> tuple[str, ...]:
     return tuple(item.canonical for item in parameters)
 
 
+Read = tuple[str, Entry, Sequence[Any]]
+"""A contract's address, one of its functions, and its arguments."""
+
+
 class Interface:
     """The functions, events and errors of a contract, by name; an overloaded name is asked for by its whole signature."""
 

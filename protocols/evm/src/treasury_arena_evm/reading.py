@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from treasury_arena.contracts.chain import BlockRef, PlannerContext
 from treasury_arena.errors import ConfigError
 
 if TYPE_CHECKING:
-    from treasury_arena_evm.abi import Entry
+    from treasury_arena_evm.abi import Entry, Read
     from treasury_arena_evm.answers import Outcome
     from treasury_arena_evm.chains import Chain
     from treasury_arena_evm.tokens import TokenTable
-
-
-Read: TypeAlias = tuple[str, "Entry", Sequence[Any]]
-"""A contract's address, one of its functions, and its arguments."""
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from treasury_arena.contracts.chain import BlockRef
 from treasury_arena.errors import ConfigError, UnknownOutcomeError
-from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.abi import Entry, Read
 from treasury_arena_evm.answers import (
     Outcome,
     Value,
@@ -39,7 +39,6 @@ from treasury_arena_evm.outstanding import (
     Owner,
     Signed,
 )
-from treasury_arena_evm.reading import Read
 from treasury_arena_evm.receipts import Receipt
 from treasury_arena_evm.tokens import KNOWN_TOKENS, Token, TokenTable
 from treasury_arena_evm.transport import LostError, NodeError, Requester, Transport

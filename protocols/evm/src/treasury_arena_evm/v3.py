@@ -7,12 +7,13 @@ from typing import Any
 import attrs
 
 from treasury_arena.errors import SizeRefusedError, ValidationError
+from treasury_arena_evm.abi import Read
 from treasury_arena_evm.addresses import checksummed
 from treasury_arena_evm.amounts import check_whole
 from treasury_arena_evm.erc20 import TokenReader
 from treasury_arena_evm.errors import RevertError
 from treasury_arena_evm.interfaces.uniswap import V3_FACTORY, V3_POOL, V3_QUOTER, V3_ROUTER02
-from treasury_arena_evm.reading import ChainReader, Read
+from treasury_arena_evm.reading import ChainReader
 from treasury_arena_evm.tokens import Token
 
 AMOUNT_MAX = 2**127

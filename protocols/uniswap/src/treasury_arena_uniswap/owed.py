@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from treasury_arena_evm.abi import Read
 from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.interfaces.uniswap import V3_POOL
-from treasury_arena_evm.reading import ChainReader, Read
+from treasury_arena_evm.reading import ChainReader
 from treasury_arena_evm.v3 import Pool
 from treasury_arena_uniswap.exact.ticks import Tick
 from treasury_arena_uniswap.exact.v3_pool import Position, V3Pool

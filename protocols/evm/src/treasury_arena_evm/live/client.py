@@ -25,7 +25,7 @@ from treasury_arena.contracts.chain import (
 )
 from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ChainUnavailableError, FeeCapError, ValidationError
-from treasury_arena_evm.abi import Entry
+from treasury_arena_evm.abi import Entry, Read
 from treasury_arena_evm.answers import Outcome
 from treasury_arena_evm.chains import Chain
 from treasury_arena_evm.errors import FeeError
@@ -39,7 +39,6 @@ from treasury_arena_evm.live.nodes import Node, Nodes, block_ref, head_of
 from treasury_arena_evm.live.prices import Prices
 from treasury_arena_evm.live.receipts import Receipts
 from treasury_arena_evm.live.transactions import read_signed
-from treasury_arena_evm.reading import Read
 from treasury_arena_evm.reverts import revert_data, revert_reason
 from treasury_arena_evm.session import GAS_MARGIN, Session
 from treasury_arena_evm.tokens import TokenTable
