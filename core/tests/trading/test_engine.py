@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.contracts.validation import OrderFacts, Validator
-from treasury_arena.errors import EmergencyStopError, ValidationError
+from treasury_arena.errors import EmergencyStopError, StoreError, ValidationError
 from treasury_arena.events.catalog import (
     EmergencyStopEngaged,
     EmergencyStopReleased,
@@ -368,6 +368,49 @@ def test_a_stop_while_another_is_being_released_holds(bench: Any) -> None:
     other.join(10)
     assert stored == ["EmergencyStopEngaged", "EmergencyStopReleased", "EmergencyStopEngaged"]
     assert engine.stop_level == "HARD"
+
+
+def test_a_release_that_cannot_be_stored_releases_nothing(bench: Any) -> None:
+    account = bench.account()
+    bench.engine.emergency_stop("halt")
+    record = bench.engine._record_stop
+
+    def failing(event: Any) -> None:
+        assert bench.engine.stop_level == "HARD", "nothing is allowed before the release is stored"
+        raise StoreError("disk full")
+
+    bench.engine._record_stop = failing
+    with pytest.raises(StoreError, match="disk full"):
+        bench.engine.emergency_resume("over")
+    assert bench.engine.stop_level == "HARD"
+    assert bench.trade(account, "coin", 4_000) is None
+    bench.engine._record_stop = record
+    bench.engine.emergency_resume("over")
+    assert bench.trade(account, "coin", 4_000, row=1) is not None
+
+
+def test_a_stop_that_cannot_be_stored_stops_all_the_same(bench: Any) -> None:
+    account = bench.account()
+
+    def failing(event: Any) -> None:
+        raise StoreError("disk full")
+
+    bench.engine._record_stop = failing
+    with pytest.raises(StoreError, match="disk full"):
+        bench.engine.emergency_stop("halt")
+    assert bench.trade(account, "coin", 4_000) is None
+
+
+def test_a_day_goes_on_counting_its_orders_after_a_restart(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench(Limits(daily_trades_max=2))
+    account = bench.account()
+    for row, target in enumerate((100, 200)):
+        assert bench.trade(account, "coin", target, row=row) is not None
+    again = bench.account()
+    again.restore(account.cash_raw, account.positions, account.memory())
+    assert (again.orders_day, again.orders_today) == (account.orders_day, 2)
+    assert bench.trade(again, "coin", 300, row=2) is None
+    assert [r.code for r in bench.journal.payloads(OrderRejected)] == ["daily_trades"]
 
 
 def test_a_soft_stop_lets_an_order_pass_that_asks_for_what_is_held(bench: Any) -> None:
