@@ -93,6 +93,21 @@ def test_code_that_exits_names_the_run_that_it_ended(
     assert advice(done.json["error"]) == ["resume", str(folder), "--db", str(folder / "arena.db")]
 
 
+def test_a_run_whose_store_is_empty_begins_anew_and_says_so(
+    house: Any, copy_of_interrupted: Any, finished_json: dict[str, Any]
+) -> None:
+    folder = copy_of_interrupted()
+    told = "the run's store holds no event"
+    assert told not in house.arena("resume", folder, "--json", "--quiet").ok().err
+    other = copy_of_interrupted()
+    for name in ("arena.db", "arena.db-wal", "arena.db-shm"):
+        (other / name).unlink(missing_ok=True)
+    (other / "arena.db").touch()
+    done = house.arena("resume", other, "--json", "--quiet").ok()
+    assert done.err.count(told) == 1
+    assert done.json["digest"] == finished_json["digest"]
+
+
 def test_a_password_is_left_for_the_person() -> None:
     url = "postgresql://ann:s3cret@db.house:5432/arena"
     assert (
