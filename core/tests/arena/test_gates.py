@@ -114,6 +114,48 @@ def test_under_a_stop_rank_gives_nobody_more(make_arena: Make, level: str) -> No
     assert given == 0
 
 
+@pytest.mark.parametrize("drift", [0.005, -0.005])
+def test_capital_moved_by_rank_is_no_return_of_those_it_leaves_and_reaches(make_arena: Make, drift: float) -> None:
+    """Two hold the coin alone, so each day's live return is the coin's, also on the day on which capital moves."""
+    frame = synthetic_frame(80, drift=drift, volatility=0.001, gas=0.01)
+    arena = make_arena(frame=frame, simulation_age_days_min=300, lend_idle=False, agents=2)
+    arena.run_evolution_cycle()
+    rich, poor = (arena.spawn_agent("holder", {"share": 1.0}) for _ in range(2))
+    arena.allocate_capital(rich, 4_000 * USD)
+    arena.allocate_capital(poor, 1_000 * USD)
+    arena.run_evolution_cycle()
+    arena.run_evolution_cycle()
+
+    def told(name: str) -> tuple[float, float, int]:
+        account = arena.funding.accounts[name]
+        return account.nav, 1.0 - account.nav / account.peak_nav, arena.funding.equity_raw(account, arena.row)
+
+    def action() -> None:
+        arena.funding.rebalance([rich, poor], arena.row)
+        for name in (rich, poor):
+            arena.funding.mark(arena.funding.accounts[name], arena.state.present_cycle, arena.row)
+
+    before = {name: told(name) for name in (rich, poor)}
+    arena._transact(action)
+    assert [told(name)[:2] for name in (rich, poor)] == [before[name][:2] for name in (rich, poor)]
+    moved = {name: told(name)[2] - before[name][2] for name in (rich, poor)}
+    assert moved[rich] < -500 * USD
+    assert moved[poor] > 500 * USD
+    row, seq = arena.row, arena.store.last()[0]
+    arena.run_evolution_cycle()
+    price = frame["WETH.price"]
+    for name, (nav, drawdown, _) in before.items():
+        assert (nav - 1.0) * drift > 0.1 * abs(drift), "it has gained or lost a tenth before"
+        (mark,) = [e.payload for e in arena.store.read(after=seq, agent_id=name, event_type="AgentMarked")]
+        lived = np.array([nav, *mark.memory["daily_nav"]])
+        assert len(lived) == 8
+        days = price[row : arena.row + 1 : 4]
+        # New capital waits a row for its decision, so the first day is a little off.
+        assert lived[1:] / lived[:-1] == pytest.approx(days[1:] / days[:-1], abs=0.01)
+        fallen = 1.0 - (1.0 - drawdown) * days[-1] / days[0] if drift < 0.0 else 0.0
+        assert told(name)[1] == pytest.approx(fallen, abs=5e-3)
+
+
 @pytest.fixture
 def lending(make_arena: Make) -> ArenaManager:
     arena = make_arena(simulation_age_days_min=300, agents=2)
