@@ -24,6 +24,7 @@ from treasury_arena.errors import (
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.store import audit, open_store
+from treasury_arena.testing.strategies import LENDER
 
 USD = 10**6
 Make = Callable[..., ArenaManager]
@@ -151,6 +152,33 @@ def test_graduation_by_hand_obeys_the_rules(arena: ArenaManager) -> None:
     with pytest.raises(ValidationError, match="is in simulation, not in proving"):
         arena.graduate_to_arena(agent)
     assert arena.agent(agent).stage == SIMULATION
+
+
+def test_graduation_to_the_arena_by_hand_is_for_the_best_half_of_those_in_proving(make_arena: Make) -> None:
+    """Of four that pass every other rule the second best enters, and the third only once that one has left."""
+    shares = (1.0, 0.9, 0.8, 0.7)
+    open_to_all: dict[str, Any] = {"simulation_floored_min": None, "fidelity_tolerance": None}
+    seeds = tuple(("lender", {"share": share}) for share in shares)
+    arena = make_arena(strategies=(LENDER,), agents=4, seeds=seeds, arena_age_days_min=300, **open_to_all)
+    for _ in range(3):
+        arena.run_evolution_cycle()
+    arena.settings = attrs.evolve(arena.settings, rules=attrs.evolve(arena.settings.rules, arena_age_days_min=7))
+    arena.reload()
+    first, second, third, fourth = arena.rank_agents(PROVING).index
+    assert [arena.agent(name).genes["share"] for name in (first, second, third, fourth)] == list(shares)
+    records = arena.cycle.keeper.records(arena.state.living(PROVING), arena.row)
+    for name, record in records.items():
+        assert arena.cycle.held_back_from_arena(arena.agent(name), record, arena.row) is None
+    before = arena.store.last()
+    for name in (third, fourth):
+        with pytest.raises(
+            ValidationError, match=f"agent {name} cannot enter arena: it is not among the best 50% in proving"
+        ):
+            arena.graduate_to_arena(name)
+    assert arena.store.last() == before
+    arena.graduate_to_arena(second)
+    arena.graduate_to_arena(third)  # by now the second best of three
+    assert [arena.agent(name).stage for name in (first, second, third, fourth)] == [PROVING, ARENA, ARENA, PROVING]
 
 
 def test_underperformers_are_killed_and_their_capital_returns(make_arena: Make) -> None:
