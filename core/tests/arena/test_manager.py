@@ -13,6 +13,7 @@ import treasury_arena
 from treasury_arena.arena.manager import ArenaManager
 from treasury_arena.arena.state import ARENA, DEAD, PROVING, SIMULATION
 from treasury_arena.contracts.operators import Mutation
+from treasury_arena.contracts.strategy import FORCE
 from treasury_arena.errors import (
     AllocationError,
     CapitalConservationError,
@@ -24,7 +25,8 @@ from treasury_arena.errors import (
 from treasury_arena.events import catalog
 from treasury_arena.events.event import Line, Transfer
 from treasury_arena.store import audit, open_store
-from treasury_arena.testing.strategies import LENDER
+from treasury_arena.testing.strategies import LENDER, HolderState, HolderTarget
+from treasury_arena.trading.limits import Limits
 
 USD = 10**6
 Make = Callable[..., ArenaManager]
@@ -256,6 +258,34 @@ def test_resumed_after_every_cycle_the_run_is_the_same(make_arena: Make, tmp_pat
     assert store.last() == whole.store.last()
     assert audit(store).ok
     store.close()
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_a_day_in_which_the_store_is_read_again_has_room_for_no_more_orders(
+    make_arena: Make, live_decide: Callable[..., Any], world: Any, reload: bool
+) -> None:
+    """A cycle ends with a day's first row: that row's order is one of the day's two in the cycle that follows."""
+
+    def flip(f: Any, g: Any, book: Any, s: Any) -> Any:
+        share = 0.5 * (book.step % 2.0)
+        return HolderTarget(share, 0.0, FORCE), HolderState()
+
+    arena = make_arena(world=live_decide(world, "holder", flip), simulation_age_days_min=300, agents=2)
+    arena.limits = Limits(daily_trades_max=2)
+    arena.reload()
+    name = arena.spawn_agent("holder")
+    arena.allocate_capital(name, 1_000 * USD)
+    for _ in range(3):
+        arena.run_evolution_cycle()
+        if reload:
+            arena.reload()
+    made = [e.payload.row for e in arena.store.read(agent_id=name, event_type="OrderReserved")]
+    last = arena.row
+    assert made[-1] == last == world.first_row + 14 * 4
+    days = [[row for row in made if row // 4 == day] for day in range(world.first_row // 4 + 1, last // 4)]
+    assert days == [[day * 4, day * 4 + 1] for day in range(world.first_row // 4 + 1, last // 4)]
+    refused = [e.payload for e in arena.store.read(agent_id=name, event_type="OrderRejected")]
+    assert {(order.code, order.row % 4) for order in refused} == {("daily_trades", 2)}
 
 
 def test_a_stop_is_stored_at_once_and_survives_a_restart(make_arena: Make, tmp_path: Path) -> None:
