@@ -269,6 +269,27 @@ def test_days_close_at_midnight_and_count_orders(runner_of: Callable[..., Any]) 
     assert account.daily_nav[0] == account.daily_raw[0] / account.base_raw
 
 
+@pytest.mark.parametrize("last", [3, 4, 5, 6, 7])
+def test_an_account_taken_up_again_within_a_day_has_placed_that_days_orders(
+    runner_of: Callable[..., Any], last: int
+) -> None:
+    """Rows 4 to 7 are a day with room for two orders, whatever row the account was left at."""
+    flip = {float(row): (0.5 if row % 2 else 0.0, 0.0, FORCE) for row in range(12)}
+    bench, runner = runner_of({"holder": targets(flip)}, Limits(daily_trades_max=2))
+    account = account_of(bench)
+    for row in range(last + 1):
+        runner.step(account, row)
+    again = account_of(bench, cash_raw=0)
+    again.restore(account.cash_raw, account.positions, json.loads(json.dumps(account.memory())))
+    for row in range(last + 1, 12):
+        runner.step(again, row)
+    assert [order.row for order in bench.journal.payloads(OrderReserved)] == [2, 3, 4, 5, 8, 9]
+    assert [(r.code, r.row) for r in bench.journal.payloads(OrderRejected)] == [
+        ("daily_trades", 6),
+        ("daily_trades", 10),
+    ]
+
+
 def test_nav_ignores_flows_of_capital(runner_of: Callable[..., Any]) -> None:
     bench, runner = runner_of({"holder": targets({})})
     account = account_of(bench)
