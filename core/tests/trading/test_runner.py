@@ -107,6 +107,29 @@ def test_purchases_are_scaled_to_the_cash(runner_of: Callable[..., Any]) -> None
     assert bought["coin"] == pytest.approx(5_000 * ONE_USD * 0.999, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("coin", "usd", "bought_usd"),
+    [
+        (0.0, 0.8, 6_000),  # 8,000 are wanted, 6,000 are free
+        (0.4, 0.6, 3_600),  # 10,000 are wanted, of which 6,000 are free: six tenths of each
+        (0.0, 0.5, 5_000),  # all of it is free
+    ],
+)
+def test_purchases_are_scaled_to_the_cash_that_no_other_order_has_reserved(
+    runner_of: Callable[..., Any], coin: float, usd: float, bought_usd: int
+) -> None:
+    bench, runner = runner_of({"holder": targets({})})
+    account = account_of(bench, target={"coin": coin, "usd": usd, "band": FORCE})
+    waiting = bench.engine.submit_trade(account, bench.intent(account, "coin", 4_000), bench.equity(account))
+    assert (account.cash_raw, account.available_raw) == (10_000 * ONE_USD, 6_000 * ONE_USD)
+    runner.step(account, 1)
+    (lent,) = [order for order in bench.journal.payloads(OrderReserved) if order.role == "usd"]
+    assert lent.reserved_raw == bought_usd * ONE_USD
+    assert {order.code for order in bench.journal.payloads(OrderRejected)} == ({"position_busy"} if coin else set())
+    bench.engine.execute_trade(waiting)
+    assert (account.cash_raw, account.reserved_raw) == ((6_000 - bought_usd) * ONE_USD, 0)
+
+
 def test_shares_are_cut_to_limits_and_coin_cap(runner_of: Callable[..., Any]) -> None:
     bench, runner = runner_of({"holder": targets({0.0: (0.9, 0.1, FORCE)})})
     limited = account_of(bench, "a-0001", limits={"coin": 0.2, "usd": 1.0})
