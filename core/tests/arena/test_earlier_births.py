@@ -1,4 +1,4 @@
-"""What is alive from earlier cycles counts when others are born or promoted."""
+"""What is alive from earlier cycles counts when others are born."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from treasury_arena.arena.births import same_behaviour
 from treasury_arena.arena.manager import ArenaManager
-from treasury_arena.errors import ValidationError
 from treasury_arena.testing.frames import synthetic_frame
 from treasury_arena.testing.strategies import LENDER
 from treasury_arena.testing.worlds import small_world
@@ -40,32 +39,6 @@ def test_m8_refuses_what_an_agent_of_an_earlier_cycle_does_already(make_arena: M
     found = attrs.evolve(result, genomes=genomes, scores=result.scores[:2], founders=np.full((2, 2), -1))
     born = breeder.spawn(desk, found, [], known, 2, arena.state.cycle + 1, arena.row, pbo)
     assert [one.genes["share"] for one in born] == [0.5]
-
-
-@pytest.mark.parametrize(("rank", "enters"), [(0, True), (1, True), (2, False), (3, False)])
-def test_only_the_best_half_in_proving_may_enter_the_arena(
-    make_arena: Make, monkeypatch: pytest.MonkeyPatch, rank: int, enters: bool
-) -> None:
-    """Four agents that nothing else holds back, by their fitness: the second is just inside, the third just outside."""
-    seeds = tuple(("lender", {"share": share, "minimum_apr": 0.0}) for share in (1.0, 0.9, 0.8, 0.7))
-    arena = make_arena(
-        strategies=(LENDER,), agents=4, birth_cycles=1, seeds=seeds, arena_age_days_min=300, simulation_floored_min=None
-    )
-    while len(arena.state.living("proving")) < 4:
-        arena.run_evolution_cycle()
-    monkeypatch.setattr(type(arena.cycle), "held_back_from_arena", lambda *given: None)
-    records: dict[str, Any] = arena.cycle.keeper.records(arena.state.living("proving"), arena.row)
-    best = sorted(records, key=lambda name: -records[name].metrics["fitness"])
-    assert len({records[name].metrics["fitness"] for name in best}) == 4
-    if enters:
-        arena.graduate_to_arena(best[rank])
-        assert arena.agent(best[rank]).stage == "arena"
-        return
-    with pytest.raises(
-        ValidationError, match=f"agent {best[rank]} cannot enter arena: it is not among the best 50% in proving"
-    ):
-        arena.graduate_to_arena(best[rank])
-    assert arena.agent(best[rank]).stage == "proving"
 
 
 def test_genomes_that_failed_do_not_enter_the_probability_of_overfitting(

@@ -401,18 +401,6 @@ def test_a_stop_that_cannot_be_stored_stops_all_the_same(bench: Any) -> None:
     assert bench.trade(account, "coin", 4_000) is None
 
 
-def test_a_day_goes_on_counting_its_orders_after_a_restart(make_bench: Callable[..., Any]) -> None:
-    bench = make_bench(Limits(daily_trades_max=2))
-    account = bench.account()
-    for row, target in enumerate((100, 200)):
-        assert bench.trade(account, "coin", target, row=row) is not None
-    again = bench.account()
-    again.restore(account.cash_raw, account.positions, account.memory())
-    assert (again.orders_day, again.orders_today) == (account.orders_day, 2)
-    assert bench.trade(again, "coin", 300, row=2) is None
-    assert [r.code for r in bench.journal.payloads(OrderRejected)] == ["daily_trades"]
-
-
 def test_a_soft_stop_lets_an_order_pass_that_asks_for_what_is_held(bench: Any) -> None:
     account = bench.account()
     fill = bench.trade(account, "coin", 4_000)
