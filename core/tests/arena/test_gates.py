@@ -241,6 +241,9 @@ def test_what_was_tried_to_find_the_configured_agents_and_births_by_hand_count(m
     assert arena.state.trials == plain.state.trials + 70
     arena.mutate_agent(arena.spawn_agent("holder", {"share": 0.9}))
     assert arena.state.trials == plain.state.trials + 72
+    for origin in ("search", "seed"):
+        with pytest.raises(ValidationError, match=f"cannot have the origin '{origin}'"):
+            arena.spawn_agent("holder", origin=origin)
     arena.reload()
     assert arena.state.trials == plain.state.trials + 72
     arena.run_evolution_cycle()

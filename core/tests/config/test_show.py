@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from treasury_arena.config import Settings, load_config
 from treasury_arena.config.reference import REGENERATE, configuration_reference
 from treasury_arena.config.schema import json_schema
 from treasury_arena.config.settings import Agent, Executor
-from treasury_arena.config.show import agents_toml, config_hash, plain, to_dict, to_toml
+from treasury_arena.config.show import agents_toml, config_hash, hashed_dict, plain, to_dict, to_toml
 from treasury_arena.domain.rules import PROFILES, Rules
 from treasury_arena.errors import ConfigError
 from treasury_arena.registry import Registry
@@ -204,3 +205,22 @@ def test_reading_a_configuration_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_found_an_agent_counts_in_the_hash_once_it_is_told() -> None:
+    """Keys that are younger than their table change no hash at their default: runs begun before go on."""
+    untold = Settings(
+        start=date(2024, 1, 1), end=date(2024, 2, 1), agents=(Agent(strategy="farmer", genome={"window": 24.0}),)
+    )
+    assert "trials" not in hashed_dict(untold)["agents"][0]
+    assert to_dict(untold)["agents"][0]["trials"] == 0
+    told = attrs.evolve(untold, agents=(attrs.evolve(untold.agents[0], trials=5, search="a"),))
+    assert hashed_dict(told)["agents"][0] == {
+        "strategy": "farmer",
+        "genome": {"window": 24.0},
+        "trials": 5,
+        "search": "a",
+    }
+    assert config_hash(told) != config_hash(untold)
+    with pytest.raises(ValueError, match="trials"):
+        Agent(strategy="farmer", trials=10**12 + 1)

@@ -152,6 +152,10 @@ def test_a_number_below_one_is_told_as_the_event_that_it_was_born_as(store: Even
     [
         ("UPDATE capital_ledger SET amount = '1' WHERE entry = 1", ("transfer_sum", "never_negative", "projection")),
         ("UPDATE events SET agent_id = 'zz' WHERE seq = 2", ("projection",)),
+        (
+            "UPDATE events SET agent_id = 'zz' WHERE seq = 1",
+            ("canonical", "meaning", "ledger_line", "projection"),
+        ),
         ("UPDATE account_balances SET amount = amount + 1", ()),
     ],
 )

@@ -101,7 +101,7 @@ class Breeder:
             return False
         trained = self.train(self.world.desks[strategy], np.asarray(genome)[None, :], row)
         (curve,) = trained.curve
-        if trained.failed[0]:  # the rules judge it as they judge every agent that fails
+        if trained.failed[0]:  # it has no behaviour; the rules judge it as they judge every agent that fails
             return False
         if any(same_behaviour(curve, other) for other in known):
             return True
@@ -202,11 +202,12 @@ class Breeder:
         return births
 
     def _pbo(self, excess: FloatArray) -> float | None:
-        """Probability of backtest overfitting by floored Sharpe ratios over lending, which searches are after.
+        """Probability of backtest overfitting by floored Sharpe ratios over lending.
 
-        None with fewer than two genomes that behave differently, or fewer days than blocks.
+        None with fewer than two genomes that behave differently, or fewer days than blocks. Returns that differ by less than a
+        billionth are the same: a floored ratio would rank rounding errors.
         """
-        distinct = np.unique(excess, axis=0)
+        distinct = np.unique(np.round(excess, 9) + 0.0, axis=0)
         if len(distinct) < 2 or distinct.shape[1] < self.settings.pbo_splits:
             return None
         floor = stats.SHARPE_FLOOR / np.sqrt(stats.DAYS_PER_YEAR)

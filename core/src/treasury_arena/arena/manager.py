@@ -16,7 +16,7 @@ from treasury_arena.arena.desk import World
 from treasury_arena.arena.funding import Funding
 from treasury_arena.arena.journal import CycleJournal
 from treasury_arena.arena.settings import ArenaSettings
-from treasury_arena.arena.state import ARENA, PROVING, SIMULATION, AgentState, ArenaState, Folding
+from treasury_arena.arena.state import ARENA, COUNTED_ORIGINS, PROVING, SIMULATION, AgentState, ArenaState, Folding
 from treasury_arena.arena.treasury import ARENA_POOL, POOLS, PROVING_POOL, RESERVE, Treasury, cash_account
 from treasury_arena.clock import VirtualClock, iso
 from treasury_arena.contracts.validation import Validator
@@ -309,6 +309,10 @@ class ArenaManager:
         """
         if strategy not in self.world.desks:
             raise ValidationError(f"unknown strategy {strategy!r}: {nearest(strategy, self.world.desks)}")
+        if origin in COUNTED_ORIGINS:
+            raise ValidationError(
+                f"an agent born by hand cannot have the origin {origin!r}; it would not count as tried"
+            )
         space = self.world.desks[strategy].space
         values = space.genome(genome or {})
         for parent in parents:

@@ -164,6 +164,10 @@ def _started(state: ArenaState, payload: catalog.EvolutionCycleStarted, agent_id
     state.open_cycle, state.open_row = payload.cycle, payload.row
 
 
+#: Origins of agents whose trials the cycle counts: what a search tried, and what was tried to find the configured ones.
+COUNTED_ORIGINS = ("search", "seed")
+
+
 def _spawned(state: ArenaState, payload: catalog.AgentSpawned, agent_id: str | None, timestamp: str) -> None:
     assert agent_id is not None
     state.agents[agent_id] = AgentState(
@@ -182,10 +186,7 @@ def _spawned(state: ArenaState, payload: catalog.AgentSpawned, agent_id: str | N
     if payload.replaces is not None:
         state.vacated[payload.strategy].remove(payload.replaces)
     state.births[payload.strategy] += 1
-    if payload.origin not in (
-        "search",
-        "seed",
-    ):  # what a search tried is counted with its cycle, and so is what found a seed
+    if payload.origin not in COUNTED_ORIGINS:
         state.trials += 1
     state.counts["births"] += 1
 

@@ -163,12 +163,15 @@ def evolve(
             result, _ = breeder.search(desk, [], 0, world.first_row)
             trials += result.trials
             births = breeder.spawn(desk, result, [], known, best, 0, world.first_row, None)
-            told = {"trials": result.trials, "search": f"{name} {config_hash(settings)[:12]}"}
-            found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes), **told} for b in births]
-            if not births:
+            found += [{"strategy": name, "score": b.training["score"], "genome": dict(b.genes)} for b in births]
+            if not births and result.trial_sharpes.count:
+                say(f"every genome found of {name} does what one above does already")
+            elif not births:
                 without.append(barren(name, assembled.engine().why_barren(name)))
     finally:
         assembled.close()
+    told = {"trials": trials, "search": config_hash(settings)[:12]}
+    found = [{**entry, **told} for entry in found]
     text = "\n".join(
         f"# training score {entry['score']:.4f}\n"
         + agents_toml([Agent(**{key: value for key, value in entry.items() if key != "score"})])

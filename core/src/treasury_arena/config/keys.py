@@ -23,7 +23,12 @@ _REFERENCE = re.compile(r"(env|file):(.+)", re.DOTALL)
 
 
 def key(
-    default: Any, help: str, *checks: Callable[[Any, Any, Any], Any], secret: bool = False, local: bool = False
+    default: Any,
+    help: str,
+    *checks: Callable[[Any, Any, Any], Any],
+    secret: bool = False,
+    local: bool = False,
+    later: bool = False,
 ) -> Any:
     """An attrs field that is a configuration key.
 
@@ -33,8 +38,9 @@ def key(
         checks: attrs validators.
         secret: the value is a reference to a secret (``env:NAME`` or ``file:PATH``), read as a `Secret`.
         local: where and how a run happens, not what it computes; left out of `config_hash`.
+        later: younger than its table; at its default left out of `config_hash`, so that runs begun before go on.
     """
-    metadata = {"help": help, "secret": secret, "local": local}
+    metadata = {"help": help, "secret": secret, "local": local, "later": later}
     return attrs.field(default=default, validator=list(checks) or None, metadata=metadata)
 
 
@@ -126,6 +132,10 @@ class KeyField:
     @property
     def local(self) -> bool:
         return bool(self.attribute.metadata.get("local", False))
+
+    @property
+    def later(self) -> bool:
+        return bool(self.attribute.metadata.get("later", False))
 
     @property
     def required(self) -> bool:

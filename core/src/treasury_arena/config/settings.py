@@ -245,17 +245,29 @@ class Strategies:
     )
 
 
+#: More than any search could try; what counts them has 64 bits.
+TRIALS_MAX = 10**12
+
+
 @attrs.frozen(kw_only=True)
 class Agent:
-    """A genome to start from, as `arena evolve` prints it. One that equals an earlier one is not born (`refuse_clones`)."""
+    """A genome to start from, as `arena evolve` prints it."""
 
     strategy: str = key(attrs.NOTHING, "Its strategy.", min_len(1))
     genome: dict[str, float] = attrs.field(
         factory=dict, metadata={"help": "Genes by name, choice genes by value; absent genes take their default."}
     )
-    trials: int = key(0, "Genomes tried by the search that found it; they count as tried in the run, too.", ge(0))
+    trials: int = key(
+        0,
+        "Genomes tried by the search that found it; they count as tried in the run, too.",
+        ge(0),
+        le(TRIALS_MAX),
+        later=True,
+    )
     search: str = key(
-        "", "Name of that search, whose genomes count once for all of its agents; empty counts those of each."
+        "",
+        "Name of that search, whose genomes count once for all of its agents; empty counts those of each.",
+        later=True,
     )
 
 
@@ -336,7 +348,9 @@ class Settings:
     markets: dict[str, Market] = attrs.field(factory=dict, metadata={"help": "Markets by name."})
     assets: tuple[AssetEntry, ...] = key((), "Assets beyond the built-in ones.")
     strategies: Strategies = section(Strategies, "Strategies and their markets.")
-    agents: tuple[Agent, ...] = key((), "Genomes to start from.")
+    agents: tuple[Agent, ...] = key(
+        (), "Genomes to start from. One that behaves as an earlier one does is not born (rule `refuse_clones`)."
+    )
     source: Source = section(Source, "Data source.")
     store: Store = section(Store, "Event store.", local=True)
     report: Report = section(Report, "Reports.", local=True)

@@ -90,7 +90,7 @@ def _table(instance: Any, hashed: bool) -> dict[str, Any]:
 
 
 def _beside_the_point(key: KeyField, value: Any) -> bool:
-    return key.local or key.secret or isinstance(value, Path)
+    return key.local or key.secret or isinstance(value, Path) or (key.later and value == key.default)
 
 
 def plain(value: Any, hashed: bool = False) -> Any:

@@ -303,7 +303,12 @@ class Checker(ast.NodeVisitor):
         if not isinstance(node.ctx, ast.Load):
             self.add(node, f"{ast.unparse(node)} cannot be assigned", "build a new value instead")
         if not (isinstance(node.slice, ast.Constant) and type(node.slice.value) is int):
-            from_the_end = isinstance(node.slice, ast.UnaryOp) and isinstance(node.slice.operand, ast.Constant)
+            index = node.slice
+            from_the_end = (
+                isinstance(index, ast.UnaryOp)
+                and isinstance(index.op, ast.USub)
+                and isinstance(index.operand, ast.Constant)
+            )
             self.add(
                 node,
                 "an index from the end is not available"

@@ -43,6 +43,7 @@ CHECKS = (
 `file` is SQLite's own: its pages, indexes and definitions. It counts tables and indexes, and none on a server.
 """
 
+FOLDED_CHECKS = ("canonical", "meaning", "ledger_line")
 SUMS = ("transfer_sum", "never_negative")
 FILE = CHECKS[-1]
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
@@ -107,7 +108,8 @@ class _Auditor:
                 self._find(_seq_of(row[1]), "ledger_line", f"ledger entry {row[0]} comes from no event")
                 break
         self._causes()
-        skipped: list[str] = []
+        # From the first bad event on nothing is folded, and ledger lines are compared up to there.
+        skipped = [name for name in FOLDED_CHECKS if self.broken_at is not None and not self.checks[name]]
         if any(finding.check == "ledger_line" for finding in self.findings):
             skipped += SUMS  # of lines that differ from their events: they say nothing new, and may name a wrong event
         else:

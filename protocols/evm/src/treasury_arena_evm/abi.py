@@ -132,7 +132,8 @@ KEPT_BYTES_MAX = 2048
 def _encoded(kinds: tuple[str, ...], arguments: tuple[Any, ...]) -> bytes:
     from eth_abi.abi import encode
 
-    if all(type(argument) in (int, str) for argument in arguments):  # whose equals are the same
+    # Only of kinds whose equals are the same, and none that is long.
+    if all(type(one) is int or (type(one) is str and len(one) <= KEPT_BYTES_MAX) for one in arguments):
         return _encoded_once(kinds, arguments)
     return encode(kinds, arguments)
 
