@@ -78,8 +78,11 @@ class Breeder:
         for strategy, genes in self.settings.seeds:
             space = self.world.desks[strategy].space
             genome = space.genome(genes)
-            if self.is_clone(strategy, genome, known, row):
+            curve = self._behaviour(strategy, genome, row)
+            if curve is not None and is_known(curve, known):
                 continue
+            if curve is not None:
+                known.append(curve)
             births.append(
                 AgentSpawned(
                     strategy=strategy,
@@ -95,18 +98,12 @@ class Breeder:
             )
         return births
 
-    def is_clone(self, strategy: str, genome: FloatArray, known: list[FloatArray], row: int) -> bool:
-        """Whether M8 refuses a genome because it behaves as one of `known` does, to which its behaviour is added otherwise."""
+    def _behaviour(self, strategy: str, genome: FloatArray, row: int) -> FloatArray | None:
+        """A genome's curve on the training window that ends at `row`; None when it fails there, or M8 is off."""
         if not self.settings.rules.refuse_clones:
-            return False
+            return None
         trained = self.train(self.world.desks[strategy], np.asarray(genome)[None, :], row)
-        (curve,) = trained.curve
-        if trained.failed[0]:  # it has no behaviour; the rules judge it as they judge every agent that fails
-            return False
-        if any(same_behaviour(curve, other) for other in known):
-            return True
-        known.append(curve)
-        return False
+        return None if trained.failed[0] else trained.curve[0]
 
     def search(
         self, desk: Desk, parents: Sequence[AgentState], cycle: int, row: int
@@ -173,9 +170,7 @@ class Breeder:
             genome = tuple(float(value) for value in result.genomes[index])
             if trained.failed[index]:
                 continue
-            if self.settings.rules.refuse_clones and (
-                genome in genomes or any(same_behaviour(trained.curve[index], curve) for curve in known)
-            ):
+            if self.settings.rules.refuse_clones and (genome in genomes or is_known(trained.curve[index], known)):
                 continue
             genomes.add(genome)
             known.append(trained.curve[index])
@@ -224,6 +219,11 @@ def same_behaviour(first: FloatArray, second: FloatArray) -> bool:
     if abs(first[-1] - second[-1]) > 1e-9 * abs(second[-1]):
         return False  # most pairs end apart, which is cheap to see
     return bool(np.allclose(first, second, rtol=1e-9, atol=0.0))
+
+
+def is_known(curve: FloatArray, known: Sequence[FloatArray]) -> bool:
+    """True when a curve is the same behaviour as one of `known`."""
+    return any(same_behaviour(curve, other) for other in known)
 
 
 def ranked(agents: Sequence[AgentState]) -> list[AgentState]:
