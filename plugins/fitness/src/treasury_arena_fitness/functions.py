@@ -91,7 +91,7 @@ class FlooredSharpe(RecordFitness):
     name = "floored_sharpe"
     summary = "annual excess over lending by volatility with a floor of 2%"
 
-    floor: float = parameter(0.02, "Volatility a year that every record is charged with.", gt(0.0))
+    floor: float = parameter(stats.SHARPE_FLOOR, "Volatility a year that every record is charged with.", gt(0.0))
 
     def judge(self, curve: FloatArray, returns: FloatArray, reference: FloatArray) -> FloatArray:
         return stats.floored_sharpe(returns, reference, self.floor)
