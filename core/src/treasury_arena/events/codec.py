@@ -108,8 +108,8 @@ def _encoding() -> Callable[[Any], str]:
     compiled = getattr(json.encoder, "c_make_encoder", None)
     if compiled is None:
         return encoder.encode
-    text = json.encoder.encode_basestring_ascii
-    parts = compiled(None, encoder.default, text, None, ":", ",", True, False, False)
+    quoted = json.encoder.encode_basestring_ascii
+    parts = compiled(None, encoder.default, quoted, None, ":", ",", True, False, False)
     return lambda value: "".join(parts(value, 0))
 
 

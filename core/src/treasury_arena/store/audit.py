@@ -43,8 +43,8 @@ CHECKS = (
 `file` is SQLite's own: its pages, indexes and definitions. It counts tables and indexes, and none on a server.
 """
 
-FOLDED_CHECKS = ("canonical", "meaning", "ledger_line")
-SUMS = ("transfer_sum", "never_negative")
+_FOLDED = ("canonical", "meaning", "ledger_line")
+_SUMS = ("transfer_sum", "never_negative")
 FILE = CHECKS[-1]
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -109,9 +109,9 @@ class _Auditor:
                 break
         self._causes()
         # From the first bad event on nothing is folded, and ledger lines are compared up to there.
-        skipped = [name for name in FOLDED_CHECKS if self.broken_at is not None and not self.checks[name]]
+        skipped = [name for name in _FOLDED if self.broken_at is not None and not self.checks[name]]
         if any(finding.check == "ledger_line" for finding in self.findings):
-            skipped += SUMS  # of lines that differ from their events: they say nothing new, and may name a wrong event
+            skipped += _SUMS  # of lines that differ from their events: they say nothing new, and may name a wrong event
         else:
             self._ledger()
         if self.findings:
