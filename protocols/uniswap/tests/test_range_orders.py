@@ -13,6 +13,7 @@ from uniswap_street import USD, Street
 from treasury_arena.trading.live import CrashPoint
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import V3_POSITIONS
+from treasury_arena_evm.live.config import EvmFeed
 from treasury_arena_evm.local.house import AGENT, ROLE, ChainHouse, build, with_dollars_alone
 from treasury_arena_evm.local.killing import FINALITY
 from treasury_arena_evm.local.market import LocalMarket
@@ -40,8 +41,10 @@ def house_of(
         house.store.close()
 
 
-def test_in_elsewhere_and_out_again(house_of: HouseOf) -> None:
-    house = house_of()
+@pytest.mark.parametrize("priced", [False, True], ids=["", "beside price sources"])
+def test_in_elsewhere_and_out_again(house_of: HouseOf, local_market: LocalMarket, priced: bool) -> None:
+    sources = {symbol: EvmFeed(address=local_market.aave.reserve(symbol).source) for symbol in ("USDC", "WETH")}
+    house = house_of(feeds=sources if priced else {})
     settled(house, AMOUNT, 0, WIDTH)
     assert plain(house) == ["swap", "mint"]
     check(house)

@@ -12,7 +12,7 @@ from treasury_arena.contracts.chain import Fees, Step, StepKind, Unsigned
 from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
-from treasury_arena_evm.interfaces.uniswap import V3_ROUTER02
+from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS, V3_ROUTER02
 from treasury_arena_evm.live.client import EvmClient
 from treasury_arena_evm.live.config import EvmFeed, EvmToken
 from treasury_arena_evm.live.trial import QUESTIONS
@@ -85,6 +85,34 @@ class Desk:
         expects = {"asset": pair[0], "token_in": pair[0], "token_out": pair[1], "fee": 500, "recipient": to}
         expects |= {"amount_raw": amount, "min_out_raw": least, "deadline": deadline}
         return self.step(StepKind.SWAP, "USDC", self.market.uniswap.router02, data, expects, {"USDC": amount})
+
+    def mint(self, kept: int = 9_500, token_id: int | None = None) -> Step:
+        """100,000 USDC and 50 WETH, a tenth around the pool's price; `kept` bps of both are the least that it may take."""
+        weth, usdc = (self.at("WETH"), 50 * WETH), (self.at("USDC"), 100_000 * USDC)
+        (token0, amount0), (token1, amount1) = sorted((weth, usdc), key=lambda pair: int(pair[0], 16))
+        pool = self.market.uniswap.pool("USDC", "WETH", 500)
+        middle = self.market.chain.call(pool, V3_POOL.function("slot0"))[1] // 10 * 10
+        names: dict[str, Any] = {"token_id": token_id}
+        if token_id is None:
+            ends = {"tick_lower": middle - 1_000, "tick_upper": middle + 1_000}
+            names = {"token0": token0, "token1": token1, "fee": 500, **ends}
+        names |= {"amount0_raw": amount0, "amount1_raw": amount1}
+        names |= {"min0_raw": amount0 * kept // 10_000, "min1_raw": amount1 * kept // 10_000}
+        names |= {} if token_id is not None else {"recipient": self.me}
+        names["deadline"] = self.market.chain.now + 100
+        function = V3_POSITIONS.function("mint" if token_id is None else "increaseLiquidity")
+        expects, spends = {"asset": usdc[0], **names}, {"USDC": usdc[1], "WETH": weth[1]}
+        to, data = self.market.uniswap.positions, function.encode(tuple(names.values()))
+        return self.step(StepKind.MINT, "USDC", to, data, expects, spends)
+
+    def minted(self) -> int:
+        """A range of one dollar around the price, and its token."""
+        chain, positions = self.market.chain, self.market.uniswap.positions
+        values = self.mint(0).expects
+        names = ("token0", "token1", "fee", "tick_lower", "tick_upper")
+        order = (*(values[name] for name in names), 10**12, 10**12, 0, 0, self.me, chain.now + 100)
+        receipt = chain.send(self.me, positions, V3_POSITIONS.function("mint"), order)
+        return int(receipt["logs"][-1]["topics"][1], 16)
 
     def unsigned(self, step: Step, **changes: Any) -> Unsigned:
         fees = Fees(3 * GWEI, GWEI)
@@ -265,10 +293,62 @@ class TestWhatOnlyATryShows:
         other = Desk(market, client)
         assert other.code(other.swap(least=least * WETH // 1_000)) == code
 
-    def test_a_swap_without_price_sources_where_they_are_required(self, desk: Desk) -> None:
+    @pytest.mark.parametrize("more", [False, True], ids=["mint", "increase"])
+    @pytest.mark.parametrize(
+        ("prices", "answered", "keys", "kept", "code"),
+        [
+            ({}, 0, {}, 9_500, ""),
+            ({}, 0, {}, 9_000, ""),
+            ({}, 0, {}, 0, "min_out"),
+            ({}, 0, {"slippage_max_bps": 300}, 0, ""),
+            ({"WETH": 2_060 * 10**8}, 0, {}, 9_500, ""),
+            ({"WETH": 2_060 * 10**8}, 0, {"slippage_max_bps": 10}, 9_500, "oracle"),
+            ({"WETH": 2_400 * 10**8}, 0, {}, 9_500, "oracle"),
+            ({"WETH": 1_700 * 10**8}, 0, {}, 9_500, "oracle"),
+            ({"USDC": 0}, 0, {}, 9_500, "oracle"),
+            ({"WETH": 2_000 * 10**8}, 3_600, {}, 9_500, ""),
+            ({"WETH": 2_000 * 10**8}, 3_601, {}, 9_500, "oracle"),
+        ],
+    )
+    def test_a_mint_beside_the_price_sources(
+        self, desk: Desk, prices: dict[str, int], answered: int, keys: dict[str, int], kept: int, code: str, more: bool
+    ) -> None:
+        """A tenth around 2,000: a price 3% off costs 22 bps of the coins, one at or beyond the end a 40th and more."""
+        market = desk.market
+        for symbol in ("USDC", "WETH"):
+            desk.allow(market.uniswap.positions, symbol)
+        token_id = desk.minted() if more else None
+        for symbol, price in prices.items():
+            market.set_price(symbol, price, market.chain.now - answered if answered else 0)
+        feeds = {symbol: EvmFeed(address=market.aave.reserve(symbol).source) for symbol in ("USDC", "WETH")}
+        other = Desk(market, live_client(market, market.users[0], feeds=feeds, **keys))
+        assert other.code(other.mint(kept, token_id)) == code
+
+    def test_a_mint_at_a_price_that_somebody_has_moved(self, desk: Desk) -> None:
+        """With price sources it is refused; without them, on a local chain, it is not known to be wrong."""
+        market = desk.market
+        for symbol in ("USDC", "WETH"):
+            desk.allow(market.uniswap.positions, symbol)
+        feeds = {symbol: EvmFeed(address=market.aave.reserve(symbol).source) for symbol in ("USDC", "WETH")}
+        other = Desk(market, live_client(market, market.users[0], feeds=feeds))
+        assert other.code(other.mint()) == ""
+        maker = market.maker.address
+        market.fund("USDC", maker, 10**9 * USDC)
+        market.approve(maker, "USDC", market.uniswap.router02)
+        order = (desk.at("USDC"), desk.at("WETH"), 500, maker, 40_000_000 * USDC, 0, 0)
+        market.chain.send(maker, market.uniswap.router02, V3_ROUTER02.function("exactInputSingle"), order)
+        assert other.code(other.mint(0)) == "oracle"
+        assert desk.code(desk.mint(0)) == ""
+
+    @pytest.mark.parametrize("kind", ["swap", "mint"])
+    def test_without_price_sources_where_they_are_required(self, desk: Desk, kind: str) -> None:
+        for symbol in ("USDC", "WETH"):
+            desk.allow(desk.market.uniswap.positions, symbol)
         desk.allow(desk.market.uniswap.router02)
-        desk.client._examiner._prices = attrs.evolve(desk.client._examiner._prices, required=True)
-        assert desk.code(desk.swap()) == "oracle"
+        assert desk.code(getattr(desk, kind)()) == ""
+        worth = desk.client._examiner._worth
+        worth._prices = attrs.evolve(worth._prices, required=True)
+        assert desk.code(getattr(desk, kind)()) == "oracle"
 
     def test_other_decimals_than_pinned(self, desk: Desk) -> None:
         usdc = desk.market.token("USDC")

@@ -95,10 +95,13 @@ class EvmSection:
     )
     feeds: dict[str, EvmFeed] = key(
         attrs.Factory(dict),
-        "Price sources by symbol, all in one currency; a swap of a token without one is refused, except on a local chain.",
+        "Price sources by symbol, all in one currency; a swap or mint without them is refused, except on a local chain.",
     )
     slippage_max_bps: int = key(
-        100, "How much less than by the price sources a swap may ask for, in hundredths of a percent.", ge(0), le(1_000)
+        100,
+        "How much less than by the price sources a swap may ask for, and a mint be worth, in hundredths of a percent.",
+        ge(0),
+        le(1_000),
     )
     wrapped: str = key("", "Address of the wrapped native coin, on a local chain.")
     tokens: dict[str, EvmToken] = key(attrs.Factory(dict), "Tokens beside the pinned ones, by symbol.")

@@ -19,6 +19,7 @@ from treasury_arena_evm.live.decoder import AAVE, POSITIONS, ROUTER, TOKEN, VAUL
 from treasury_arena_evm.live.nodes import Nodes, block_ref
 from treasury_arena_evm.live.prices import Prices
 from treasury_arena_evm.live.trial import Asked, Trial, word_of
+from treasury_arena_evm.live.worth import PRICED, Worth
 from treasury_arena_evm.tokens import Token, TokenTable
 from treasury_arena_evm.transport import NodeError
 
@@ -55,7 +56,7 @@ class Examiner:
     ) -> None:
         self._chain, self._nodes, self._tokens, self._contracts = chain, nodes, tokens, contracts
         self._sender, self._cap_raw, self._clock = sender.lower(), cap_raw, clock
-        self._prices = prices
+        self._worth = Worth(tokens, prices)
         self._health_raw = int(health_min * _HEALTH_UNIT)
 
     def examine(self, step: Step, transaction: Unsigned) -> Refusal | None:
@@ -222,11 +223,10 @@ class Examiner:
             before["owner"] = Asked(t.to, "ownerOf(uint256)", int(token_id))
             before |= {
                 name: Asked(t.to, "positions(uint256)", int(token_id), place=at)
-                for name, at in (("token0", 2), ("token1", 3))
+                for name, at in (("token0", 2), ("token1", 3), ("tick_lower", 5), ("tick_upper", 6))
             }
-        pair = self._pair(call)
-        if pair is not None:
-            before |= self._prices.questions(pair)
+        if step.kind in PRICED:
+            before |= self._worth.questions(call)
         trial = Trial(self._nodes, t, before, after)
         trial.run()
         if trial.reason is not None:
@@ -242,8 +242,12 @@ class Examiner:
         self._position(trial)
         self._allowance(call, trial)
         self._moved(step, trial)
-        if pair is not None:
-            self._swap(call, trial, pair)
+        if step.kind is StepKind.SWAP:
+            self._swap(call, trial)
+        if step.kind in PRICED:
+            now = max(self._there(), to_epoch(self._clock.now()))
+            if (refusal := self._worth.refusal(step.kind, call, trial, now)) is not None:
+                raise _Refused(refusal.code, refusal.reason)
         if "health" in after and step.kind is not StepKind.REPAY:
             self._health(step, trial.before["health"], trial.after["health"])
 
@@ -290,19 +294,9 @@ class Examiner:
                     "spends", f"{left} base units of {token.symbol} would leave the treasury, at most {most} may"
                 )
 
-    def _pair(self, call: Call) -> tuple[Token, Token] | None:
-        """What a swap sells and buys; None for anything else."""
-        if "token_in" not in call.values:
-            return None
-        return self._token(str(call.values["token_in"])), self._token(str(call.values["token_out"]))
-
-    def _swap(self, call: Call, trial: Trial, pair: tuple[Token, Token]) -> None:
-        """A swap brings at least what it must, and that is near what the price sources say."""
-        bought = pair[1].symbol
+    def _swap(self, call: Call, trial: Trial) -> None:
+        """A swap brings at least what it must."""
+        bought = self._token(str(call.values["token_out"])).symbol
         gained, least = trial.after[bought] - trial.before[bought], int(call.values["min_out_raw"])
         if gained < least:
             raise _Refused("min_out", f"the swap would bring {gained} base units of {bought}, at least {least} are due")
-        now = max(self._there(), to_epoch(self._clock.now()))
-        refusal = self._prices.refusal(trial.before, now, pair, int(call.values["amount_raw"]), least, gained)
-        if refusal is not None:
-            raise _Refused(refusal.code, refusal.reason)
