@@ -22,6 +22,9 @@ from treasury_arena_evm.local.market import LocalMarket
 GWEI = 10**9
 USDC, WETH = 10**6, 10**18
 STRANGER = "0x" + "5a" * 20
+Pool = tuple[str, str, int, int]
+"""Both coins, the fee in millionths, and the spacing of its ticks."""
+POOLS: tuple[Pool, ...] = (("USDC", "WETH", 500, 10), ("WETH", "DAI", 3_000, 60), ("USDC", "DAI", 100, 1))
 
 
 @attrs.define
@@ -86,29 +89,32 @@ class Desk:
         expects |= {"amount_raw": amount, "min_out_raw": least, "deadline": deadline}
         return self.step(StepKind.SWAP, "USDC", self.market.uniswap.router02, data, expects, {"USDC": amount})
 
-    def mint(self, kept: int = 9_500, token_id: int | None = None) -> Step:
-        """100,000 USDC and 50 WETH, a tenth around the pool's price; `kept` bps of both are the least that it may take."""
-        weth, usdc = (self.at("WETH"), 50 * WETH), (self.at("USDC"), 100_000 * USDC)
-        (token0, amount0), (token1, amount1) = sorted((weth, usdc), key=lambda pair: int(pair[0], 16))
-        pool = self.market.uniswap.pool("USDC", "WETH", 500)
-        middle = self.market.chain.call(pool, V3_POOL.function("slot0"))[1] // 10 * 10
+    def tick(self, pool: Pool) -> int:
+        return self.market.chain.call(self.market.uniswap.pool(*pool[:3]), V3_POOL.function("slot0"))[1]
+
+    def mint(self, kept: tuple[int, int] = (9_500, 9_500), token_id: int | None = None, pool: Pool = POOLS[0]) -> Step:
+        """100,000 dollars in both coins, a tenth around the pool's price; `kept` bps of each are the least that it may take."""
+        (one, other, fee, spacing), worth = pool, {"USDC": 100_000 * USDC, "DAI": 100_000 * WETH, "WETH": 50 * WETH}
+        amounts = [(self.at(symbol), worth[symbol]) for symbol in (one, other)]
+        (token0, amount0), (token1, amount1) = sorted(amounts, key=lambda pair: int(pair[0], 16))
         names: dict[str, Any] = {"token_id": token_id}
         if token_id is None:
-            ends = {"tick_lower": middle - 1_000, "tick_upper": middle + 1_000}
-            names = {"token0": token0, "token1": token1, "fee": 500, **ends}
+            middle, width = self.tick(pool) // spacing * spacing, 1_000 // spacing * spacing
+            ends = {"tick_lower": middle - width, "tick_upper": middle + width}
+            names = {"token0": token0, "token1": token1, "fee": fee, **ends}
         names |= {"amount0_raw": amount0, "amount1_raw": amount1}
-        names |= {"min0_raw": amount0 * kept // 10_000, "min1_raw": amount1 * kept // 10_000}
+        names |= {"min0_raw": amount0 * kept[0] // 10_000, "min1_raw": amount1 * kept[1] // 10_000}
         names |= {} if token_id is not None else {"recipient": self.me}
         names["deadline"] = self.market.chain.now + 100
         function = V3_POSITIONS.function("mint" if token_id is None else "increaseLiquidity")
-        expects, spends = {"asset": usdc[0], **names}, {"USDC": usdc[1], "WETH": weth[1]}
+        expects, spends = {"asset": self.at(one), **names}, {one: worth[one], other: worth[other]}
         to, data = self.market.uniswap.positions, function.encode(tuple(names.values()))
-        return self.step(StepKind.MINT, "USDC", to, data, expects, spends)
+        return self.step(StepKind.MINT, one, to, data, expects, spends)
 
-    def minted(self) -> int:
-        """A range of one dollar around the price, and its token."""
+    def minted(self, pool: Pool = POOLS[0]) -> int:
+        """A small range around the price, and its token."""
         chain, positions = self.market.chain, self.market.uniswap.positions
-        values = self.mint(0).expects
+        values = self.mint((0, 0), None, pool).expects
         names = ("token0", "token1", "fee", "tick_lower", "tick_upper")
         order = (*(values[name] for name in names), 10**12, 10**12, 0, 0, self.me, chain.now + 100)
         receipt = chain.send(self.me, positions, V3_POSITIONS.function("mint"), order)
@@ -297,21 +303,29 @@ class TestWhatOnlyATryShows:
     @pytest.mark.parametrize(
         ("prices", "answered", "keys", "kept", "code"),
         [
-            ({}, 0, {}, 9_500, ""),
-            ({}, 0, {}, 9_000, ""),
-            ({}, 0, {}, 0, "min_out"),
-            ({}, 0, {"slippage_max_bps": 300}, 0, ""),
-            ({"WETH": 2_060 * 10**8}, 0, {}, 9_500, ""),
-            ({"WETH": 2_060 * 10**8}, 0, {"slippage_max_bps": 10}, 9_500, "oracle"),
-            ({"WETH": 2_400 * 10**8}, 0, {}, 9_500, "oracle"),
-            ({"WETH": 1_700 * 10**8}, 0, {}, 9_500, "oracle"),
-            ({"USDC": 0}, 0, {}, 9_500, "oracle"),
-            ({"WETH": 2_000 * 10**8}, 3_600, {}, 9_500, ""),
-            ({"WETH": 2_000 * 10**8}, 3_601, {}, 9_500, "oracle"),
+            ({}, 0, {}, (9_500, 9_500), ""),
+            ({}, 0, {}, (9_000, 9_000), ""),
+            ({}, 0, {}, (0, 9_500), "min_out"),
+            ({}, 0, {}, (9_500, 0), "min_out"),
+            ({}, 0, {"slippage_max_bps": 300}, (0, 0), ""),
+            ({"WETH": 2_060 * 10**8}, 0, {}, (9_500, 9_500), ""),
+            ({"WETH": 2_060 * 10**8}, 0, {"slippage_max_bps": 10}, (9_500, 9_500), "oracle"),
+            ({"WETH": 2_400 * 10**8}, 0, {}, (9_500, 9_500), "oracle"),
+            ({"WETH": 1_700 * 10**8}, 0, {}, (9_500, 9_500), "oracle"),
+            ({"USDC": 0}, 0, {}, (9_500, 9_500), "oracle"),
+            ({"WETH": 2_000 * 10**8}, 3_600, {}, (9_500, 9_500), ""),
+            ({"WETH": 2_000 * 10**8}, 3_601, {}, (9_500, 9_500), "oracle"),
         ],
     )
     def test_a_mint_beside_the_price_sources(
-        self, desk: Desk, prices: dict[str, int], answered: int, keys: dict[str, int], kept: int, code: str, more: bool
+        self,
+        desk: Desk,
+        prices: dict[str, int],
+        answered: int,
+        keys: dict[str, int],
+        kept: tuple[int, int],
+        code: str,
+        more: bool,
     ) -> None:
         """A tenth around 2,000: a price 3% off costs 22 bps of the coins, one at or beyond the end a 40th and more."""
         market = desk.market
@@ -323,6 +337,25 @@ class TestWhatOnlyATryShows:
         feeds = {symbol: EvmFeed(address=market.aave.reserve(symbol).source) for symbol in ("USDC", "WETH")}
         other = Desk(market, live_client(market, market.users[0], feeds=feeds, **keys))
         assert other.code(other.mint(kept, token_id)) == code
+
+    @pytest.mark.parametrize("more", [False, True], ids=["mint", "increase"])
+    def test_a_mint_at_ticks_below_0_and_above(self, desk: Desk, more: bool) -> None:
+        """Whatever the order of the tokens, and whatever feed is not asked for: what has no part in a mint does not count."""
+        market, ticks = desk.market, [desk.tick(pool) for pool in POOLS]
+        assert min(ticks) < 0 < max(ticks)
+        feeds = {symbol: EvmFeed(address=market.aave.reserve(symbol).source) for symbol in ("USDC", "WETH", "DAI")}
+        client = live_client(market, market.users[0], feeds=feeds, slippage_max_bps=10)
+        other = Desk(market, client)
+        for symbol in ("USDC", "WETH", "DAI"):
+            desk.allow(market.uniswap.positions, symbol)
+        for pool in POOLS:
+            token_id = desk.minted(pool) if more else None
+            assert other.code(other.mint(token_id=token_id, pool=pool)) == "", pool
+        market.set_price("DAI", 109 * 10**6)
+        for pool in POOLS:
+            token_id = desk.minted(pool) if more else None
+            code = other.code(other.mint(token_id=token_id, pool=pool))
+            assert code == ("oracle" if "DAI" in pool else ""), pool
 
     def test_a_mint_at_a_price_that_somebody_has_moved(self, desk: Desk) -> None:
         """With price sources it is refused; without them, on a local chain, it is not known to be wrong."""
@@ -337,8 +370,8 @@ class TestWhatOnlyATryShows:
         market.approve(maker, "USDC", market.uniswap.router02)
         order = (desk.at("USDC"), desk.at("WETH"), 500, maker, 40_000_000 * USDC, 0, 0)
         market.chain.send(maker, market.uniswap.router02, V3_ROUTER02.function("exactInputSingle"), order)
-        assert other.code(other.mint(0)) == "oracle"
-        assert desk.code(desk.mint(0)) == ""
+        assert other.code(other.mint((0, 0))) == "oracle"
+        assert desk.code(desk.mint((0, 0))) == ""
 
     @pytest.mark.parametrize("kind", ["swap", "mint"])
     def test_without_price_sources_where_they_are_required(self, desk: Desk, kind: str) -> None:
