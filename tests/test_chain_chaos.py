@@ -38,6 +38,16 @@ def test_nothing_is_lost_on_a_chain(house: Any, tmp_path: Path, anvil_path: Path
     assert "is there already" in again.err
 
 
+def test_a_program_that_fails_is_told_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1 means that something was found, or that the work was not done; only the document says which."""
+    failing = (
+        "from treasury_arena.cli import main, orders\norders.check.callback = lambda **given: given['lost']\nmain.run()"
+    )
+    monkeypatch.setattr(rehearsal, "_PROGRAM", failing)
+    with pytest.raises(ToolError, match="`arena check` could not do its work: failed with KeyError"):
+        Programs(tmp_path).run(["check", str(tmp_path)], found=(0, 1))
+
+
 def test_ended_early_no_program_of_a_program_is_left_behind(tmp_path: Path) -> None:
     example, out = Path(__file__).resolve().parents[1] / "examples" / "chaos.toml", tmp_path / "run"
 

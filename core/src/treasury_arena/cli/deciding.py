@@ -187,9 +187,10 @@ def flatten(
 ) -> int:
     """Bring every live agent home: sell all positions, return the cash to the pool, and take no new risk.
 
-    The daemon carries it out at its next look at the market, also while a fuse is open; a daemon whose market has ended has none.
-    `arena quarantine resolve AGENT` lets an agent trade again. Agents that are funded later trade as ever: stop the arena first
-    (`arena stop --soft`) for nobody to be funded.
+    The daemon carries it out at its next look at the market, also while a fuse is open and after the market's end. What an order
+    did not sell is asked for again with the next row of the market, or an hour later. `arena quarantine resolve AGENT` lets an
+    agent trade again. Agents that are funded later trade as ever: stop the arena first (`arena stop --soft`) for nobody to be
+    funded.
 
     \b
     Example:

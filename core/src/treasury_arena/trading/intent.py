@@ -10,6 +10,9 @@ import attrs
 
 from treasury_arena.errors import ValidationError
 
+CLOSE = "close"
+"""Purpose of an order on the way home."""
+
 
 @attrs.frozen
 class Intent:
@@ -23,6 +26,7 @@ class Intent:
         row: market row (the decision's number: one intent per agent, role, row and purpose).
         control: the role's controls, in the order of the position model's Control.
         purpose: ``strategy``, ``withdraw`` or ``close``; the last two only ever reduce.
+        again: which one it is of several orders for the same decision, from 0.
     """
 
     agent_id: str
@@ -32,6 +36,7 @@ class Intent:
     row: int
     control: tuple[float, ...] = ()
     purpose: str = "strategy"
+    again: int = 0
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.target_raw, bool) or not isinstance(self.target_raw, int) or self.target_raw < 0:
@@ -52,5 +57,6 @@ class Intent:
 
     def intent_id(self, arena_id: str) -> str:
         """sha256 over arena, agent, decision and action: a replayed decision gives the same id."""
-        text = f"{arena_id}|{self.agent_id}|{self.row}/{self.role}/{self.purpose}|{self.body()}"
+        again = f"/{self.again}" if self.again else ""
+        text = f"{arena_id}|{self.agent_id}|{self.row}/{self.role}/{self.purpose}{again}|{self.body()}"
         return hashlib.sha256(text.encode()).hexdigest()

@@ -291,6 +291,29 @@ def test_what_a_market_does_not_take_in_one_piece_goes_in_pieces_and_comes_home_
     house.check()
 
 
+@pytest.mark.parametrize("reverting", [False, True], ids=["in pieces", "refused"])
+def test_the_way_home_goes_on_where_no_row_comes_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reverting: bool
+) -> None:
+    house = office(tmp_path)
+    house.follow([twin(100_000_000)], 1)
+    monkeypatch.setattr(ThinPlanner, "depth", 30_000_000)
+    if reverting:
+        house.world.reverting.add("withdraw")
+    house.follow([], 2)
+    left = house.position("a1")
+    assert 0 < left <= 100_000_000
+    for _ in range(3):
+        house.follow([], 2)
+        assert house.position("a1") == left  # not again at once
+    house.world.reverting.clear()
+    for _ in range(8):
+        house.world.mine(3_600 // 12)
+        house.follow([], 2)
+    assert (house.position("a1"), house.cash("a1"), house.desk.free_raw()) == (0, 0, CASH)
+    house.check()
+
+
 def test_a_market_that_takes_no_size_refuses_with_its_first_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

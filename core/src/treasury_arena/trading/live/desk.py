@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 import attrs
@@ -21,13 +22,14 @@ from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft, Line, Transfer
 from treasury_arena.ledger import accounts
 from treasury_arena.store.event_store import EventStore
-from treasury_arena.trading.intent import Intent
+from treasury_arena.trading.intent import CLOSE, Intent
 from treasury_arena.trading.live import postings
 from treasury_arena.trading.live.engine import OrderEngine
 
 POOL = "live"
 TENTH_BPS = 1e4
-CLOSE = "close"
+AGAIN_SECONDS = 3_600
+"""How long after an order on the way home another one is asked for in the same row."""
 
 
 @attrs.frozen
@@ -246,8 +248,15 @@ class LiveDesk:
         return found
 
     def _home(self, agent_id: str, stand: Stand | None, row: int, arena_seq: int, why: str) -> list[str]:
-        """Sell everything, and bring the cash back into the pool when nothing is left to sell."""
-        sales = [Intent(agent_id, role, market, 0, row, purpose=CLOSE) for role, market in self._held(agent_id).items()]
+        """Sell everything, and bring the cash back into the pool when nothing is left to sell.
+
+        What one order did not sell is asked for again in the next row, and after `AGAIN_SECONDS` where no row comes any more.
+        """
+        before = iso(self.clock.now() - timedelta(seconds=AGAIN_SECONDS))
+        sales = [
+            Intent(agent_id, role, market, 0, row, (), CLOSE, self.engine.records.closings(agent_id, role, before))
+            for role, market in self._held(agent_id).items()
+        ]
         if sales:
             return self._submit(sales)
         cash = self.store.balance(accounts.agent_available(agent_id), self.base)

@@ -15,6 +15,7 @@ from treasury_arena.domain.order_states import OPEN_INTENTS, OPEN_STEPS, IntentS
 from treasury_arena.store import order_schema
 from treasury_arena.store.event_store import EventStore
 from treasury_arena.store.table import JSON, Table
+from treasury_arena.trading.intent import CLOSE
 
 HALTED = "HALTED"
 
@@ -199,6 +200,11 @@ class Records:
             ("agent_id", "notional_raw", "reserved_at"), tail, [reserved_at, str(IntentState.CANCELLED)], connection
         )
         return [Reserved(agent_id, int(notional), at) for agent_id, notional, at in found]
+
+    def closings(self, agent_id: str, role: str, reserved_at: str) -> int:
+        """How many orders to close a position were reserved up to a time (stored form), however they ended."""
+        tail = "WHERE agent_id = ? AND role = ? AND purpose = ? AND reserved_at <= ?"
+        return int(self._some(("COUNT(*)",), tail, [agent_id, role, CLOSE, reserved_at])[0][0])
 
     def open_for(self, agent_id: str, role: str, connection: Connection | None = None) -> str | None:
         """The id of an intent of an agent's role that holds a reservation, or None."""

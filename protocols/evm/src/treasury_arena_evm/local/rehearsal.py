@@ -137,7 +137,8 @@ class Programs:
             return process.wait()
 
     def run(self, words: Sequence[str], *, found: tuple[int, ...] = (0,)) -> dict[str, Any]:
-        """The JSON document of a command that ends; ToolError with its last words when its exit code is another than `found`.
+        """The JSON document of a command that ends; ToolError with its last words when its exit code is another than `found`,
+        or what it says is that it could not do its work.
 
         Interrupted meanwhile it asks the command to end, which may have programs of its own, and waits for that.
         """
@@ -162,6 +163,8 @@ class Programs:
         if process.returncode not in found:
             raise ToolError(f"`arena {words[0]}` ended with exit code {process.returncode}: {_last(err)}")
         document: dict[str, Any] = json.loads(out)
+        if "error" in document:
+            raise ToolError(f"`arena {words[0]}` could not do its work: {document['error']}")
         return document
 
     def _told(self, process: subprocess.Popen[str]) -> tuple[str, str]:
