@@ -269,3 +269,61 @@ def test_a_node_that_falls_silent_is_unknown_not_refused(
     ):
         with pytest.raises(ChainUnavailableError, match="no answer"):
             ask()
+
+
+def whole_shares(market: LocalMarket, worth: int) -> None:
+    """An empty vault whose one share somebody makes worth so many base units, by a gift."""
+    who, token = market.maker.address, market.token("USDC").address
+    market.fund("USDC", who, 10 * worth)
+    market.approve(who, "USDC", market.vault)
+    market.chain.send(who, market.vault, ERC4626.function("deposit"), 1, who)
+    market.chain.send(who, token, ERC20.function("transfer"), market.vault, 2 * worth)
+
+
+@pytest.fixture
+def coarse(make_local_market: Callable[..., LocalMarket]) -> tuple[LocalMarket, Desk]:
+    """A desk with 50,000 USDC at a vault of which one share is worth 1,000."""
+    bare_market = make_local_market(liquid=False)
+    whole_shares(bare_market, 1_000 * USD)
+    who = bare_market.users[0]
+    made = desk(bare_market, VaultProtocol(), SPEC, ASSETS, USDC, who, vault=bare_market.vault)
+    bare_market.fund("USDC", who.address, 2 * CASH)
+    made.fund("a", CASH)
+    return bare_market, made
+
+
+@pytest.mark.parametrize(("target", "refused"), [(10_500, True), (19_999, True), (30_010, False)])
+def test_a_deposit_of_which_rounding_to_whole_shares_takes_a_part_is_refused(
+    coarse: tuple[LocalMarket, Desk], target: int, refused: bool
+) -> None:
+    _, made = coarse
+    if refused:
+        with pytest.raises(
+            ValidationError, match=r"a share of the vault is worth \d+ base units, and rounding to whole"
+        ):
+            made.planner.plan(made.holding("a"), target * USD, ())
+        return
+    before = made.holding("a").cash_raw
+    made.order("a", target * USD)
+    made.reconcile()
+    made.order("a", 0)
+    lost = before - made.holding("a").cash_raw
+    assert 0 <= lost * 10_000 <= target * USD * 50
+
+
+def test_a_withdrawal_that_burns_a_share_worth_far_more_is_refused_and_leaving_is_not(
+    coarse: tuple[LocalMarket, Desk],
+) -> None:
+    market, made = coarse
+    made.order("a", 30_010 * USD)
+    made.reconcile()
+    worth = made.planner.value(made.holding("a"))
+    fifteen = market.chain.call(market.vault, ERC4626.function("convertToAssets"), 15)
+    plan = made.planner.plan(made.holding("a"), worth - fifteen, ())
+    with pytest.raises(
+        ValidationError, match=r"rounding to whole shares would cost \d+ of 100000000, more than 50 bps"
+    ):
+        made.planner.plan(made.holding("a"), worth - 100 * USD, ())
+    assert plan is not None
+    made.order("a", 0)
+    assert made.holding("a").held == {}

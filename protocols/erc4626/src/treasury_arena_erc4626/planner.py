@@ -25,7 +25,8 @@ BPS = 10_000
 class VaultPlanner(EvmPlanner):
     """Plans for one vault of the base asset.
 
-    Settings: `vault`, its address; `slippage_bps`, how much more shares may cost when a step is bound than when it was planned.
+    Settings: `vault`, its address; `slippage_bps`, how much more shares may cost when a step is bound than when it was planned,
+    and how much of an order rounding to whole shares may cost.
 
     Raises ConfigError for an address that is no vault, and for a vault of another asset.
     """
@@ -81,7 +82,7 @@ class VaultPlanner(EvmPlanner):
             deposit = PlannedStep(StepKind.SUPPLY, symbol, move, DEPOSIT_GAS, details)
             return Plan(self.spending(self.base, self.vault, move, deposit), move, move, False)
         self._check_withdrawal(-move)
-        details = {"everything": target_raw == 0, "shares_raw": int(self._ask("previewWithdraw", -move))}
+        details = {"everything": target_raw == 0, "shares_raw": self._shares_for(-move, everything=target_raw == 0)}
         return Plan((PlannedStep(StepKind.WITHDRAW, symbol, -move, WITHDRAW_GAS, details),), -move, 0, True)
 
     def _bind(self, step: PlannedStep, amount_raw: int, now: int) -> Step | None:
@@ -110,7 +111,7 @@ class VaultPlanner(EvmPlanner):
             )
         amount = min(amount, there)
         self._check_withdrawal(amount)
-        self._check_price("shares", planned, int(self._ask("previewWithdraw", amount)) - planned)
+        self._check_price("shares", planned, self._shares_for(amount) - planned)
         expects["amount_raw"] = amount
         return self.called(step, self.vault, ERC4626.function("withdraw"), (amount, self.sender, self.sender), expects)
 
@@ -130,7 +131,24 @@ class VaultPlanner(EvmPlanner):
                 f"market {self.market!r}: of {amount} base units the vault would pay back {back}; a vault with fees of its own "
                 f"is not for live orders"
             )
+        self._check_rounding(amount, amount - back, one)
         return shares
+
+    def _shares_for(self, amount: int, *, everything: bool = False) -> int:
+        """The shares that a withdrawal burns, once they are not worth much more than it; all of them are paid for all."""
+        shares = int(self._ask("previewWithdraw", amount))
+        if not everything:
+            worth, one = int(self._ask("convertToAssets", shares)), int(self._ask("convertToAssets", 1))
+            self._check_rounding(amount, worth - amount, one)
+        return shares
+
+    def _check_rounding(self, amount: int, lost: int, one: int) -> None:
+        """Refuse an order of which rounding to whole shares takes a part: whoever makes a share worth a fortune gets it."""
+        if lost > 2 and lost * BPS > amount * self.slippage_bps:
+            raise ValidationError(
+                f"market {self.market!r}: a share of the vault is worth {one} base units, and rounding to whole shares would cost "
+                f"{lost} of {amount}, more than {self.slippage_bps} bps"
+            )
 
     def _check_withdrawal(self, amount: int) -> None:
         if amount > (most := int(self._ask("maxWithdraw", self.sender))):
