@@ -146,8 +146,8 @@ class VaultPlanner(EvmPlanner):
         """Refuse an order of which rounding to whole shares takes a part: whoever makes a share worth a fortune gets it."""
         if lost > 2 and lost * BPS > amount * self.slippage_bps:
             raise ValidationError(
-                f"market {self.market!r}: a share of the vault is worth {one} base units, and rounding to whole shares would cost "
-                f"{lost} of {amount}, more than {self.slippage_bps} bps"
+                f"market {self.market!r}: a share of the vault is worth {one} base units, and rounding to whole shares would "
+                f"cost {lost} of {amount}, more than {self.slippage_bps} bps"
             )
 
     def _check_withdrawal(self, amount: int) -> None:
