@@ -205,3 +205,29 @@ def test_workers_are_counted(small_config: Path, workers: Any) -> None:
 def test_a_frame_begins_and_goes_on_in_whole_seconds(start: Any, step: Any) -> None:
     with pytest.raises(DataError, match="must be whole seconds"):
         MarketFrame(start, step, {"a": np.ones(3)})
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        ("concentration = 12 }", "concentration = 0 }", "concentration"),
+        ("concentration = 12 }", "concentration = -12 }", "concentration"),
+        ("spacing = 10,", "spacing = 0.5,", "params.spacing = 0.5"),
+        ("coin_is_token0 = 0 }", "coin_is_token0 = 0.5 }", "params.coin_is_token0 = 0.5"),
+        ("ltv_max = 0.75,", "ltv_max = 0.99,", "ltv_max"),
+        ("threshold = 0.78,", "threshold = 1.5,", "threshold"),
+        ("bonus = 0.045,", "bonus = 5.0,", "bonus"),
+    ],
+)
+def test_a_check_of_a_configuration_asks_the_exact_markets(
+    house: Any, tmp_path: Path, was: str, becomes: str, said: str
+) -> None:
+    """Parameters that no run could be made with are told by `arena config check`, before any data are read."""
+    text = (Path(__file__).resolve().parents[1] / "examples" / "defi.toml").read_text()
+    assert was in text
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(text.replace(was, becomes))
+    done = house.arena("config", "check", wrong)
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+import numpy as np
 
-from treasury_arena.assembly import wired
+from treasury_arena.assembly import exact_markets, wired
 from treasury_arena.cli.common import emit, json_option, read_config
 from treasury_arena.cli.paths import TypedPath
 from treasury_arena.config.load import load_config
@@ -14,7 +17,9 @@ from treasury_arena.config.resolve import bound_strategies, market_specs
 from treasury_arena.config.schema import json_schema
 from treasury_arena.config.settings import Settings
 from treasury_arena.config.show import config_hash, to_dict, to_toml
-from treasury_arena.errors import PluginError
+from treasury_arena.contracts.position import MarketSpec
+from treasury_arena.domain.frame import MarketFrame
+from treasury_arena.errors import ConfigError, DataError, PluginError
 from treasury_arena.registry import Registry, load_registry
 from treasury_arena.simulation.kernel import lay_out
 
@@ -52,9 +57,9 @@ def check(config: Path, as_json: bool) -> int:
 
 
 def _check_code(settings: Settings, registry: Registry) -> None:
-    """Raise PluginError with what the lint and the wiring say of every enabled strategy; nothing is compiled."""
-    found: list[str] = []
+    """Raise PluginError with what the markets, the lint and the wiring say; nothing is compiled, no data are read."""
     specs = market_specs(settings, registry)
+    found = _refused_markets(specs, settings, registry)
     for strategy in bound_strategies(settings, registry).values():
         try:
             lay_out(strategy, *wired(strategy, specs, registry))
@@ -62,6 +67,22 @@ def _check_code(settings: Settings, registry: Registry) -> None:
             found.append(str(error))
     if found:
         raise PluginError("\n".join(found))
+
+
+def _refused_markets(specs: Mapping[str, MarketSpec], settings: Settings, registry: Registry) -> list[str]:
+    """What the exact markets say against their parameters.
+
+    They are made on columns of ones: nothing that they say of data counts.
+    """
+    found = []
+    for name, spec in specs.items():
+        ones = {column: np.ones(2) for column in spec.columns.values()} or {"none": np.ones(2)}
+        with contextlib.suppress(DataError):
+            try:
+                exact_markets(registry, {name: spec}, MarketFrame(0, settings.step_seconds, ones), settings)
+            except ConfigError as error:
+                found.append(str(error))
+    return found
 
 
 @config.command("schema")
