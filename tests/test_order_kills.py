@@ -142,5 +142,5 @@ def test_kills_at_any_moment_lose_and_double_nothing(
     assert not [text for text in differences if "that no book knows" not in text], differences
     house.check_books()
     states = Counter(str(intent.state) for intent in house.engine.records.intents(10_000))
-    assert set(states) <= {"SETTLED", "FAILED"}, states
+    assert set(states) <= {"SETTLED", "FAILED", "CANCELLED"}, states  # none waits for a person
     house.store.close()
