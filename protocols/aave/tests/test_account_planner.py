@@ -370,3 +370,30 @@ def test_a_debt_that_a_liquidation_left_without_collateral_is_paid_from_cash(
     assert on_aave(made, market)[1] == 0
     assert free - made.books["agent:a:available", "USDC"] == pytest.approx(debt, abs=USD)
     equal_to_the_chain(made, market, rest)
+
+
+def test_coins_that_an_order_left_are_taken_whole_though_interest_came_meanwhile(
+    make_desk: Callable[..., Desk], local_market: LocalMarket
+) -> None:
+    """Booked less supplied is less than what lies in the wallet by the interest that the books have not seen: none stays."""
+    made, market = make_desk(), local_market
+    rest = outside(made, market)
+    made.order("a", 8_000 * USD, 0.5)
+    made.reconcile()
+    plan = made.planner.plan(made.holding("a"), 5_000 * USD, (0.4,))
+    assert plan is not None
+    first = plan.steps[0]
+    assert first.kind is StepKind.WITHDRAW
+    made.carry_out("a", first, {})
+    left = market.balance("WETH", made.who.address)
+    assert left > ETH
+    market.chain.advance(600)
+    tidy = made.order("a", 5_000 * USD, 0.4)
+    assert tidy is not None
+    assert [step.amount_raw for step in tidy.steps if step.kind is StepKind.SUPPLY] == [left]
+    assert market.balance("WETH", made.who.address) == 0
+    equal_to_the_chain(made, market, rest)
+    made.order("a", 0, 0.0)
+    assert market.balance("WETH", made.who.address) == 0
+    assert on_aave(made, market) == (0, 0)
+    equal_to_the_chain(made, market, rest)

@@ -176,11 +176,15 @@ class AccountPlanner(AavePlanner):
         return coins * coin * self.base.unit // (base * self.asset.unit)
 
     def _idle(self, holding: Holding, supplied: int) -> int:
-        """Coins of a holder that lie in the wallet: what is booked and not supplied."""
+        """Coins of a holder that lie in the wallet: what is booked and not supplied.
+
+        Interest that the books have not seen yet makes that less than there is; a rest below dust is such interest.
+        """
         booked = holding.held.get(self.asset.symbol, 0)
         if not self._wallet or booked <= supplied:
             return 0
-        idle = min(booked - supplied, self.token(self.asset).balance(self.sender))
+        idle, there = booked - supplied, self.token(self.asset).balance(self.sender)
+        idle = there if self._worth(max(0, there - idle)) < self.dust else min(idle, there)
         return idle if self._worth(idle) >= self.dust else 0
 
     def _value(self, holding: Holding) -> int:
