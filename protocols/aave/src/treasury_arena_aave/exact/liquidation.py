@@ -98,9 +98,8 @@ class Liquidations(Book):
         with self._operation():
             accrued = self.reserves[debt_asset].accrued
             self._update_state(debt_asset)
-            if (
-                version.directed
-            ):  # up to 3.4 only burning collateral does: who takes the supply leaves its reserve as it was
+            # Up to 3.4 only burning collateral does: whoever takes the supply leaves its reserve as it was.
+            if version.directed:
                 self._update_state(collateral_asset)
             if version.directed and collateral_asset == debt_asset:
                 # The contract updates the reserve from two caches, and the treasury gets its share of the interest twice.
