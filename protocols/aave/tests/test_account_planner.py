@@ -397,3 +397,24 @@ def test_coins_that_an_order_left_are_taken_whole_though_interest_came_meanwhile
     assert market.balance("WETH", made.who.address) == 0
     assert on_aave(made, market) == (0, 0)
     equal_to_the_chain(made, market, rest)
+
+
+@pytest.mark.parametrize("symbol", ["USDC", "WETH"])
+def test_a_price_of_zero_from_the_node_is_said_in_one_sentence(
+    make_desk: Callable[..., Desk], local_market: LocalMarket, monkeypatch: pytest.MonkeyPatch, symbol: str
+) -> None:
+    made = make_desk()
+    made.order("a", 10_000 * USD, 0.5)
+    holding, asset = made.holding("a"), local_market.token(symbol).address.lower()
+    reader, call = made.planner.reader, type(made.planner.reader).call
+
+    def zero(self: Any, to: str, function: Any, *arguments: Any, **more: Any) -> Any:
+        asked = function.name == "getAssetPrice" and str(arguments[0]).lower() == asset
+        return 0 if asked else call(self, to, function, *arguments, **more)
+
+    monkeypatch.setattr(type(reader), "call", zero)
+    told = f"cannot be valued: Aave's oracle has no price for {symbol}"
+    with pytest.raises(ValidationError, match=told):
+        made.planner.value(holding)
+    with pytest.raises(ValidationError, match=told):
+        made.planner.plan(holding, 5_000 * USD, (0.5,))

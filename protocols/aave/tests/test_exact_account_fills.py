@@ -24,6 +24,7 @@ from exact_markets import (
     posted,
     roundings,
 )
+from published import compounded
 
 from treasury_arena.errors import ValidationError
 from treasury_arena_aave.exact.versions import VERSIONS
@@ -192,7 +193,7 @@ def test_both_indexes_grow_row_by_row_the_collaterals_half_up(version):
     for row in range(1, 4):
         earned = RAY + math.floor(Fraction(rates["supply_rate"][row]) * RAY * HOUR / YEAR)
         lent = half_up(Fraction(earned * lent, RAY))
-        due = VERSIONS[f"{version:.1f}"].compounded(int(Fraction(rates["borrow_rate"][row]) * RAY), HOUR)
+        due = compounded(version, int(Fraction(rates["borrow_rate"][row]) * RAY), HOUR)
         owed = half_up(Fraction(due * owed, RAY))
     before = (9_000_001, NINETEEN + 1, 4_000_003, NINETEEN + 7)
     after, legs = market.accrue(before, 0, 3)

@@ -27,6 +27,7 @@ from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_ROUTER02
 from treasury_arena_evm.local.failing import FAULTS, failing
+from treasury_arena_evm.session import Session
 from treasury_arena_uniswap.chain import UniswapV3
 from treasury_arena_uniswap.exchange import PoolExchange
 
@@ -727,6 +728,19 @@ def test_an_oracle_without_a_price_is_said_in_one_sentence(bench: Bench) -> None
     bench.trade("account", 5_000, 0.5)
     bench.local.set_price("WETH", 0)
     with pytest.raises(ValidationError, match="market 'loan' cannot be valued: Aave's oracle has no price for WETH"):
+        bench.value("account")
+
+
+def test_a_price_of_zero_from_the_node_is_no_price(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.trade("account", 5_000, 0.5)
+    usdc, call = bench.local.token("USDC").address.lower(), Session.call
+
+    def zero(self: Session, to: str, function: Any, *arguments: Any, **more: Any) -> Any:
+        asked = function.name == "getAssetPrice" and str(arguments[0]).lower() == usdc
+        return 0 if asked else call(self, to, function, *arguments, **more)
+
+    monkeypatch.setattr(Session, "call", zero)
+    with pytest.raises(ValidationError, match="market 'loan' cannot be valued: Aave's oracle has no price for USDC"):
         bench.value("account")
 
 

@@ -14,6 +14,7 @@ import attrs
 
 from treasury_arena.contracts.bound import ONE, fixed
 from treasury_arena.contracts.chain import ALL, Holding, Plan, PlannedStep, PlannerContext, Step, StepKind
+from treasury_arena.domain.assets import Asset
 from treasury_arena.errors import ConfigError, SizeRefusedError, ValidationError
 from treasury_arena_aave.exact.pool import Pool
 from treasury_arena_aave.hands import Rehearsal, aimed, terms_of
@@ -164,12 +165,18 @@ class AccountPlanner(AavePlanner):
         ask, found = ORACLE.function("getAssetPrice"), []
         for asset in (self.asset, self.base):
             try:
-                found.append(int(self.reader.call(self.aave.at.oracle, ask, self.aave.reserve(asset.symbol).asset)))
+                price = int(self.reader.call(self.aave.at.oracle, ask, self.aave.reserve(asset.symbol).asset))
             except RevertError as error:
-                raise ValidationError(
-                    f"market {self.market!r} cannot be valued: Aave's oracle has no price for {asset.symbol}"
-                ) from error
+                raise self._unpriced(asset) from error
+            if not price:
+                raise self._unpriced(asset)
+            found.append(price)
         return found[0], found[1]
+
+    def _unpriced(self, asset: Asset) -> ValidationError:
+        return ValidationError(
+            f"market {self.market!r} cannot be valued: Aave's oracle has no price for {asset.symbol}"
+        )
 
     def _worth(self, coins: int) -> int:
         coin, base = self._prices()

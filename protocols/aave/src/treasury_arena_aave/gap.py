@@ -20,13 +20,26 @@ from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.randomness import stream
 from treasury_arena_aave.exact.versions import VERSIONS
 from treasury_arena_aave.market import AccountExact, AccountReserveExact, SupplyExact
-from treasury_arena_aave.model import ACCOUNT, ACCOUNT_RESERVE, SUPPLY, AccountReserveParams, borrowers_rate
+from treasury_arena_aave.model import (
+    ACCOUNT,
+    ACCOUNT_RESERVE,
+    SUPPLY,
+    AccountParams,
+    AccountReserveParams,
+    borrowers_rate,
+)
 
 ASSETS = AssetTable(KNOWN_ASSETS)
 STEP = 3600
 ROWS = 25
 STAKE_MIN, STAKE_MAX = 1e4, 1e8
 BOUND = 1e-9
+FALLING = 0.5
+"""Share of the accounts whose price falls so far that they are liquidated."""
+SMALL_DEBT, SMALL_STAKE = (200.0, 1_990.0), 1e5
+"""USD owed by most of those below so large a stake, where the version has small positions: all of it is repaid at once."""
+FALLS = ((0.8, 0.94), (0.94, 0.95), (0.95, 0.96), (0.96, 1.0))
+"""Health factors that a fall leads to, one range as likely as another: all of the debt up to 0.95, half of it above."""
 
 
 class Walk:
@@ -143,7 +156,10 @@ class SupplyGap(GapCheck):
 
 @attrs.frozen
 class AccountGap(GapCheck):
-    """WETH with a debt at ltv 0 to 0.8, a day of prices in which some are liquidated, another ltv, and a partial sale."""
+    """WETH with a debt at ltv 0 to 0.8, a day of prices in which half are liquidated, another ltv, and a partial sale.
+
+    Of the liquidations half take all of a debt, some of them all of the collateral too, and a sixth a small debt.
+    """
 
     name: str = ACCOUNT.name
     bound: float = BOUND
@@ -154,8 +170,9 @@ class AccountGap(GapCheck):
     @staticmethod
     def case(rng: np.random.Generator) -> Walk:
         """One random position."""
-        columns, params = _account(rng)
-        return _looped(Walk(ACCOUNT, AccountExact, "WETH", columns, params), _stake(rng), rng)
+        stake = _stake(rng)
+        columns, params, ltv = _account(rng, stake)
+        return _looped(Walk(ACCOUNT, AccountExact, "WETH", columns, params), stake, ltv, rng)
 
 
 @attrs.frozen
@@ -171,8 +188,8 @@ class AccountReserveGap(GapCheck):
     @staticmethod
     def case(rng: np.random.Generator) -> Walk:
         """One random position."""
-        columns, params = _account(rng)
         stake, supplied = _stake(rng), 10.0 ** rng.uniform(6.0, 10.0)
+        columns, params, ltv = _account(rng, stake)
         # The loan of the stake itself is there to be had; what it moves the usage to is anything.
         columns["supplied"] = supplied + 5.0 * stake
         columns["borrowed"] = supplied * rng.uniform(0.0, 1.0)
@@ -182,26 +199,34 @@ class AccountReserveGap(GapCheck):
         usual = borrowers_rate(float(columns["borrowed"] / columns["supplied"]), curve)
         columns["borrow_rate"] = usual * rng.uniform(0.5, 2.0, ROWS)
         walk = Walk(ACCOUNT_RESERVE, AccountReserveExact, "WETH", columns, params)
-        return _looped(walk, stake, rng)
+        return _looped(walk, stake, ltv, rng)
 
 
-def _account(rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, float]]:
-    """Columns and parameters of an account's market."""
-    version = _version(rng)
-    walked = np.cumsum(rng.normal(0.0, 0.004, ROWS))
+def _account(rng: np.random.Generator, stake: float) -> tuple[dict[str, Any], dict[str, float], float]:
+    """Columns and parameters of an account's market, and the loan-to-value that it begins with."""
+    version, ltv = _version(rng), float(rng.uniform(0.0, 0.8))
+    price = 10.0 ** rng.uniform(2.5, 4.0) * np.exp(np.cumsum(rng.normal(0.0, 0.004, ROWS)))
+    if rng.uniform() < FALLING:
+        low, high = FALLS[rng.integers(len(FALLS))]
+        if version > 3.0 and stake < SMALL_STAKE and rng.uniform() < 0.8:
+            debt = float(rng.uniform(*SMALL_DEBT))
+            ltv = debt / (stake + debt)
+        row, health = rng.integers(1, ROWS), rng.uniform(low, high)
+        price[row:] *= price[0] * (health * ltv / AccountParams().threshold) / price[row]
     columns = {
-        "price": 10.0 ** rng.uniform(2.5, 4.0) * np.exp(walked),
+        "price": price,
         "supply_rate": rng.uniform(0.0, 0.1, ROWS),
         "borrow_rate": rng.uniform(0.0, 0.4, ROWS),
         "gas": rng.uniform(0.0, 5.0),
     }
-    return columns, {"fee": rng.uniform(0.0, 0.003), "version": version, "small": 2_000.0 if version > 3.0 else 0.0}
+    small = 2_000.0 if version > 3.0 else 0.0
+    return columns, {"fee": rng.uniform(0.0, 0.003), "version": version, "small": small}, ltv
 
 
-def _looped(walk: Walk, stake: float, rng: np.random.Generator) -> Walk:
-    walk.move(stake, (rng.uniform(0.0, 0.8),))
+def _looped(walk: Walk, stake: float, ltv: float, rng: np.random.Generator) -> Walk:
+    walk.move(stake, (ltv,))
     walk.hold()
-    ltv = rng.uniform(0.0, 0.7)
-    walk.move(walk.value, (ltv,))
-    walk.move(walk.value * float(rng.uniform(0.0, 0.5)), (ltv,))
+    other = rng.uniform(0.0, 0.7)
+    walk.move(walk.value, (other,))
+    walk.move(walk.value * float(rng.uniform(0.0, 0.5)), (other,))
     return walk

@@ -266,12 +266,18 @@ class AccountOnChain(AaveOnChain):
         found: list[int] = []
         for asset, reserve in ((self.asset, self._supplied), (self.base, self._borrowed)):
             try:
-                found.append(int(self.session.call(self.aave.at.oracle, ask, reserve.asset)))
+                price = int(self.session.call(self.aave.at.oracle, ask, reserve.asset))
             except RevertError as error:
-                raise ValidationError(
-                    f"market {self.spec.name!r} cannot be valued: Aave's oracle has no price for {asset.symbol}"
-                ) from error
+                raise self._unpriced(asset) from error
+            if not price:
+                raise self._unpriced(asset)
+            found.append(price)
         return found[0], found[1]
+
+    def _unpriced(self, asset: Asset) -> ValidationError:
+        return ValidationError(
+            f"market {self.spec.name!r} cannot be valued: Aave's oracle has no price for {asset.symbol}"
+        )
 
     def _value_of(self, tokens: int) -> int:
         coin, base = self._prices()

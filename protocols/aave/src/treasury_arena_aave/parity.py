@@ -110,9 +110,11 @@ def prepare(market: LocalMarket) -> Prepared:
 
 
 def code_of(reason: str) -> str:
-    """The refusal's code from a revert string: a number, Solidity's panic, or a token that refuses."""
+    """The refusal's code from a revert string: a number, Solidity's panic, a number too large, or a token that refuses."""
     if reason.startswith("panic 0x11"):
         return "0x11"
+    if reason == "SafeCast: value doesn't fit in 128 bits":
+        return "uint128"
     return reason if reason.isdigit() else "transfer"
 
 

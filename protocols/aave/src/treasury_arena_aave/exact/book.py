@@ -13,7 +13,7 @@ from treasury_arena_aave.exact.errors import RefusalError
 from treasury_arena_aave.exact.interest import linear
 from treasury_arena_aave.exact.state import AccountData, EMode, ReserveConfig, ReserveState
 from treasury_arena_aave.exact.versions import Version
-from treasury_arena_aave.exact.wad_ray import MAX_UINT256, ray_mul
+from treasury_arena_aave.exact.wad_ray import MAX_UINT128, MAX_UINT256, ray_mul
 
 TREASURY = "treasury"
 """The user that mints of the treasury and liquidation fees go to."""
@@ -154,7 +154,7 @@ class Book:
         self._write(self.reserves, asset, attrs.evolve(self.reserves[asset], **changes))
 
     def _update_state(self, asset: str) -> None:
-        """Bring indexes and the treasury's part up to now (ReserveLogic.updateState)."""
+        """Bring indexes and the treasury's part up to now (ReserveLogic.updateState); an index beyond 128 bits is refused."""
         reserve, now = self.reserves[asset], self.now
         if reserve.updated == now:
             return
@@ -164,6 +164,8 @@ class Book:
             liquidity = ray_mul(linear(reserve.liquidity_rate, seconds), liquidity)
         if reserve.debt_scaled:
             borrow = ray_mul(self.version.compounded(reserve.borrow_rate, seconds), borrow)
+        if max(liquidity, borrow) > MAX_UINT128:
+            raise RefusalError("uint128", self.version.name, asset)
         factor = self.configs[asset].reserve_factor
         if factor:
             accrued += self.version.treasury_scaled(

@@ -1,7 +1,7 @@
 """Why a pool refuses: the contract's own error number and name.
 
 Numbers and names: Errors.sol of @aave/core-v3 1.19.3. From version 3.4 on the contracts answer with custom errors of the
-same names in camel case instead of numbers; `RefusalError.signature` spells them.
+same names in camel case instead of numbers; `RefusalError.signature` spells them. ``uint128`` is SafeCast.sol's of OpenZeppelin.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ SENTENCES: Final = {
     "62": ("USER_IN_ISOLATION_MODE_OR_LTV_ZERO", "an asset with a loan-to-value of zero cannot become collateral"),
     "82": ("ASSET_NOT_LISTED", "the pool does not list the asset"),
     "0x11": ("ARITHMETIC", "the reserve has not that much cash"),
+    "uint128": ("SAFE_CAST_OVERFLOWED_UINT_DOWNCAST", "an index no longer fits in 128 bits"),
     "transfer": ("TRANSFER_FAILED", "the token refuses the transfer"),
     "dust": ("MUST_NOT_LEAVE_DUST", "the liquidation would leave too little of collateral or debt"),
     "self": ("SELF_LIQUIDATION", "nobody liquidates himself"),
 }
-"""Code -> (name, sentence); ``0x11`` is Solidity's panic for an underflow, ``dust`` and ``self`` have names only."""
+"""Code -> (name, sentence); ``0x11`` is Solidity's panic for an underflow, ``uint128``, ``dust`` and ``self`` have names only."""
 
 
 class RefusalError(ValidationError):
@@ -61,5 +62,5 @@ class RefusalError(ValidationError):
     @property
     def signature(self) -> str:
         """The custom error of version 3.4 and later."""
-        special = {"NOT_ENOUGH_AVAILABLE_USER_BALANCE": "NotEnoughAvailableUserBalance"}
-        return special.get(self.name, "".join(part.capitalize() for part in self.name.split("_"))) + "()"
+        takes = "(uint8,uint256)" if self.code == "uint128" else "()"
+        return "".join(part.capitalize() for part in self.name.split("_")).replace("Emode", "EMode") + takes

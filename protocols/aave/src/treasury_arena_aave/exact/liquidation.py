@@ -1,7 +1,8 @@
 """Liquidation: how much debt may be repaid, what collateral it costs, and what becomes of the rest.
 
 Source: LiquidationLogic.sol of @aave/core-v3 1.19.3; aave-dao/aave-v3-origin 3.6.0 and docs/3.3 (close factor by size,
-deficit, no dust) and docs/3.7/liquidation-rounding.md for later versions.
+deficit, no dust) and docs/3.7/liquidation-rounding.md for later versions; for 3.4 LiquidationLogic of pool revision 8 as verified
+on Ethereum (BowTiedDevil/degenbot, contract_reference/aave/Pool/rev_8.sol).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from treasury_arena_aave.exact.book import TREASURY, Book
 from treasury_arena_aave.exact.errors import RefusalError
 from treasury_arena_aave.exact.state import AccountData, Liquidation, ReserveConfig
 from treasury_arena_aave.exact.versions import Version
-from treasury_arena_aave.exact.wad_ray import PERCENT, WAD, mul_div_ceil, percent_mul
+from treasury_arena_aave.exact.wad_ray import PERCENT, WAD, percent_mul
 
 CLOSE_FACTOR = PERCENT // 2
 CLOSE_FACTOR_HEALTH = 95 * WAD // 100
@@ -52,7 +53,7 @@ def closable(
     """
     if not version.later:
         return percent_mul(debt, CLOSE_FACTOR if health > CLOSE_FACTOR_HEALTH else PERCENT)
-    debt_value = mul_div_ceil(debt, owed.price, owed.unit) if version.directed else debt * owed.price // owed.unit
+    debt_value = version.debt_value(debt, owed.price, owed.unit)
     collateral_value = collateral * secured.price // secured.unit
     if collateral_value >= SMALL_VALUE and debt_value >= SMALL_VALUE and health > CLOSE_FACTOR_HEALTH:
         half = percent_mul(total_debt, CLOSE_FACTOR)
@@ -97,7 +98,8 @@ class Liquidations(Book):
         with self._operation():
             accrued = self.reserves[debt_asset].accrued
             self._update_state(debt_asset)
-            if version.later:
+            # Up to 3.4 only burning collateral does: whoever takes the supply leaves its reserve as it was.
+            if version.directed:
                 self._update_state(collateral_asset)
             if version.directed and collateral_asset == debt_asset:
                 # The contract updates the reserve from two caches, and the treasury gets its share of the interest twice.
@@ -173,7 +175,7 @@ class Liquidations(Book):
         cover = min(amount, closable(owed, held, debt_side, side, account.debt, account.health, version))
         found = liquidation_amounts(cover, held, debt_side, side, bonus, secured_config.protocol_fee, version)
         if version.later and found.debt < owed and found.collateral + found.fee < held:
-            left = mul_div_ceil(owed - found.debt, debt_side.price, debt_side.unit)
+            left = version.debt_value(owed - found.debt, debt_side.price, debt_side.unit)
             kept = (held - found.collateral - found.fee) * side.price // side.unit
             self._check(left >= DUST_VALUE and kept >= DUST_VALUE, "dust", user)
         return found
@@ -200,7 +202,7 @@ class Liquidations(Book):
             scaled_held if full and version.directed else version.repay_scaled(owed if full else amounts.debt, index)
         )
         burnt = owed - amounts.debt if hopeless else 0
-        if (scaled == scaled_held) if version.directed else full:
+        if (scaled == scaled_held) if version.later else full:
             self._write(self.borrowings, (debt_asset, user), False)
         self._burn_debt(debt_asset, user, scaled)
         if burnt:

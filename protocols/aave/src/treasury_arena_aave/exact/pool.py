@@ -1,7 +1,8 @@
 """The pool in integers: what a user can do, in the contract's own order of checks and arithmetic.
 
 Source of the order and of every formula: Pool.sol with SupplyLogic, BorrowLogic, EModeLogic and ValidationLogic of
-@aave/core-v3 1.19.3; for version 3.5 and later the same files of aave-dao/aave-v3-origin 3.6.0.
+@aave/core-v3 1.19.3; for version 3.5 and later the same files of aave-dao/aave-v3-origin 3.6.0; for 3.4 those of pool revision 8
+as verified on Ethereum (BowTiedDevil/degenbot, contract_reference/aave/Pool/rev_8.sol).
 """
 
 from __future__ import annotations
@@ -125,9 +126,10 @@ class Pool(Liquidations):
                 self._check(config.emode == category, "58", asset)
             else:
                 self._check(config.borrowing, "30", asset)
-            if version.directed:
+            if version.later:  # validateBorrow, since 3.1: no more than all aTokens, which is not yet the cash
                 supplied = version.balance(reserve.supplied_scaled, reserve.liquidity_index)
-                self._check(supplied >= version.debt(scaled, reserve.borrow_index), "26", asset)
+                asked = version.debt(scaled, reserve.borrow_index) if version.directed else amount
+                self._check(supplied >= asked, "26", asset)
             if config.borrow_cap:
                 if version.directed:
                     owed = version.debt(reserve.debt_scaled + scaled, reserve.borrow_index)
@@ -166,7 +168,7 @@ class Pool(Liquidations):
                 scaled = held
             self._burn_debt(asset, user, scaled)
             self._update_rates(asset, added=paid)
-            if (scaled == held) if version.directed else (paid == owed):
+            if (scaled == held) if version.later else (paid == owed):  # 3.4: `noMoreDebt` of the token's burn
                 self._write(self.borrowings, (asset, user), False)
             self._move_cash(asset, paid)
         return Result(version.name, "repay", user, asset, paid, scaled)
@@ -175,7 +177,7 @@ class Pool(Liquidations):
         """Let a supply secure loans, or no longer."""
         config, version = self.config(asset), self.version
         with self._operation():
-            if not version.directed:
+            if not version.later:
                 self._check(self.balance_of(asset, user) != 0, "43", asset)
             self._need(1, config, asset, frozen=False)
             if use != bool(self.collaterals.get((asset, user))):

@@ -3,15 +3,24 @@
 | version | what changed | checked against |
 |---|---|---|
 | 3.0 | the line of npm's @aave/core-v3 1.19.3 | its bytecode, to the wei (`treasury_arena_aave.parity`) |
-| 3.4 | compounding by exponent; close factor by size and deficit (3.3); no average with stable debt (3.2) | published source |
+| 3.4 | compounding by exponent; no average with stable debt (3.2); close factor by size, deficit (3.3) | published source |
 | 3.5 | every conversion rounds in favour of the pool; values round against the user | bytecode of 3.6.0, to the wei |
 | 3.7 | liquidation amounts round against the liquidator | published text |
 
 Published source is npm's @aave-dao/aave-v3-origin 3.6.0 and the documents of that repository (docs/3.3, 3.4, 3.5, 3.7).
 That package has sources only; `treasury_arena_aave.origin` compiles them for the parity check, which holds 3.5 against them.
-3.4 and 3.7 differ from 3.5 in roundings only here, and no bytecode of theirs was run. What later versions do otherwise (e-mode
-by bitmaps instead of one category an asset, a frozen asset's loan-to-value of zero, isolation, siloed borrowing, the oracle
-sentinel) is not modelled in any version.
+No bytecode of 3.4 and 3.7 was run. 3.4 was compared by reading with pool revision 8 as verified on Ethereum (GitHub's
+BowTiedDevil/degenbot, contract_reference/aave/Pool/rev_8.sol). It differs from 3.5 in its roundings, and beside them:
+
+- A loan is weighed before it is made (collateral, loan-to-value, health above one), in 3.5 after it.
+- A liquidation whose liquidator takes the supply leaves the collateral's reserve as it was: no new index, nothing accrued. 3.5
+  updates it always, and one of an asset against itself gives the treasury its part twice.
+- The supply taken becomes the liquidator's collateral if he had none there; in 3.5 it does not.
+- The debt that a liquidation leaves counts as dust by its value rounded down; in 3.5 rounded up.
+
+3.7 differs from 3.5 in the roundings of a liquidation, and in what counts as no collateral left: none by units, not by value.
+What later versions do otherwise (e-mode by bitmaps instead of one category an asset, a frozen asset's loan-to-value of zero,
+isolation, siloed borrowing, the oracle sentinel) is not modelled in any version.
 """
 
 from __future__ import annotations
@@ -47,9 +56,10 @@ class Version:
         name: ``3.0``, ``3.4``, ...; part of every result.
         checked: what the version was compared with.
         exponent: compounding of 3.4 and later.
-        later: the rules of 3.1 to 3.3: no stable debt in the rate, close factor by size, deficit, no dust, no self-liquidation.
-        directed: the roundings of 3.5 and later.
-        directed_liquidation: the roundings of 3.7.
+        later: the rules of 3.1 to 3.4: no loan above all supplies, no stable debt in the rate, close factor by size, deficit, no
+            dust, no self-liquidation, a debt ends with its last scaled unit.
+        directed: the roundings of 3.5 and later, and what else sets it apart from 3.4.
+        directed_liquidation: the roundings and the deficit's rule of 3.7.
     """
 
     name: str

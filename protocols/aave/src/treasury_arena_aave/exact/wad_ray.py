@@ -3,7 +3,7 @@
 The functions without a suffix round half up, as every version did everywhere until 3.4; those with ``_floor`` and ``_ceil``
 came with 3.5 and 3.7. Source: WadRayMath.sol and PercentageMath.sol of @aave/core-v3 1.19.3 (half up), of
 aave-dao/aave-v3-origin 3.6.0 (floor, ceil) and its docs/3.7/liquidation-rounding.md (``percentDivFloor``).
-All arguments are non-negative. The contracts' overflow of 256 bits is not modelled.
+All arguments are non-negative. The contracts' overflow of 256 bits is not modelled, and of 128 bits only that of an index.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ HALF_RAY = RAY // 2
 WAD_RAY_RATIO = 10**9
 PERCENT = 10_000
 """One hundred percent, in basis points."""
+MAX_UINT128 = 2**128 - 1
+"""The largest index that a reserve holds, in ray."""
 MAX_UINT256 = 2**256 - 1
 """As an amount: everything. As a health factor: no debt."""
 
