@@ -89,15 +89,13 @@ def proven(
 
     def prove() -> Proof | None:
         replay = Replay()
-        if books is None:
-            found = _gone_through(store.database, connection, replay, heard=heard)
-        elif (proof := _gone_through(store.database, connection, replay, booking=False)) is None or (
-            other := books()
-        ) is None:
-            return None
-        else:
-            found = attrs.evolve(other.proof, rows=proof.rows)
+        found = _gone_through(store.database, connection, replay, heard=heard, booking=books is None)
+        if found is not None and books is not None:
+            other = books()
+            if other is None or other.proof.events < found.events:
+                return None
             replay.settled(other.moved)
+            found = attrs.evolve(other.proof, rows=found.rows)
         if found is None:
             return None
         replay.last_seq, replay.digest = found.events, found.digest

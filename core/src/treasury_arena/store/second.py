@@ -2,7 +2,7 @@
 
 Two that look at one store must see the same of it. PostgreSQL hands a transaction's snapshot on. A file of SQLite cannot, so the
 first process looks whether anybody has committed between the moment before both began and the moment after; if so, nobody
-helps. Nothing is relied on but that: whatever was changed, and when, both have seen it or neither.
+helps. Nothing is relied on but that: what was ever committed, both have seen it or neither, by hand or not.
 
 The second process never makes a store sound. It says that the books stand and what every account holds, or that they do not
 stand; when it says nothing (it cannot start, dies, or takes much longer than the first), the first proves everything itself.
@@ -25,22 +25,28 @@ from typing import Any
 
 import attrs
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
+from treasury_arena.errors import StoreError
 from treasury_arena.store.database import Database, parse_url
 from treasury_arena.store.event_store import EventStore
 from treasury_arena.store.proof import Books, Proof, books_of, proven
+from treasury_arena.veiled import Veiled
 
 EVENTS_MIN = 100_000
 """From so many events on a second process gains more than its start takes."""
 
-START_SECONDS = 20.0
-"""How long it may take to start, and to begin."""
+START_SECONDS = 5.0
+"""How long the first waits for it to start, and to begin."""
 
 GRACE_SECONDS = 10.0
 """How much longer than twice as long as the first it may take."""
 
 PROGRAM = "from treasury_arena.store.second import main; main()"
 """What it runs: not the caller's main module again, as multiprocessing would."""
+
+LOOK = "SELECT 1 FROM events LIMIT 1"
+"""Begins what a transaction sees."""
 
 READY, BEGUN = b"ready\n", b"begun\n"
 
@@ -103,19 +109,22 @@ class _Second:
     def begin(self, connection: Connection) -> None:
         """Let both see the same from now on; `connection` is in a transaction that has read nothing yet."""
         database = self._database
-        where = str(database.path) if database.path else database.url.render_as_string(hide_password=False)
+        where = str(database.path) if database.path else Veiled(database.url.render_as_string(hide_password=False))
         self._tell({"file": database.path is not None, "store": where, "timeout_ms": database.busy_timeout_ms})
         self._hear(READY)
-        if not database.sqlite:
-            self._tell(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar())
-            self._hear(BEGUN)
-        else:
-            with database.watched() as unchanged:
-                connection.exec_driver_sql("SELECT 1 FROM events LIMIT 1").first()
-                self._tell(None)
+        try:
+            if database.sqlite:
+                with database.watched() as unchanged:
+                    connection.exec_driver_sql(LOOK).first()
+                    self._tell(None)
+                    self._hear(BEGUN)
+                    if not unchanged():
+                        raise UnaidedError
+            else:
+                self._tell(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar())
                 self._hear(BEGUN)
-                if not unchanged():
-                    raise UnaidedError
+        except (SQLAlchemyError, StoreError) as error:  # one process alone will say what it is, if it is anything
+            raise UnaidedError from error
         self._began = time.monotonic()
 
     def books(self) -> Books | None:
@@ -178,7 +187,7 @@ def main() -> None:
         with database.read(snapshot=True) as connection:
             if not database.sqlite:
                 connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-            connection.exec_driver_sql("SELECT 1 FROM events LIMIT 1").first()
+            connection.exec_driver_sql(LOOK).first()
             _say(BEGUN)
             books = books_of(database, connection)
         _say(packed(books))
