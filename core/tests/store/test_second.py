@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -134,6 +135,28 @@ def test_a_second_that_is_killed_at_any_moment_changes_nothing(
         timer.join()
     assert over(started)
     assert (one is not None) == sound
+
+
+def test_what_sqlite_finds_in_its_file_is_told_as_ever(
+    tmp_path: Path, make: SimpleNamespace, started: list[subprocess.Popen[bytes]]
+) -> None:
+    """It is looked for meanwhile, in a thread."""
+    path = tmp_path / "a.db"
+    with open_store(path) as store:
+        store.append(make.story())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as direct:
+        direct.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        direct.execute("PRAGMA writable_schema = ON")
+        direct.execute(
+            "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'fuses') "
+            "WHERE name = 'jobs'"
+        )
+    with open_store(path) as store:
+        report = audit(store)
+        assert not report.ok
+        assert report == examine(store)
+    assert len(started) == 1
+    assert over(started)
 
 
 def test_a_second_that_dies_after_it_began_is_done_without(

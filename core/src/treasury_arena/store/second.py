@@ -57,7 +57,7 @@ class UnaidedError(Exception):
 
 def proven_by_two(store: EventStore) -> Proof | None:
     """`proven`, in a transaction of its own; by two processes where the log is long and a processor is free for the other."""
-    if _worth_it(store):
+    if by_two(store):
         with (
             contextlib.suppress(UnaidedError),
             _Second(store.database) as second,
@@ -69,7 +69,8 @@ def proven_by_two(store: EventStore) -> Proof | None:
         return proven(store, connection)
 
 
-def _worth_it(store: EventStore) -> bool:
+def by_two(store: EventStore) -> bool:
+    """Whether a log is long enough, and a processor free, for a second process to be of use."""
     database = store.database
     if database.sqlite and database.path is None:
         return False
