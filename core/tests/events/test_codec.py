@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import time
 import typing
 from typing import Any
 
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 from treasury_arena.errors import IntegrityError, StoreError, ValidationError
 from treasury_arena.events import catalog, codec, daemon, live, upcasters
 from treasury_arena.events.event import Draft, Line, Transfer
-from treasury_arena.events.exact import read_exact
+from treasury_arena.events.exact import read_any, read_exact
 from treasury_arena.events.hashing import GENESIS, digests, encode_drafts, seal
+from treasury_arena.events.usual import read_usual
 
 NOON = "2024-01-01T12:00:00Z"
 PAYLOADS = [cls for module in (catalog, live, daemon) for _, cls in inspect.getmembers(module, attrs.has)]
@@ -31,9 +33,12 @@ JSON = st.recursive(
 )
 
 
-def values(hint: Any, name: str) -> st.SearchStrategy[Any]:
+PLAIN = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters='"\\'), max_size=8)
+
+
+def values(hint: Any, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
     simple = {
-        str: st.text(max_size=8),
+        str: text,
         int: st.integers(-(2**90), 2**90),
         float: FINITE,
         Any: JSON,
@@ -43,17 +48,17 @@ def values(hint: Any, name: str) -> st.SearchStrategy[Any]:
         return simple[hint]
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is list:
-        return st.lists(values(args[0], name), max_size=3)
+        return st.lists(values(args[0], text), max_size=3)
     if origin is dict:
-        return st.dictionaries(st.text(max_size=5).map(lambda s: s + "x"), values(args[1], name), max_size=3)
-    return st.one_of([values(arg, name) for arg in args])
+        return st.dictionaries(st.text(max_size=5).map(lambda s: s + "x"), values(args[1], text), max_size=3)
+    return st.one_of([values(arg, text) for arg in args])
 
 
 @st.composite
-def payloads(draw: st.DrawFn) -> Any:
+def payloads(draw: st.DrawFn, text: st.SearchStrategy[str] = st.text(max_size=8)) -> Any:  # noqa: B008 (a strategy holds no state)
     cls = draw(st.sampled_from(PAYLOADS))
     hints = typing.get_type_hints(cls)
-    return cls(**{field.name: draw(values(hints[field.name], field.name)) for field in attrs.fields(cls)})
+    return cls(**{field.name: draw(values(hints[field.name], text)) for field in attrs.fields(cls)})
 
 
 def floats(value: Any) -> list[float]:
@@ -267,3 +272,63 @@ def test_any_changed_character_is_read_as_the_codec_reads_it_or_not_at_all(
     if read is not None:
         assert codec.canonical_json(json.loads(other)) == other
         assert repr(read) == repr(codec.decode_data(name, version, other))
+
+
+# -- reading what is usual
+
+PAIR = st.tuples(*[st.builds(Line, PLAIN, PLAIN, st.integers(-(2**90), 2**90))] * 2)
+PAIRS = st.lists(st.builds(Transfer, PLAIN, PAIR), max_size=3).map(tuple)
+
+
+@given(payload=payloads(PLAIN), transfers=PAIRS, wanted=st.booleans())
+def test_what_is_usual_is_read_at_once_and_as_everything_is(
+    payload: Any, transfers: tuple[Transfer, ...], wanted: bool
+) -> None:
+    name, _, data = codec.encode_data(payload, transfers)
+    plan = codec.plan_named(name)
+    assert plan is not None
+    read = read_usual(plan, data, wanted)
+    assert read is not None
+    assert repr(read) == repr(read_any(plan, data, wanted))
+
+
+@given(payload=payloads(PLAIN), transfers=PAIRS, data=st.data())
+def test_what_was_changed_anywhere_is_never_read_as_something_else(
+    payload: Any, transfers: tuple[Transfer, ...], data: st.DataObject
+) -> None:
+    name, _, text = codec.encode_data(payload, transfers)
+    plan = codec.plan_named(name)
+    assert plan is not None
+    for _ in range(5):
+        place = data.draw(st.integers(0, len(text) - 1))
+        sign = data.draw(
+            st.sampled_from([*' "\\,:{}[]0123456789eE+-.ntfu/_', "", "ä", "\n", "\x7f", "null", "-0", "[]"])
+        )
+        other = text[:place] + sign + text[place + data.draw(st.integers(0, 4)) :]
+        read = read_usual(plan, other, True)
+        if read is not None:
+            assert repr(read) == repr(read_any(plan, other, True))
+
+
+@given(payload=payloads(PLAIN), data=st.data())
+def test_a_value_of_another_type_is_read_as_everything_is(payload: Any, data: st.DataObject) -> None:
+    name, _, text = codec.encode_data(payload, ())
+    plan = codec.plan_named(name)
+    assert plan is not None
+    content = json.loads(text)
+    content["payload"][data.draw(st.sampled_from(plan.fields))] = data.draw(JSON)
+    other = codec.canonical_json(content)
+    read = read_usual(plan, other, True)
+    if read is not None:
+        assert repr(read) == repr(read_any(plan, other, True))
+
+
+def test_text_that_almost_fits_is_given_up_at_once() -> None:
+    plan = codec.plan_named("IntentReserved")
+    assert plan is not None
+    begun = time.perf_counter()
+    for part in ('{"payload":{"chain_id":' + "1" * 10**6, '{"payload":{"chain_id":1,"control":[' + "1.5," * 10**5):
+        assert read_exact("IntentReserved", 1, part) is None
+    for much in ("x" * 10**6, '\\"' * 10**5):
+        read_exact("AgentFailed", 1, '{"payload":{"kind":"' + much + '","reason":"' + much)
+    assert time.perf_counter() - begun < 5

@@ -21,14 +21,21 @@ from treasury_arena.events.codec import VERSIONS
 from treasury_arena.events.event import Draft, Event
 from treasury_arena.store import EventStore, audit, open_store, prove, prove_while, schema
 from treasury_arena.store.audit import CHECKS, _Auditor, examine
-from treasury_arena.store.proof import GROWING, Proof, proven
+from treasury_arena.store.proof import GROWING, Proof, books_of, proven
 from treasury_arena.store.replay import Replay
+from treasury_arena.store.second import packed, unpacked
 from treasury_arena.store.table import AMOUNT, INT, JSON, REAL, TEXT
 
 
 def quick(store: EventStore) -> Proof | None:
     with store.database.read(snapshot=True) as connection:
         return proven(store, connection)
+
+
+def shared(store: EventStore) -> Proof | None:
+    """The proof in two shares, as two processes make it, by one."""
+    with store.database.read(snapshot=True) as one, store.database.read(snapshot=True) as other:
+        return proven(store, one, books=lambda: unpacked(packed(books_of(store.database, other))))
 
 
 def damage(store: EventStore, *statements: str) -> None:
@@ -68,6 +75,7 @@ def postgres_log(postgres_database: sa.Engine, make: SimpleNamespace) -> Iterato
 
 def test_a_sound_store_is_vouched_for_with_the_same_report(log: EventStore) -> None:
     assert quick(log) is not None
+    assert shared(log) == quick(log)
     report = examine(log)
     assert report.ok
     assert audit(log) == report
@@ -94,7 +102,7 @@ def test_every_prefix_of_a_log_is_vouched_for_with_the_same_report(tmp_path: Pat
         for drafts in grown(make):
             for draft in drafts:
                 store.append([draft if not isinstance(draft.caused_by, int) else without_cause(draft)])
-                assert quick(store) is not None
+                assert shared(store) == quick(store) is not None
                 assert audit(store) == examine(store)
 
 
@@ -177,6 +185,7 @@ TAMPERED = {
 def test_whatever_is_tampered_with_stops_a_restart_and_both_audits_agree(log: EventStore, case: str) -> None:
     damage(log, TAMPERED[case])
     assert quick(log) is None
+    assert shared(log) is None
     report = audit(log)
     assert not report.ok
     assert report == examine(log)
@@ -238,6 +247,7 @@ def test_one_changed_value_anywhere_is_not_vouched_for(
                     if stored != value or type(stored) is not type(value):
                         tried += 1
                         assert quick(store) is None, (name, value, other)
+                        assert shared(store) is None, (name, value, other)
                     direct.execute(f"UPDATE {table.name} SET {name} = ? WHERE rowid = ?", (value, now))
         assert quick(store) is not None
     direct.close()

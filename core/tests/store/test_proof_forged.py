@@ -22,7 +22,8 @@ from treasury_arena.events.codec import canonical_json
 from treasury_arena.events.hashing import GENESIS, digests
 from treasury_arena.store import audit, open_store, schema
 from treasury_arena.store.audit import examine
-from treasury_arena.store.proof import proven
+from treasury_arena.store.proof import books_of, proven
+from treasury_arena.store.second import packed, unpacked
 
 EVENTS = list(schema.EVENTS.columns)
 COPIES = itertools.count()
@@ -54,7 +55,12 @@ def agree(path: Path) -> bool:
     """Whether the store is sound, by both."""
     with open_store(path) as store:
         with store.database.read(snapshot=True) as connection:
-            vouched = proven(store, connection) is not None
+            proof = proven(store, connection)
+        with store.database.read(snapshot=True) as one, store.database.read(snapshot=True) as other:
+            # In two shares, as two processes make it.
+            shared = proven(store, one, books=lambda: unpacked(packed(books_of(store.database, other))))
+        assert shared == proof
+        vouched = proof is not None
         report = examine(store)
         # The quick proof is of rows: a table that has lost its laws and no row is the file's matter.
         assert vouched == all(finding.check == "file" for finding in report.findings), report.findings

@@ -194,7 +194,7 @@ def _mentions(hint: Any, wanted: Any) -> bool:
 
 
 @attrs.frozen
-class _Plan:
+class Plan:
     """How one payload class is written and read: only the fields in `special` need more than JSON itself.
 
     `ordered` are the fields as canonical JSON has them, `frame` that JSON with a place for each value, `readers` the special
@@ -232,7 +232,7 @@ class _Plan:
         return self.cls(**values)
 
 
-def _plan(cls: type, version: int) -> _Plan:
+def _plan(cls: type, version: int) -> Plan:
     hints = typing.get_type_hints(cls)
     names = tuple(field.name for field in attrs.fields(cls))
     special: list[tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = []
@@ -244,7 +244,7 @@ def _plan(cls: type, version: int) -> _Plan:
     ordered = tuple(sorted(names))
     frame = ",".join(f'"{name}":%s' for name in ordered)
     readers = tuple((ordered.index(name), name, into) for name, _, into in special)
-    return _Plan(cls.__name__, version, cls, names, tuple(special), ordered, f"{{{frame}}}", readers)
+    return Plan(cls.__name__, version, cls, names, tuple(special), ordered, f"{{{frame}}}", readers)
 
 
 def _payload(name: str) -> type:
@@ -255,7 +255,7 @@ _by_name = {name: _plan(_payload(name), version) for name, version in VERSIONS.i
 _by_class = {plan.cls: plan for plan in _by_name.values()}
 
 
-def plan_named(name: str) -> _Plan | None:
+def plan_named(name: str) -> Plan | None:
     """How an event is written and read; None for a name that the program does not know."""
     return _by_name.get(name)
 
@@ -265,7 +265,7 @@ def names() -> list[str]:
     return sorted(_by_name)
 
 
-def _plan_of(payload: Any) -> _Plan:
+def _plan_of(payload: Any) -> Plan:
     plan = _by_class.get(type(payload))
     if plan is None:
         raise ValidationError(

@@ -1,34 +1,23 @@
 """Reading stored data that must be, to the letter, what the codec writes: proven canonical and decoded in one pass.
 
-Canonical JSON is proven by writing what was read again. The fields of a payload are known, so their order is compared and
-their values are written into a frame, which is several times as fast as a general encoder that sorts keys.
+Most events are read by `treasury_arena.events.usual`; here is how any event is. Canonical JSON is proven by writing what was read
+again. The fields of a payload are known, so their order is compared and their values are written into a frame, which is several
+times as fast as a general encoder that sorts keys.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from treasury_arena.errors import IntegrityError, ValidationError
-from treasury_arena.events.codec import canonical_json, free_in, plan_named
+from treasury_arena.events.codec import Plan, free_in, plan_named
 from treasury_arena.events.event import Line, Transfer
+from treasury_arena.events.usual import TEXT, UNREADABLE, read_usual
 
 _read = json.JSONDecoder().raw_decode
 _CONTENT = ("payload", "transfers")
 _TRANSFER = ("lines", "reason")
-
-
-_TEXT: dict[type, Callable[[Any], str]] = {
-    str: encode_basestring_ascii,
-    int: int.__repr__,
-    float: float.__repr__,  # of what is no number JSON has no form: it differs from whatever was stored
-    bool: {True: "true", False: "false"}.__getitem__,
-    type(None): lambda _: "null",
-    list: lambda value: canonical_json(value) if value else "[]",
-    dict: lambda value: canonical_json(value) if value else "{}",
-}
 
 
 def read_exact(
@@ -42,12 +31,17 @@ def read_exact(
     plan = plan_named(event_type)
     if plan is None or version != plan.version:
         return None
+    return read_usual(plan, data, wanted) or read_any(plan, data, wanted)
+
+
+def read_any(plan: Plan, data: str, wanted: bool) -> tuple[Any, tuple[Transfer, ...]] | None:
+    """`read_exact` for text of every shape."""
     try:
         content, end = _read(data)
         values, moved = content["payload"], content["transfers"]
         if end != len(data) or (*content,) != _CONTENT or (*values,) != plan.ordered:
             return None
-        texts = [_TEXT[type(value)](value) for value in values.values()]
+        texts = [TEXT[type(value)](value) for value in values.values()]
         text = plan.frame % tuple(texts)
         if not moved:
             if data != f'{{"payload":{text},"transfers":[]}}' or type(moved) is not list:
@@ -60,7 +54,7 @@ def read_exact(
         for place, name, into in plan.readers:
             if into is not free_in or '_raw":' in texts[place]:  # without such a key nothing below a free field changes
                 values[name] = into(values[name])
-    except (LookupError, TypeError, ValueError, IntegrityError, ValidationError):
+    except UNREADABLE:
         return None
     return (plan.cls(**values) if wanted else None), transfers
 

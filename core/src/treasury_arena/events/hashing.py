@@ -22,22 +22,8 @@ _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 Encoded = tuple[str, int, str]
 
 
-def _content(
-    event_type: str, version: int, agent_id: str | None, timestamp: str, data: str, caused_by: str | None
-) -> str:
-    agent = "~" if agent_id is None else f"{len(agent_id)}:{agent_id}"
-    cause = "~" if caused_by is None else f"{len(caused_by)}:{caused_by}"
-    return f"{len(event_type)}:{event_type},{version},{agent},{len(timestamp)}:{timestamp},{len(data)}:{data},{cause}"
-
-
-def event_id_of(seq: int, prev_hash: str, content: str) -> str:
-    """32 hex digits: ten of `seq`, so that ids sort as they were born, then 22 derived from the previous hash and the content."""
-    return f"{seq:010x}{sha256(f'id,{prev_hash},{content}'.encode()).hexdigest()[:22]}"
-
-
-def hash_of(seq: int, event_id: str, prev_hash: str, content: str) -> str:
-    """The event's own hash: 64 hex digits over every stored field."""
-    return sha256(f"event,{seq},{event_id},{prev_hash},{content}".encode()).hexdigest()
+_ID = sha256(b"id")
+_OWN = sha256(b"event")
 
 
 def digests(
@@ -50,10 +36,24 @@ def digests(
     caused_by: str | None,
     prev_hash: str,
 ) -> tuple[str, str]:
-    """Return ``(event_id, hash)`` that an event with these fields must have."""
-    content = _content(event_type, version, agent_id, timestamp, data, caused_by)
-    event_id = event_id_of(seq, prev_hash, content)
-    return event_id, hash_of(seq, event_id, prev_hash, content)
+    """Return ``(event_id, hash)`` that an event with these fields must have.
+
+    An id has 32 hex digits: ten of `seq`, so that ids sort as they were born, then 22 derived from the previous hash and the
+    content. The event's own hash has 64, over every stored field.
+    """
+    agent = "~" if agent_id is None else f"{len(agent_id)}:{agent_id}"
+    cause = "~" if caused_by is None else f"{len(caused_by)}:{caused_by}"
+    content = (
+        f",{prev_hash},{len(event_type)}:{event_type},{version},{agent},{len(timestamp)}:{timestamp},"
+        f"{len(data)}:{data},{cause}"
+    ).encode()
+    sealed = _ID.copy()
+    sealed.update(content)
+    event_id = f"{seq:010x}{sealed.hexdigest()[:22]}"
+    sealed = _OWN.copy()
+    sealed.update(f",{seq},{event_id}".encode())
+    sealed.update(content)
+    return event_id, sealed.hexdigest()
 
 
 def encode_drafts(drafts: Sequence[Draft]) -> list[Encoded]:
@@ -89,9 +89,7 @@ def seal(drafts: Sequence[Draft], encoded: Sequence[Encoded], seq: int, prev_has
         seq += 1
         cause = draft.caused_by
         caused_by = events[cause].event_id if isinstance(cause, int) else cause
-        content = _content(event_type, version, draft.agent_id, draft.timestamp, data, caused_by)
-        event_id = event_id_of(seq, prev_hash, content)
-        own = hash_of(seq, event_id, prev_hash, content)
+        event_id, own = digests(seq, event_type, version, draft.agent_id, draft.timestamp, data, caused_by, prev_hash)
         events.append(
             Event(
                 seq,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import attrs
@@ -19,6 +20,7 @@ from treasury_arena.store import schema, structure
 from treasury_arena.store.event_store import PAGE_ROWS, EventStore, event_of, ledger_rows
 from treasury_arena.store.proof import MISSHAPEN, WRONG_CAUSES, Heard, Proof, proven
 from treasury_arena.store.replay import Replay, differences, stored_tables
+from treasury_arena.store.second import by_two, proven_by_two
 from treasury_arena.store.table import Table
 
 FINDINGS_MAX = 200
@@ -317,9 +319,19 @@ def audit(store: EventStore) -> AuditReport:
     concerns any; projections are compared only when the log itself holds.
     Raises StoreError when the database cannot be read.
     """
-    with store.database.read(snapshot=True) as connection:
-        proof = proven(store, connection)
-    return examine(store) if proof is None else _and_file(store, _report(proof))
+    with ThreadPoolExecutor(1, "arena-file") as beside:
+        # SQLite looks at its pages without the interpreter's lock: by a processor that is free, where there is one.
+        pages = beside.submit(_pages_broken, store) if by_two(store) else None
+        proof = proven_by_two(store)
+        if proof is None:
+            return examine(store)
+        broken = None if pages is None else pages.result()
+    return _and_file(store, _report(proof), broken)
+
+
+def _pages_broken(store: EventStore) -> list[str]:
+    with store.database.read(snapshot=True, lenient=True) as connection:
+        return structure.broken(store.database, connection, FINDINGS_MAX)
 
 
 def examine(store: EventStore) -> AuditReport:
@@ -329,11 +341,12 @@ def examine(store: EventStore) -> AuditReport:
     return _and_file(store, report)
 
 
-def _and_file(store: EventStore, report: AuditReport) -> AuditReport:
-    """The report with what is wrong with the file itself."""
+def _and_file(store: EventStore, report: AuditReport, broken: list[str] | None = None) -> AuditReport:
+    """The report with what is wrong with the file itself; `broken`: what SQLite finds in it, where that is known."""
     with store.database.read(snapshot=True, lenient=True) as connection:
-        spoiled = [Finding(0, FILE, fault) for fault in structure.faults(store.database, connection, FINDINGS_MAX)]
+        faults = structure.faults(store.database, connection, FINDINGS_MAX, broken)
         looked_at = structure.counted(store.database, connection)
+    spoiled = [Finding(0, FILE, fault) for fault in faults]
     return attrs.evolve(report, findings=(*report.findings, *spoiled), checks={**report.checks, FILE: looked_at})
 
 

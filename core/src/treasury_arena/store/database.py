@@ -244,6 +244,17 @@ class Database:
                 if isinstance(driver, sqlite3.Connection):
                     driver.text_factory = str
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[Callable[[], bool]]:
+        """In a file of SQLite: whether nobody, no other connection of this process either, has committed since."""
+        with self.failing_as_store_error(), contextlib.closing(self._file(create=False)) as watch:
+
+            def version() -> Any:
+                return watch.execute("PRAGMA data_version").fetchone()
+
+            begun = version()
+            yield lambda: version() == begun
+
     def close(self) -> None:
         """Close every connection, after the questions that are under way; nothing can be asked or written afterwards."""
         self._closed = True

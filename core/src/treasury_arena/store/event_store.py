@@ -374,6 +374,17 @@ def lines_of(
         transfer_id = f"{event_id}:{index}"
         for line in transfer.lines:
             entry += 1
-            place = (entry, seq, event_id, transfer_id, line.account, line.asset, str(line.amount_raw))
-            rows.append((*place, transfer.reason, timestamp))
+            rows.append(
+                (
+                    entry,
+                    seq,
+                    event_id,
+                    transfer_id,
+                    line.account,
+                    line.asset,
+                    str(line.amount_raw),
+                    transfer.reason,
+                    timestamp,
+                )
+            )
     return rows

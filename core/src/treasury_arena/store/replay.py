@@ -30,6 +30,12 @@ class Replay:
         self._balances: dict[tuple[str, str], int] = {}
         self._taken: dict[str, set[int]] = {name: set() for name in schema.FOLDED}
         self._moved: dict[tuple[str, str], int] = {}
+        self._ways = {
+            name: [
+                (rule.table, rule.keys, rule.fold, self._rows[rule.table], self._taken[rule.table]) for rule in rules
+            ]
+            for name, rules in RULES.items()
+        }
         self.last_seq = 0
         self.digest = GENESIS
 
@@ -41,13 +47,12 @@ class Replay:
 
     def fold(self, event: Event) -> None:
         """Fold what an event says by its payload; raises IntegrityError when it touches a row that was taken."""
-        for rule in RULES.get(event.event_type, ()):
-            rows, taken = self._rows[rule.table], self._taken[rule.table]
-            for key in rule.keys(event):
+        for table, keys, fold, rows, taken in self._ways.get(event.event_type, ()):
+            for key in keys(event):
                 before = rows.get(key)
                 if before is None and hash(key) in taken:
-                    raise IntegrityError(f"event {event.seq} touches a row of {rule.table} that was taken")
-                row = rule.fold(before, event, key)
+                    raise IntegrityError(f"event {event.seq} touches a row of {table} that was taken")
+                row = fold(before, event, key)
                 if row is not None:
                     rows[key] = row
 
@@ -57,6 +62,11 @@ class Replay:
         self._balances.update(after)
         self._moved.update(dict.fromkeys(after, seq))
         return len(after)
+
+    def settled(self, rows: Iterable[StoredRow]) -> None:
+        """Take over what somebody else has settled: rows of `account_balances` as `table` gives them."""
+        for account, asset, amount, seq in rows:
+            self._balances[account, asset], self._moved[account, asset] = int(amount), seq
 
     def tables(self) -> dict[str, dict[tuple[Any, ...], StoredRow]]:
         """Projection -> key -> row as the store would hold it."""
@@ -122,10 +132,10 @@ def alike(want: StoredRow, have: StoredRow) -> bool:
     """Whether two rows hold the same to the last bit: True, 1 and 1.0 are three values, and so are both zeros of a float."""
     if want != have:
         return False
-    for one, two in zip(want, have, strict=True):
-        if type(one) is not type(two) or (type(one) is float and repr(one) != repr(two)):
-            return False
-    return True
+    types = [*map(type, want)]
+    if types != [*map(type, have)]:
+        return False
+    return float not in types or repr(want) == repr(have)
 
 
 def differences(

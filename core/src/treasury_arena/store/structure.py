@@ -24,11 +24,14 @@ def broken(database: Database, connection: Connection, most: int) -> list[str]:
     return [f"SQLite finds {' '.join(text.split())}" for text in told if text != "ok"]
 
 
-def faults(database: Database, connection: Connection, most: int) -> list[str]:
-    """`broken`, and where the file says of what the program defined that it is something else."""
+def faults(database: Database, connection: Connection, most: int, known: list[str] | None = None) -> list[str]:
+    """`broken`, and where the file says of what the program defined that it is something else.
+
+    `known`: what `broken` has found already, if somebody has asked.
+    """
     if not database.sqlite:
         return []
-    found = broken(database, connection, most)
+    found = broken(database, connection, most) if known is None else [*known]
     held, own = _definitions(connection), _own_definitions()
     for (kind, name), wanted in own.items():
         if (kind, name) not in held:
