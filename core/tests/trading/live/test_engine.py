@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from treasury_arena.contracts.chain import Counts, Fees, PlannedStep, Refusal, Signed, Step, StepKind, Unsigned
+from treasury_arena.contracts.chain import Counts, Fees, Holding, PlannedStep, Refusal, Signed, Step, StepKind, Unsigned
 from treasury_arena.domain.order_states import IntentState
 from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import SignerError, ValidationError
@@ -18,7 +18,7 @@ from treasury_arena.events.event import Transfer
 from treasury_arena.testing.chain import TREASURY, SimulatedSigner
 from treasury_arena.testing.orders import House
 from treasury_arena.trading.intent import Intent
-from treasury_arena.trading.live import OrderEngine, postings
+from treasury_arena.trading.live import CrashPoint, OrderEngine, postings
 from treasury_arena.trading.live.records import call_out, planned_in, planned_out, step_of
 
 AMOUNT, GWEI = 10**9, 10**9
@@ -135,6 +135,55 @@ def test_a_position_that_cannot_be_valued_or_planned_is_a_rejection(
         ("market", "no price", 0),
         ("market", "no price", AMOUNT),
     ]
+    assert house.engine.records.open_intents() == []
+
+
+def test_a_refused_change_is_told_with_its_size(house_of: HouseOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = house_of("supply")
+    submitted(house)
+    house.finish()
+
+    def closed(*_: Any) -> Any:
+        raise ValidationError("closed")
+
+    monkeypatch.setattr(house.planners["market"], "plan", closed)
+    assert house.submit(3 * AMOUNT, row=2) is None
+    assert [one.notional_raw for one in told(house, "OrderRejected")] == [2 * AMOUNT]
+
+
+def test_what_an_agent_has_is_its_cash_its_tokens_and_its_debts(house_of: HouseOf) -> None:
+    house = house_of("borrow")
+    assert house.engine.holding("nobody", "only") == Holding(0, {}, {})
+    cash = house.store.balance("agent:agent-1:available", "USDC")
+    moved = (("world:owner", "agent:agent-1:available", "ETH", 5), ("world:owner", "agent:agent-1:available", "AAA", 7))
+    lines = [line for one in moved for line in postings.moved(*one)]
+    house.store.append([house.engine.context.draft(AgentFailed("k", "r"), None, [Transfer("in", tuple(lines))])])
+    assert house.engine.holding("agent-1", "only") == Holding(cash, {}, {})
+    submitted(house)
+    house.finish()
+    assert house.engine.holding("agent-1", "only") == Holding(cash + AMOUNT, {}, {"USDC": AMOUNT})
+    assert house.engine.holding("agent-1", "other") == Holding(cash + AMOUNT, {}, {})
+    submitted(house, 0, row=2)
+    house.finish()
+    assert house.engine.holding("agent-1", "only") == Holding(cash, {}, {})
+
+
+def test_a_position_that_never_holds_still_is_given_up_after_eight_plans(house_of: HouseOf) -> None:
+    house = house_of("supply")
+    plans: list[str] = []
+
+    def other(point: CrashPoint, kind: str) -> None:
+        if point is CrashPoint.K0:
+            plans.append(kind)
+            lines = postings.moved("world:owner", "agent:agent-1:position:only", "USDC", 1)
+            house.store.append([house.engine.context.draft(AgentFailed("k", "r"), None, [Transfer("in", lines)])])
+
+    house.start(other)
+    assert house.submit(AMOUNT) is None
+    assert len(plans) == 8
+    (rejected,) = told(house, "OrderRejected")
+    assert (rejected.code, rejected.notional_raw) == ("position_busy", 0)
+    assert rejected.reason == "the position changed 8 times while it was being planned for"
     assert house.engine.records.open_intents() == []
 
 

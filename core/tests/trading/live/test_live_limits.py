@@ -111,7 +111,7 @@ def test_the_engine_keeps_them(house_of: Callable[..., House], limits: dict[str,
         ("hourly_raw", 3_599, False),
         ("hourly_raw", 3_600, True),
         ("daily_raw", 86_400, False),
-        ("daily_raw", 86_412, True),
+        ("daily_raw", 86_401, True),
     ],
 )
 def test_what_was_reserved_longer_ago_no_longer_counts(
