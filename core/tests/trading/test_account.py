@@ -77,6 +77,11 @@ def test_a_mark_gives_back_all_of_an_account() -> None:
     assert found.positions is not account.positions
 
 
+def test_only_what_json_does_not_have_is_stored_as_text() -> None:
+    memory = Account(**LIVED).memory()  # type: ignore[arg-type]
+    assert memory["target"] == {"coin": 0.5, "band": "inf"}
+
+
 def test_a_mark_of_an_account_that_has_decided_nothing_yet() -> None:
     account = Account("a-0001", "holder", "proving", (0.25,), {"coin": 0.5}, 0.5, 8, 9, cash_raw=50, base_raw=50)
     assert fields(marked(account)) == fields(account)

@@ -223,6 +223,8 @@ def test_an_order_of_unknown_outcome_stays_reserved_and_is_asked_about_again(err
     assert bench.engine.trade(bench.account, Intent("a-1", "loan", "loan", 4_000 * USD, 1), bench.equity(1)) is None
     assert [call.args[0] for call in bench.market.settle.call_args_list] == [told[0].intent_id] * 2
     assert len(bench.journal.payloads(OrderQuarantined)) == 1
+    stats = bench.engine.get_execution_stats()
+    assert (stats["quarantined"], stats["open"], stats["rejected"]) == (1, 1, 1)
     bench.books_agree()
     bench.market.settle = settle  # type: ignore[method-assign]
     assert bench.engine.trade(bench.account, Intent("a-1", "loan", "loan", 3_000 * USD, 2), bench.equity(2)) is not None
