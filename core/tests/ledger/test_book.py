@@ -101,6 +101,14 @@ def test_totals_are_sums_over_all_accounts() -> None:
     assert book.totals() == {"USDC": 3, "WETH": 7}
 
 
+def test_a_book_that_does_not_sum_to_zero_says_which_asset_is_amiss() -> None:
+    sound = Ledger({("a", "USDC"): 5, ("b", "USDC"): -5, ("a", "WETH"): 0})
+    assert sound.conserved() == {"USDC": 0, "WETH": 0}
+    broken = Ledger({("a", "USDC"): 5, ("b", "USDC"): -5, ("b", "WETH"): 7})
+    with pytest.raises(CapitalConservationError, match=r"does not sum to zero: \{'WETH': 7\}"):
+        broken.conserved()
+
+
 @pytest.mark.parametrize(
     ("account", "error"),
     [
@@ -191,6 +199,7 @@ def test_names() -> None:
     assert accounts.agent_reserved("x") == "agent:x:reserved"
     assert accounts.agent_position("x", "coin") == "agent:x:position:coin"
     assert accounts.agent_position("x", "coin").startswith(accounts.agent_prefix("x"))
+    assert accounts.agent_debt("x", "coin") == "agent:x:debt:coin"
     assert accounts.fee("uniswap.eth") == "fee:uniswap.eth"
     assert accounts.world("aave") == "world:aave"
     assert accounts.lent(accounts.TREASURY_RESERVE) == "treasury:reserve:lent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from treasury_arena.contracts.protocol import Fill, Leg
 from treasury_arena.contracts.validation import OrderFacts, Validator
 from treasury_arena.errors import EmergencyStopError, StoreError, ValidationError
 from treasury_arena.events.catalog import (
@@ -29,6 +31,7 @@ from treasury_arena.trading.account import Account
 from treasury_arena.trading.engine import TradingEngine
 from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.limits import Limits
+from treasury_arena.trading.lines import check_fill, interest_lines
 
 USD = USDC.unit
 OPEN = Limits(trade_raw_min=None, slippage_bps_max=None, daily_trades_max=None)
@@ -106,6 +109,54 @@ def test_interest_accrues_once_however_often_it_is_asked(bench: Any) -> None:
         bench.equity(first, row)
     assert bench.equity(first, 20) == bench.equity(second, 20)
     assert first.interest == second.interest
+
+
+def test_a_position_accrues_while_an_order_of_another_one_is_open(bench: Any) -> None:
+    waiting, free = bench.account("a-0001"), bench.account("a-0002")
+    for account in (waiting, free):
+        bench.trade(account, "usd", 5_000)
+    assert bench.engine.submit_trade(waiting, bench.intent(waiting, "coin", 1_000), bench.equity(waiting)) is not None
+    assert bench.equity(waiting, 20) == bench.equity(free, 20) > 10_000 * USD
+    assert waiting.interest == free.interest
+
+
+def test_interest_is_posted_for_its_own_role_alone() -> None:
+    market = reference_markets(synthetic_frame(2))["usd"]
+    waiting = {("usd", "position", "USDC"): 5, ("coin", "position", "WETH"): 7, ("usd", "debt", "WETH"): 0}
+    assert [(line.account, line.asset, line.amount_raw) for line in interest_lines(waiting, "a", "usd", market)] == [
+        (accounts.agent_position("a", "usd"), "USDC", 5),
+        (accounts.world("usd"), "USDC", -5),
+    ]
+
+
+def test_a_fill_that_cannot_be_booked_is_refused() -> None:
+    legs = (Leg("cash", "USDC", -5), Leg("world", "USDC", 5), Leg("position", "WETH", 3), Leg("world", "WETH", -3))
+    fill = Fill((3,), legs, 0, 0, 0.0)
+    check_fill(fill, "coin")
+    check_fill(attrs.evolve(fill, notional_raw=5, cost_raw=1, slippage_bps=1.5), "coin")
+    for change in (
+        {"notional_raw": -1},
+        {"cost_raw": -1},
+        {"slippage_bps": -0.5},
+        {"slippage_bps": math.nan},
+        {"legs": legs[:3]},
+        {"legs": (*legs, Leg("fee", "USDC", 1))},
+    ):
+        with pytest.raises(ValidationError, match="market 'coin' settled with"):
+            check_fill(attrs.evolve(fill, **change), "coin")  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="not with a Fill"):
+        check_fill(None, "coin")
+
+
+def test_a_quote_is_the_markets_own_fill_or_its_reason(bench: Any) -> None:
+    market = bench.engine.market("coin")
+    bought = market.trade(market.open(), 4_000 * USD, 0)
+    assert bench.engine.quote(market, bought.state, 1_000 * USD, 3) == (
+        market.trade(bought.state, 1_000 * USD, 3),
+        "",
+    )
+    market.trade = lambda *_: (_ for _ in ()).throw(ValidationError("too deep"))
+    assert bench.engine.quote(market, bought.state, 1_000 * USD, 3) == (None, "too deep")
 
 
 def test_nothing_happens_below_dust(bench: Any) -> None:
@@ -239,6 +290,19 @@ def test_a_market_beyond_its_depth_is_a_rejection(bench: Any, monkeypatch: pytes
     assert (rejected.code, rejected.notional_raw) == ("market", 4_000 * USD)
     assert rejected.reason == "the trade exceeds the market's depth: split it"
     assert account.positions == {}
+
+
+def test_a_market_that_refuses_a_change_is_told_of_by_its_size(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = bench.account()
+    bench.trade(account, "usd", 4_000)
+    held = bench.engine.market("usd").value(account.positions["usd"], 0)
+
+    def shallow(*_: Any) -> None:
+        raise ValidationError("split it")
+
+    monkeypatch.setattr(bench.engine.market("usd"), "trade", shallow)
+    assert bench.engine.trade(account, attrs.evolve(bench.intent(account, "usd", 5_000), purpose="close"), 0) is None
+    assert bench.journal.payloads(OrderRejected)[0].notional_raw == 5_000 * USD - held
 
 
 def test_a_disabled_market_can_be_left(make_bench: Callable[..., Any], frame: Any) -> None:
@@ -409,6 +473,16 @@ def test_a_soft_stop_lets_an_order_pass_that_asks_for_what_is_held(bench: Any) -
         intent = attrs.evolve(bench.intent(account, "coin", 4_000, row=1), target_raw=4_000 * USD + more)
         said = bench.engine.validate_trade(account, intent, fill, 4_000 * USD, 10_000 * USD)
         assert (said or "").startswith("emergency_stop") is refused, (more, said)
+
+
+def test_a_soft_stop_lets_a_debt_be_paid_that_nothing_is_left_for(bench: Any) -> None:
+    account = bench.account()
+    fill = bench.trade(account, "coin", 4_000)
+    bench.engine.emergency_stop("rates look wrong", "ann", "SOFT")
+    for target, refused in ((0, False), (1, True)):
+        intent = attrs.evolve(bench.intent(account, "coin", 0, row=1), target_raw=target)
+        said = bench.engine.validate_trade(account, intent, fill, -5 * USD, 10_000 * USD)
+        assert (said or "").startswith("emergency_stop") is refused, (target, said)
 
 
 @pytest.mark.parametrize("level", ["OFF", "hard", ""])

@@ -42,10 +42,22 @@ def test_the_id_is_the_same_in_another_process() -> None:
         {"row": 18},
         {"control": (0.26,)},
         {"purpose": "close"},
+        {"again": 1},
     ],
 )
 def test_every_other_decision_has_another_id(change: dict[str, object]) -> None:
     assert attrs.evolve(INTENT, **change).intent_id("arena") != INTENT.intent_id("arena")  # type: ignore[arg-type]
+
+
+def test_several_orders_of_one_decision_have_an_id_each() -> None:
+    first, *others = (attrs.evolve(INTENT, again=number).intent_id("arena") for number in range(3))
+    assert first == INTENT.intent_id("arena")
+    assert len({first, *others}) == 3
+
+
+def test_the_id_of_a_decision_never_changes() -> None:
+    """A store that was written by an earlier release has the same ids."""
+    assert INTENT.intent_id("arena") == "259330cc334f513b5c147768311057d868282b978245feea690abe79040a03a3"
 
 
 def test_another_arena_has_another_id() -> None:

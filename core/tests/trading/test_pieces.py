@@ -94,6 +94,34 @@ def test_where_no_size_will_do_the_shape_alone_is_moved_or_the_whole_is_refused(
     assert piece(thin, state, value, asked) == (None, "closed", asked)
 
 
+@pytest.mark.parametrize(
+    ("value", "goal", "control", "wanted"),
+    [
+        (0, 4_096, (), [4_096, *(2**power for power in range(11, -1, -1))]),
+        (10, 2, (), [2, 6, 8, 9, 10]),
+        (10, 18, (), [18, 14, 12, 11, 10]),
+        (10, 10, (), [10]),
+        (-10, 0, (), [0]),  # what is owed is more than what is held: no target lies below nothing
+        (-10, 0, (0.5,), [0]),
+        (7, 0, (0.5,), [0, 4, 6, 7]),
+    ],
+)
+def test_targets_come_nearer_by_halves_and_a_shape_stays_where_it_is(
+    thin: Any, value: int, goal: int, control: tuple[float, ...], wanted: list[int]
+) -> None:
+    asked: list[int] = []
+
+    def trade(state: ExactState, target_raw: int, row: int, given: tuple[float, ...]) -> None:
+        assert (state, row, given) == ((5,), 3, control)
+        asked.append(target_raw)
+        raise SizeRefusedError("split it")
+
+    thin.trade = trade
+    intent = Intent("a", "coin", "coin", goal, 3, control)
+    assert piece(thin, (5,), value, intent) == (None, "split it", intent)
+    assert asked == wanted
+
+
 @given(depth=st.integers(2, 10**6), goal=st.integers(0, 10**6), held=st.integers(0, 10**6))
 def test_a_piece_is_at_least_half_of_what_fits(depth: int, goal: int, held: int) -> None:
     market = reference_markets(synthetic_frame(4))["coin"]

@@ -139,5 +139,16 @@ def test_an_impossible_limit_is_refused(name: str, value: float) -> None:
         Limits(**{name: value})
 
 
+def test_limits_that_nobody_configured() -> None:
+    """What the configuration's reference promises."""
+    assert Limits().as_mapping() == {
+        "position_share_max": 1.0,
+        "trade_share_max": 1.0,
+        "trade_raw_min": 1_000_000.0,
+        "daily_trades_max": 50.0,
+        "slippage_bps_max": 100.0,
+    }
+
+
 def test_a_limit_of_zero_is_possible() -> None:
     assert Limits(daily_trades_max=0).as_mapping()["daily_trades_max"] == 0.0

@@ -69,6 +69,32 @@ def test_a_cancel_passes(house: Any, policy: Policy) -> None:
     assert policy.judge(house.transaction(**good(house)["cancel"])) is None
 
 
+def test_what_is_exactly_at_a_bound_passes(house: Any, policy: Policy) -> None:
+    fine = bytes.fromhex(swap(house, house.address)[2:])
+    many = house.call("multicall(uint256,bytes[])", 1, [fine] * 16)
+    for change in (
+        {"gas": 1},
+        {"gas": 500_000},
+        {"fees": Fees(100 * 10**9, 5 * 10**9)},
+        {"fees": Fees(7, 7)},
+        {"fees": Fees(0, 0)},
+        {"data": house.approve(1_000_000)},
+        {"to": house.ROUTER, "data": swap(house, house.address), "value_raw": 1_000},
+        {"to": house.ROUTER, "data": many},
+    ):
+        assert policy.judge(house.transaction(**change)) is None, change
+
+
+def test_a_function_without_arguments_is_four_bytes(house: Any, policy: Policy) -> None:
+    function = parse("claim()")
+    allowed = attrs.evolve(policy.contracts[house.POOL], functions={function.selector: function})
+    judge = attrs.evolve(policy, contracts={house.POOL: allowed})
+    data = "0x" + function.selector.hex()
+    for text, code in ((data, None), (data[:-2], "selector"), (data + "00", "calldata")):
+        refusal = judge.judge(house.transaction(to=house.POOL, data=text))
+        assert (refusal.code if refusal else None) == code
+
+
 def bad(house: Any) -> list[tuple[str, dict[str, Any]]]:
     me, call = house.address, house.call
     theft = bytes.fromhex(swap(house, STRANGER)[2:])

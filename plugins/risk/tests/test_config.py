@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -45,6 +46,60 @@ def test_the_defaults_are_the_owner_s_numbers() -> None:
     assert (section.volatility_max, section.drawdown_max, section.daily_drawdown_max) == (2.0, 0.05, 0.025)
     assert (section.conflict_max, section.liquidity_min) == (0.8, 30.0)
     assert (section.halt_s, section.cooldown_s, section.reduce_share, section.leverage_target) == (180, 300, 0.5, 1.0)
+
+
+#: Key -> values at the ends of what may be, and values just beyond them.
+ENDS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "volatility_max": ((5e-324,), (0.0,)),
+    "drawdown_max": ((5e-324, 1.0), (0.0, math.nextafter(1.0, 2.0))),
+    "daily_drawdown_max": ((5e-324, 1.0), (0.0, math.nextafter(1.0, 2.0))),
+    "conflict_max": ((5e-324,), (0.0,)),
+    "liquidity_min": ((0.0, math.nextafter(100.0, 0.0)), (-5e-324, 100.0)),
+    "health_factor_min": ((1.0,), (math.nextafter(1.0, 0.0),)),
+    "execution_failures_max": ((1,), (0,)),
+    "ledger_mismatch_raw_max": ((1,), (0,)),
+    "peg_deviation_max": ((5e-324, math.nextafter(1.0, 0.0)), (0.0, 1.0)),
+    "heartbeat_age_s_max": ((5e-324,), (0.0,)),
+    "stale_after_s": ((5e-324,), (0.0,)),
+    "warn_share": ((5e-324, math.nextafter(1.0, 0.0)), (0.0, 1.0)),
+    "halt_s": ((0.0,), (-5e-324,)),
+    "cooldown_s": ((0.0,), (-5e-324,)),
+    "warned_s": ((0.0,), (-5e-324,)),
+    "check_every_s": ((5e-324,), (0.0, 180.0)),  # a check comes before its validity is over
+    "blind_after_s": ((math.nextafter(60.0, 61.0),), (60.0,)),
+    "trips_max": ((1,), (0,)),
+    "trips_window_s": ((5e-324,), (0.0,)),
+    "reduce_share": ((0.3, 0.7), (math.nextafter(0.3, 0.0), math.nextafter(0.7, 1.0))),
+    "leverage_target": ((1.0,), (math.nextafter(1.0, 0.0),)),
+    "retry_s": ((5e-324, 300.0), (0.0, math.nextafter(300.0, 301.0))),
+    "retry_s_max": ((15.0,), (math.nextafter(15.0, 0.0),)),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_every_number_has_the_ends_that_the_reference_names(name: str) -> None:
+    within, beyond = ENDS[name]
+    for value in within:
+        assert getattr(SurvivalSection(**{name: value}), name) == value
+    for value in beyond:
+        with pytest.raises(ValueError, match=r"must be|expected"):
+            SurvivalSection(**{name: value})
+
+
+def test_the_ends_of_every_number_are_tried() -> None:
+    numbers = {field.name for field in attrs.fields(SurvivalSection) if not isinstance(field.default, tuple)}
+    assert set(ENDS) == numbers
+
+
+def test_the_rest_of_the_defaults() -> None:
+    """What stands in the reference; nothing of it changes by accident."""
+    section = SurvivalSection()
+    assert (section.health_factor_min, section.peg_deviation_max, section.heartbeat_age_s_max) == (1.25, 0.02, 180.0)
+    assert (section.execution_failures_max, section.ledger_mismatch_raw_max) == (3, 1)
+    assert (section.stale_after_s, section.warn_share, section.warned_s) == (300.0, 0.8, 60.0)
+    assert (section.check_every_s, section.blind_after_s) == (60.0, 180.0)
+    assert (section.trips_max, section.trips_window_s) == (3, 86_400.0)
+    assert (section.retry_s, section.retry_s_max) == (15.0, 300.0)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,12 @@ def test_impossible_readings_trip_though_they_look_safe(bench: Any, reading: str
 
 
 @pytest.mark.parametrize("reading", READINGS)
+def test_an_old_reading_is_old_whatever_it_says(bench: Any, reading: str) -> None:
+    record = first(bench, {reading: Reading(-7.0, bench.at(-300))})
+    assert {(one.guard, one.why) for one in record.triggers} == {(OWNER[reading], "stale"), ("data_stale", "stale")}
+
+
+@pytest.mark.parametrize("reading", READINGS)
 def test_stale_readings_trip_at_their_age(bench: Any, reading: str) -> None:
     value = bench.CALM[reading]
     old, older = (bench.T0 - timedelta(seconds=300, microseconds=-off) for off in (1, 0))

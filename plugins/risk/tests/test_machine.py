@@ -211,7 +211,9 @@ def test_the_halt_does_not_end_before_its_actions_are_done(bench: Any) -> None:
     assert bench.run(fuse, attrs.evolve(record, tasks=tuple(only)), [1000]).record.state is COOLING
     unknown = attrs.evolve(only[0], task=attrs.evolve(only[0].task, action="of_a_plugin_that_is_gone"), done=False)
     held = attrs.evolve(record, tasks=(unknown, *only))
-    assert bench.run(fuse, held, [1000]).record.state is TRIPPED
+    step = bench.run(fuse, held, [1000])
+    assert step.record.state is TRIPPED
+    assert unknown.task not in step.actions  # nobody could try it
 
 
 def test_actions_are_tried_again_with_growing_waits(bench: Any) -> None:
