@@ -24,9 +24,16 @@ moves = st.lists(
 )
 step_of_price = st.one_of(st.floats(0.97, 1.03), st.floats(0.97, 1.03), st.floats(0.8, 1.25))
 depth_of_row = st.one_of(st.floats(6.0, 7.5), st.floats(6.0, 9.5)).map(lambda power: 10.0**power)
-GAP = {  # the price leaves the range by a gap, into a pool that has become shallow
-    **{"asset": "WETH", "start": 2_000.0, "walk": [1.075] * 5, "depths": [1e8, 5e6, 5e6, 5e6, 5e6], "gas": 0.0},
-    **{"token0": 1.0, "tier": (0.0005, 10.0), "fee_protocol": 0.0},
+# The price leaves the range by a gap, into a pool that has become shallow.
+GAP = {
+    "asset": "WETH",
+    "start": 2_000.0,
+    "walk": [1.075] * 5,
+    "depths": [1e8, 5e6, 5e6, 5e6, 5e6],
+    "gas": 0.0,
+    "token0": 1.0,
+    "tier": (0.0005, 10.0),
+    "fee_protocol": 0.0,
 }
 
 
