@@ -217,6 +217,16 @@ def test_a_frame_begins_and_goes_on_in_whole_seconds(start: Any, step: Any) -> N
         ("ltv_max = 0.75,", "ltv_max = 0.99,", "ltv_max"),
         ("threshold = 0.78,", "threshold = 1.5,", "threshold"),
         ("bonus = 0.045,", "bonus = 5.0,", "bonus"),
+        (
+            "fee = 0.0005, spacing = 10,",
+            "fee = 0.01, spacing = 200,",
+            "'low' of strategy 'range_tvl' reckons with 0.0005",
+        ),
+        (
+            "fee = 0.003, spacing = 60,",
+            "fee = 0.01, spacing = 200,",
+            "is 0.01, but role 'high' of strategy 'range_tvl'",
+        ),
     ],
 )
 def test_a_check_of_a_configuration_asks_the_exact_markets(

@@ -10,6 +10,7 @@ import attrs
 import pytest
 from kernel_plugins import build, farmer, six, tactical
 
+from treasury_arena.contracts.decision import build_params
 from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.strategy import Choice, Column
 from treasury_arena.errors import PluginError
@@ -211,3 +212,17 @@ def test_a_state_that_opens_at_no_float_is_refused(tmp_path: Path, opening: obje
 def test_a_strategy_without_a_decision_is_refused(tmp_path: Path) -> None:
     told = refused(attrs.evolve(farmer.STRATEGY, decide=None), FARMER_MODELS, FARMER_SPECS, tmp_path)
     assert "must be defined at module level" in told
+
+
+def test_a_market_that_is_not_as_the_strategy_reckons_is_refused(tmp_path: Path) -> None:
+    roles = {**farmer.STRATEGY.roles}
+    name, value = next(iter(build_params(FARMER_MODELS["eth"], ETH)._asdict().items()))
+    assumed = attrs.evolve(roles["eth"], assumes={name: value + 1.0, "unheard_of": 3.0})
+    strategy = attrs.evolve(farmer.STRATEGY, roles={**roles, "eth": assumed})
+    said = refused(strategy, FARMER_MODELS, FARMER_SPECS, tmp_path)
+    assert (
+        f"role 'eth' reckons with a market whose {name} is {value + 1.0:g}; that of market {ETH.name!r} is {value:g}"
+        in said
+    )
+    same = attrs.evolve(farmer.STRATEGY, roles={**roles, "eth": attrs.evolve(assumed, assumes={name: value})})
+    prepare(same, FARMER_MODELS, FARMER_SPECS, cache=tmp_path)

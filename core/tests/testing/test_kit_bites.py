@@ -107,6 +107,21 @@ def test_views_that_differ_from_the_models_are_found(market: type[ReferenceMarke
         ProtocolConformance().test_model_and_exact_agree_within_the_bound(case=case_of(market, health=health))
 
 
+class Still(ReferenceMarket):
+    """Its price never changes, whatever the frame says."""
+
+    def value(self, state: ExactState, row: int) -> int:
+        return super().value(state, 0)
+
+
+def test_a_value_that_time_does_not_change_is_found_unless_it_is_said() -> None:
+    law = FidelityConformance().test_time_changes_value_and_asks_for_no_cash
+    with pytest.raises(AssertionError, match="a step of time changed nothing"):
+        law(MarketHolder(case_of(Still).market(COIN)))
+    law(MarketHolder(case_of(Still).market(COIN), changes=False))
+    law(MarketHolder(case_of(ReferenceMarket).market(COIN)))
+
+
 def test_the_honest_market_passes() -> None:
     suite, case = ProtocolConformance(), case_of(ReferenceMarket)
     suite.test_a_trade_never_makes_anybody_richer(case=case)

@@ -56,12 +56,12 @@ class TestProtocol(ProtocolConformance):
 )
 def held(request: pytest.FixtureRequest) -> Holder:
     spec, fidelity = request.param
-    protocol = SimulationProtocol()
+    protocol, changes = SimulationProtocol(), spec.columns.get("price") != "WBTC.price"  # which stands still
     if fidelity == "model":
         model = next(model for model in protocol.models if model.name == spec.model)
-        return ModelHolder(model, spec, FRAME)
+        return ModelHolder(model, spec, FRAME, changes=changes)
     # One satoshi is worth 0.0004 USD.
-    return MarketHolder(protocol.exact(spec, FRAME, ASSETS, ASSETS["USDC"]), grain=0.001)
+    return MarketHolder(protocol.exact(spec, FRAME, ASSETS, ASSETS["USDC"]), grain=0.001, changes=changes)
 
 
 class TestFidelities(FidelityConformance):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from treasury_arena.errors import ValidationError
@@ -22,15 +22,31 @@ moves = st.lists(
     min_size=1,
     max_size=8,
 )
+step_of_price = st.one_of(st.floats(0.97, 1.03), st.floats(0.97, 1.03), st.floats(0.8, 1.25))
+depth_of_row = st.one_of(st.floats(6.0, 7.5), st.floats(6.0, 9.5)).map(lambda power: 10.0**power)
+# The price leaves the range by a gap, into a pool that has become shallow.
+GAP = {
+    "asset": "WETH",
+    "start": 2_000.0,
+    "walk": [1.075] * 5,
+    "depths": [1e8, 5e6, 5e6, 5e6, 5e6],
+    "gas": 0.0,
+    "token0": 1.0,
+    "tier": (0.0005, 10.0),
+    "fee_protocol": 0.0,
+}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
+@example(name="uniswap.range", moves=[(0, 190_000.0, 0.05), (1, 170_000.0, -0.05), (1, 80_000.0, 0.05)], **GAP)
+@example(name="uniswap.range", moves=[(0, 190_000.0, 0.05), (1, 170_000.0, 0.05), (1, 0.0, 0.05)], **GAP)
+@example(name="uniswap.range_tvl", moves=[(0, 190_000.0, 0.05), (1, 170_000.0, 0.05), (2, 300_000.0, -0.05)], **GAP)
 @given(
     name=st.sampled_from(sorted(MODELS)),
     asset=st.sampled_from(sorted(DECIMALS)),
     start=st.floats(2.0, 120_000.0),
-    walk=st.lists(st.floats(0.97, 1.03), min_size=5, max_size=5),
-    depth=st.floats(3e7, 3e9),
+    walk=st.lists(step_of_price, min_size=5, max_size=5),
+    depths=st.lists(depth_of_row, min_size=5, max_size=5),
     gas=st.floats(0.0, 15.0),
     token0=st.sampled_from([0.0, 1.0]),
     tier=st.sampled_from([(0.0001, 1.0), (0.0005, 10.0), (0.003, 60.0), (0.01, 200.0)]),
@@ -38,18 +54,19 @@ moves = st.lists(
     moves=moves,
 )
 def test_model_and_exact_market_agree(
-    make_market, name, asset, start, walk, depth, gas, token0, tier, fee_protocol, moves
+    make_market, name, asset, start, walk, depths, gas, token0, tier, fee_protocol, moves
 ):
     model = MODELS[name]
     rows = 1 + sum(wait for wait, _, _ in moves)
     prices = [start]
     for row in range(rows):
-        prices.append(prices[-1] * walk[row % 5])
+        prices.append(min(max(prices[-1] * walk[row % 5], 0.1), 1e7))
+    reserves = [depths[row % 5] for row in range(rows)]
     fields = {
         "price": prices[:rows],
-        "liquidity": [depth / price**0.5 for price in prices[:rows]],
-        "tvl": [depth / 5.0] * rows,
-        "volume": [depth / 40.0 * (1.0 + row % 3) for row in range(rows)],
+        "liquidity": [depth / price**0.5 for depth, price in zip(reserves, prices, strict=False)],
+        "tvl": [depth / 5.0 for depth in reserves],
+        "volume": [depth / 40.0 * (1.0 + row % 3) for row, depth in enumerate(reserves)],
         "gas": [gas * (1.0 + row % 2) for row in range(rows)],
     }
     fields = {field: fields[field] for field in model.market._fields}

@@ -88,7 +88,8 @@ class TestOnChain(FidelityConformance):
     def holder(self, kind: str, either: Street) -> Holder:
         # A range earns a share of the fees of those who take its moves back.
         grain = 0.02 if kind == "range" else 1e-4
-        return ChainHolder(either.open(kind), either, control=CONTROLS[kind], grain=grain)
+        # Those who trade leave the price where it was: a coin is worth what it was, only a range earns.
+        return ChainHolder(either.open(kind), either, control=CONTROLS[kind], grain=grain, changes=kind == "range")
 
 
 # ---------------------------------------------------------------- refused before signing, with one sentence
@@ -186,6 +187,23 @@ def test_more_than_the_pool_can_take(street: Street, kind: str) -> None:
     ):
         refused(street, lambda usd=target: market.trade(market.open(), usd * USD, 0, CONTROLS[kind]), message)  # type: ignore[misc]
     assert market.trade(market.open(), 500_000 * USD, 0, CONTROLS[kind]) is not None
+
+
+def test_a_sale_stands_alone_where_re_centring_would_move_the_price_too_far(either: Street) -> None:
+    """As in replay: the swap that re-centring takes is refused, the sale is not."""
+    market, narrow = either.open("range"), either.open("range", max_move_bps=5)
+    state = market.settle("x", market.open(), market.trade(market.open(), 80_000 * USD, 0, (0.05,)), 0).state
+    either.move_by(0.08)
+    state, _ = market.accrue(state, 0, 1)
+    value = market.value(state, 1)
+    refused(either, lambda: narrow.trade(state, value, 1, (-0.05,)), "more than 5; split it")
+    target = value - 1_000 * USD
+    fill, alone = narrow.trade(state, target, 1, (-0.05,)), narrow.trade(state, target, 1, (0.0,))
+    assert fill.cash_raw == alone.cash_raw > 990 * USD
+    done = narrow.settle("y", state, fill, 1)
+    assert done.cash_raw == fill.cash_raw
+    assert HeldOnChain(*done.state)[:1] == HeldOnChain(*state)[:1]
+    assert market.trade(state, target, 1, (-0.05,)).state[2:4] != state[2:4]
 
 
 @pytest.mark.parametrize("kind", ["spot", "range"])

@@ -239,9 +239,9 @@ def test_a_tally_counts_what_was_refused_and_why() -> None:
 def test_what_arena_parity_runs(anvil_path: Path) -> None:
     offered = UniswapProtocol().parity()
     assert [check.name for check in offered] == [check.name for check in checks()]
-    assert len({check.name for check in offered}) == 9
+    assert len({check.name for check in offered}) == 12
     told: list[tuple[int, int]] = []
-    for check in (V3Parity(False, 5), V2Parity()):
+    for check in (V3Parity(False, 5), V2Parity(False, True), V2Parity(True, False)):
         told.clear()
         result = check.run(121, 2, anvil_path, lambda done, of: told.append((done, of)))
         assert result.ok, result
@@ -250,3 +250,5 @@ def test_what_arena_parity_runs(anvil_path: Path) -> None:
         assert (result.operations, told[-1]) == (121, (121, 121))
     assert V3Parity(False, 5).name == "Uniswap v3, USDC token1, protocol fee 1/5"
     assert V3Parity(True, 0).name == "Uniswap v3, USDC token0, protocol fee off"
+    assert V2Parity(False, True).name == "Uniswap v2, USDC token1, protocol fee 1/6"
+    assert V2Parity(True, False).name == "Uniswap v2, USDC token0, protocol fee off"

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 
+import attrs
 import numpy as np
 import pytest
 
+from treasury_arena.contracts.decision import build_params
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.domain.assets import KNOWN_ASSETS, AssetTable
+from treasury_arena.domain.assets import KNOWN_ASSETS, Asset, AssetTable
 from treasury_arena.domain.frame import MarketFrame
 from treasury_arena.errors import ConfigError, DataError, ValidationError
 from treasury_arena_uniswap import plugin
@@ -77,6 +79,9 @@ def make(values=None, **changes):
         ({"params": {"fee_protocol": 3.0}}, ConfigError, "one part in 4 to 10, or 0"),
         ({"params": {"coin_is_token0": 2.0}}, ConfigError, "coin_is_token0 = 2 must be"),
         ({"params": {"dust": -1.0}}, ConfigError, "dust = -1.0 must be a finite number"),
+        ({"params": {"decimals_apart": -4.0}}, ConfigError, "WETH has 18 decimals and USDC 6: write 12"),
+        ({"params": {"decimals_apart": float("nan")}}, ConfigError, "decimals_apart = nan must be a finite number"),
+        ({"params": {"decimals_apart": float("-inf")}}, ConfigError, "decimals_apart = -inf must be a finite number"),
         ({"values": {"price": 0.0}}, DataError, "column 'price' is 0.0 at row 1"),
         ({"values": {"volume": -1.0}}, DataError, "column 'volume' is -1.0 at row 1"),
     ],
@@ -84,6 +89,35 @@ def make(values=None, **changes):
 def test_markets_that_cannot_be_served(changes, error, message):
     with pytest.raises(error, match=message):
         make(**changes)
+
+
+@pytest.mark.parametrize("name", ["uniswap.range", "uniswap.range_tvl"])
+def test_a_coin_may_have_fewer_decimals_than_the_base_asset(name):
+    """GUSD has 2, USDC 6; model, kernel's parameters and exact market agree about the range."""
+    assets = AssetTable((*(asset for asset in KNOWN_ASSETS if asset.symbol != "GUSD"), Asset("GUSD", 2, stable=True)))
+    model = {model.name: model for model in UniswapProtocol().models}[name]
+    row = {"price": 1.0, "liquidity": 1e8, "tvl": 1e8, "volume": 1e6, "gas": 0.0}
+    columns = {field: field for field in model.market._fields}
+    frame = MarketFrame(0, 3600, {field: np.full(3, row[field]) for field in columns})
+    spec = MarketSpec("lp", name, "range", "GUSD", columns, {"decimals_apart": -4.0, "fee": 0.0001, "spacing": 1.0})
+    market, params = UniswapProtocol().exact(spec, frame, assets, assets["USDC"]), build_params(model, spec)
+    assert params.decimals_apart == -4.0
+    fill = market.trade(market.open(), 10_000 * 10**6, 0, (0.05,))
+    line = model.market(*(row[field] for field in columns))
+    state, cash = model.trade(model.state(), 10_000.0, line, params, model.control(0.05))
+    assert cash == -10_000.0 == fill.cash_raw / 1e6
+    exact, _ = market.accrue(fill.state, 0, 1)
+    state = model.accrue(state, line, params)
+    assert model.value(state, line, params) == pytest.approx(
+        market.value(exact, 1) / 1e6, abs=0.05
+    )  # five cents of GUSD
+    for view, function in model.views.items():
+        assert function(state, line, params) == pytest.approx(market.views(exact, 1)[view], abs=1e-6)
+    _, low, high = market.shape(exact, 1)
+    assert 1.0001**low * 1e-4 == pytest.approx(1.0 / 1.05, rel=1e-3)
+    assert 1.0001**high * 1e-4 == pytest.approx(1.05, rel=1e-3)
+    with pytest.raises(ConfigError, match="GUSD has 2 decimals and USDC 6: write -4"):
+        UniswapProtocol().exact(attrs.evolve(spec, params={}), frame, assets, assets["USDC"])
 
 
 def test_an_empty_pool_is_refused_with_its_time():

@@ -7,6 +7,8 @@ from fractions import Fraction
 
 import pytest
 
+from treasury_arena.errors import SizeRefusedError
+
 USDC = 10**6
 FLAT = {"liquidity": 1e7, "volume": 4e7, "gas": 0.5}
 
@@ -108,6 +110,23 @@ def test_out_of_range_it_can_be_left_alone_and_sold(make_market):
     gone = market.trade(half.state, 0, 1, (0.0,))
     assert gone.state == market.open()
     assert gone.cash_raw == pytest.approx(value / 2, rel=1e-4)
+
+
+def test_a_sale_stands_alone_where_re_centring_moves_the_price_too_far(make_market):
+    """Whoever must sell can, in the books as in the search; the range is left where it is, and no gas is paid for moving it."""
+    rows = {"price": [2000.0, 2150.0], "liquidity": [2e6, 1e5], "volume": [0.0, 0.0], "gas": [0.5, 0.5]}
+    market = make_market("uniswap.range", rows)
+    state, _ = market.accrue(bought(market, 190_000, 0.05).state, 0, 1)
+    value = market.value(state, 1)
+    with pytest.raises(SizeRefusedError, match=r"moves the price by more than 2\.00%"):
+        market.trade(state, value, 1, (-0.05,))
+    for width in (-0.05, 0.05, 0.1):
+        both, alone = (market.trade(state, value // 2, 1, (asked,)) for asked in (width, 0.0))
+        assert both == alone
+        assert both.state[1:3] == state[1:3]
+        assert both.cash_raw > 0.49 * value
+    with pytest.raises(SizeRefusedError):
+        market.trade(state, value + 10**10, 1, (-0.05,))
 
 
 def test_nothing_opens_without_a_width(make_market):

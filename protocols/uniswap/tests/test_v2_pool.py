@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treasury_arena_uniswap.exact import RefusedError, V2Pool
-from treasury_arena_uniswap.exact.v2_pool import MINIMUM_LIQUIDITY, amount_in, amount_out
+from treasury_arena_uniswap.exact.v2_pool import MINIMUM_LIQUIDITY, RESERVE_MAX, amount_in, amount_out
 
 reserves = st.integers(10**4, 10**24)
 
@@ -106,6 +106,19 @@ def test_refusals_carry_the_contracts_reason_and_change_nothing(call, reason):
         call(pool)
     assert refused.value.reason == reason
     assert vars(pool) == before
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_reserve_may_fill_112_bits_and_no_more(side):
+    room = RESERVE_MAX - (10**12, 4 * 10**12)[side]
+    pool = make()
+    pool.swap(*((room, 0, 0, 1) if side == 0 else (0, room, 1, 0)))
+    assert (pool.reserve0, pool.reserve1)[side] == 2**112 - 1
+    with pytest.raises(RefusedError) as refused:
+        make().swap(*((room + 1, 0, 0, 1) if side == 0 else (0, room + 1, 1, 0)))
+    assert refused.value.reason == "UniswapV2: OVERFLOW"
+    full = make(RESERVE_MAX, RESERVE_MAX)
+    assert (full.reserve0, full.supply) == (RESERVE_MAX, RESERVE_MAX)
 
 
 def test_an_empty_pair_refuses():

@@ -91,6 +91,21 @@ def test_published_price_move():
     assert next_sqrt_price_from_input(Q96, ONE, ONE // 10, False) == 87150978765690771352898345369
 
 
+@pytest.mark.parametrize("exact_in", [True, False])
+@pytest.mark.parametrize(
+    ("zero_for_one", "percent", "paid", "got"), [(True, 99, 10_102, 10_000), (False, 101, 10_001, 9_901)]
+)
+def test_the_very_amount_that_reaches_a_price_reaches_it(zero_for_one, percent, paid, got, exact_in):
+    """Rounded as the contract does: the price that the amount alone leads to lies beside the target, on either side of it."""
+    target = Q96 * percent // 100
+    remaining = paid if exact_in else -got
+    move = next_sqrt_price_from_input if exact_in else next_sqrt_price_from_output
+    assert move(Q96, 1_000_007, abs(remaining), zero_for_one) != target
+    assert compute_swap_step(Q96, target, 1_000_007, remaining, 0) == (target, paid, got, 0)
+    short = compute_swap_step(Q96, target, 1_000_007, remaining - 1 if exact_in else remaining + 1, 0)
+    assert short[0] > target if zero_for_one else short[0] < target
+
+
 def test_published_swap_step():
     target = isqrt((101 << 192) // 100)
     assert compute_swap_step(Q96, target, 2 * ONE, ONE, 600) == (

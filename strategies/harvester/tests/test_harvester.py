@@ -207,6 +207,24 @@ def test_a_range_that_ran_out_and_does_not_pay_is_left(genes: Make) -> None:
     assert (shares(full), full.band) == (pytest.approx((0.5, 0.0, 0.0, 0.4, 0.1)), MOVE_BAND)
 
 
+def test_an_idle_range_that_is_not_worth_re_centring_earns_nothing_and_comes_last(genes: Make) -> None:
+    """Inside it would earn 30 % a year; the vault is over its share, so money moves anyway."""
+    held = (0.3, 0.0, 0.0, 0.45, 0.25)
+    gas = 1.03 * 0.25 * EQUITY * (0.3 * 14.0 / 365.0) / 3.0
+    idle = ask(genes, RATES, 0.3, held, inside=0.0, offset=1.5, gas=gas)
+    assert (shares(idle), idle.band) == (pytest.approx((0.5, 0.0, 0.0, 0.4, 0.1)), MOVE_BAND)
+    inside = ask(genes, RATES, 0.3, held, inside=1.0, offset=0.9, gas=gas)
+    assert (shares(inside), inside.band) == (pytest.approx((0.3, 0.0, 0.0, 0.4, 0.3)), MOVE_BAND)
+
+
+def test_what_loses_less_than_the_advantage_is_not_sold_for_cash(genes: Make) -> None:
+    """Nothing is bought; what is sold has to gain the advantage as well."""
+    held = (0.5, 0.0, 0.0, 0.0, 0.0)
+    assert ask(genes, (-0.0099, 0.0, 0.0, 0.0), held=held).band == HOLD
+    sold = ask(genes, (-0.0101, 0.0, 0.0, 0.0), held=held)
+    assert (shares(sold), sold.band) == (EMPTY, MOVE_BAND)
+
+
 def test_value_locked_counts_tenfold(genes: Make) -> None:
     g = genes(HARVESTER, **PLAIN)
     book = Book(EQUITY, *[0.0] * 7)

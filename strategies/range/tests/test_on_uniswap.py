@@ -40,4 +40,4 @@ def test_the_books_in_exact_integers_follow_the_kernel(over: Over, live: Any, st
     account, equity = live(case, (UniswapProtocol(), ReferenceProtocol()), genome, 50_000.0)
     assert account.failed is None
     assert plain.trades[0] > 2.0
-    assert equity == pytest.approx(plain.final[0], rel=1e-4)
+    assert equity == pytest.approx(plain.final[0], rel=1e-8)

@@ -245,6 +245,19 @@ def _roles(settings: Settings, registry: Offered, strategy: Strategy) -> Found:
             )
         elif (kind := _kind(settings, registry, market)) is not None and kind != slot.kind:
             yield path, f"market {market!r} is of kind {kind}; expected {slot.kind}: {nearest(market, fitting)}"
+        elif (other := slot.differs(_market_params(settings, registry, market))) is not None:
+            yield (
+                ("markets", market, "params", other[0]),
+                f"is {other[1]:g}, but role {role!r} of strategy {strategy.name!r} reckons with {other[2]:g}; bind the role to "
+                f"a market that has it, or take the strategy out",
+            )
+
+
+def _market_params(settings: Settings, registry: Offered, market: str) -> dict[str, float]:
+    """A market's parameters, as far as they are numbers."""
+    model, given = registry.models.get(settings.markets[market].model), settings.markets[market].params or {}
+    defaults = {} if model is None else getattr(model.params, "_field_defaults", {})
+    return {name: float(value) for name, value in {**defaults, **given}.items() if isinstance(value, int | float)}
 
 
 def _kind(settings: Settings, registry: Offered, market: str) -> str | None:

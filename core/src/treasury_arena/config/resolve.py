@@ -11,7 +11,7 @@ from treasury_arena.config.offered import Offered
 from treasury_arena.config.settings import AUTO, NONE, Choice, Settings, Term
 from treasury_arena.contracts.fitness import FitnessFunction
 from treasury_arena.contracts.position import MarketSpec
-from treasury_arena.contracts.strategy import Role, Strategy
+from treasury_arena.contracts.strategy import Strategy
 from treasury_arena.domain.assets import KNOWN_ASSETS, Asset, AssetTable
 
 
@@ -90,7 +90,9 @@ def bound_strategies(settings: Settings, registry: Offered) -> dict[str, Strateg
     for name in strategy_names(settings, registry):
         strategy: Strategy = registry.require("strategies", name)
         binding = settings.strategies.bind.get(name, {})
-        roles = {role: Role(slot.kind, binding.get(role, slot.market)) for role, slot in strategy.roles.items()}
+        roles = {
+            role: attrs.evolve(slot, market=binding.get(role, slot.market)) for role, slot in strategy.roles.items()
+        }
         bound[name] = attrs.evolve(strategy, roles=roles)
     return bound
 

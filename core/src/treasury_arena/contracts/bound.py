@@ -19,6 +19,8 @@ ONE = 10**18
 SECONDS_PER_YEAR = 31_536_000
 #: Parameters that are a share of what is traded.
 SHARES = frozenset({"fee", "half_spread", "impact", "swap_fee"})
+#: Parameters that are a difference and may be negative.
+DIFFERENCES = frozenset({"decimals_apart"})
 VALUE_MAX = 1e30
 """No number of a frame or a parameter is larger: what is computed from it stays a float, too."""
 PRICE_MIN = 1e-18
@@ -182,9 +184,11 @@ def _parameters(spec: MarketSpec, model: PositionModel) -> dict[str, float]:
             raise ConfigError(
                 f"market {spec.name!r}: model {model.name!r} has no parameter {name!r}; {nearest(name, params)}"
             )
-        if not 0.0 <= value <= VALUE_MAX:
+        least = -VALUE_MAX if name in DIFFERENCES else 0.0
+        if not least <= value <= VALUE_MAX:
             raise ConfigError(
-                f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least 0 and at most {VALUE_MAX:g}"
+                f"market {spec.name!r}: params.{name} = {value} must be a finite number of at least {least:g} and at most "
+                f"{VALUE_MAX:g}"
             )
         if name in SHARES and value >= 1.0:
             raise ConfigError(

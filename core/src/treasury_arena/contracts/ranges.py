@@ -22,7 +22,8 @@ from treasury_arena.contracts.arithmetic import HOURS_PER_YEAR
 SWAPPED = 0.5
 """Share of a range that is swapped to open, re-centre or close it."""
 CONCENTRATION = 10.0
-"""Virtual reserves over value locked, where only the latter is known; a strategy's trust in fees corrects it."""
+"""Virtual reserves over value locked, where only the latter is known. A belief, as the market's own `concentration` (12 unless
+configured) is an assumption about the data: a strategy cannot see it, its trust in fees makes up for the difference."""
 RECENTRE_ACTIONS = 3.0
 """Actions that gas is paid for to re-centre."""
 

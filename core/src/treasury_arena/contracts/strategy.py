@@ -6,6 +6,7 @@ compiled in the search kernel and as plain Python for a live agent, so the two c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,10 +48,22 @@ class Column:
 
 @attrs.frozen
 class Role:
-    """A slot of a strategy: the position kind it needs and the market it is bound to unless configuration says otherwise."""
+    """A slot of a strategy: the position kind it needs and the market it is bound to unless configuration says otherwise.
+
+    Attributes:
+        assumes: parameters of the market as the decision reckons with them. A market that has others is refused.
+    """
 
     kind: str
     market: str
+    assumes: Mapping[str, float] = attrs.field(factory=dict)
+
+    def differs(self, params: Mapping[str, float]) -> tuple[str, float, float] | None:
+        """The first parameter of a market that is another than assumed: its name, what it is, what was assumed."""
+        for name, value in self.assumes.items():
+            if name in params and not math.isclose(params[name], value, rel_tol=1e-12):
+                return name, params[name], value
+        return None
 
 
 @attrs.frozen

@@ -36,7 +36,13 @@ def check_wiring(strategy: Strategy, models: Mapping[str, PositionModel], specs:
                 f"{where}: role {role!r}: market {spec.name!r} is priced by {spec.model!r}, not {model.name!r}"
             )
         _check_market(spec, model)
-        build_params(model, spec)
+        other = wanted.differs(build_params(model, spec)._asdict())
+        if other is not None:
+            name, found, value = other
+            raise PluginError(
+                f"{where}: role {role!r} reckons with a market whose {name} is {value:g}; that of market {spec.name!r} is "
+                f"{found:g}"
+            )
         _check_defaults(f"position model {model.name!r}", model.state)
     _check_defaults(where, strategy.state)
     _check_fields(strategy, models)

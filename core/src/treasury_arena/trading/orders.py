@@ -73,7 +73,8 @@ def piece(market: ExactMarket, state: ExactState, value_raw: int, intent: Intent
 
     What a market on a chain does not take in one piece is halved until it does, as a closing is. The rest is left to the next
     decision: by then others have brought the price back, and the strategy says anew what it wants. Where no size will do, the
-    shape alone is moved that the control asks for. In replay an order is refused whole, as the search's models refuse it.
+    shape alone is moved that the control asks for. In replay an order is never halved: the market does of it what the search's
+    model does, all or nothing, and of a sale with a change of shape that cannot be had the sale alone.
     """
 
     def quote(target: int) -> Fill | None:

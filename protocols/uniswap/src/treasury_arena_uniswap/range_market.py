@@ -15,7 +15,7 @@ from treasury_arena.contracts.position import MarketSpec, PositionModel
 from treasury_arena.contracts.protocol import ExactState, Fill, Leg
 from treasury_arena.domain.assets import Asset
 from treasury_arena.domain.frame import MarketFrame
-from treasury_arena.errors import ConfigError
+from treasury_arena.errors import ConfigError, SizeRefusedError
 from treasury_arena_uniswap.exact.amounts import amounts_for_liquidity, liquidity_for_amounts
 from treasury_arena_uniswap.exact.swap_math import PIPS
 from treasury_arena_uniswap.exact.tick_math import sqrt_ratio_at_tick
@@ -152,7 +152,10 @@ class RangeMarket(PoolMarket):
 
     # ---------------------------------------------------------------- trading
     def trade(self, state: ExactState, target_raw: int, row: int, control: tuple[float, ...] = ()) -> Fill | None:
-        """See `RangeControl` for what the width says, and `range_trade` for the order of things."""
+        """See `RangeControl` for what the width says, and `range_trade` for the order of things.
+
+        A sale stands alone where re-centring what is left would move the price too far: who has to sell can.
+        """
         self._check_trade(target_raw, row)
         held, width = Held(*state), asked(self.spec.name, "width", control) or 0.0
         bounds = self._wanted(held, width, row)
@@ -177,7 +180,11 @@ class RangeMarket(PoolMarket):
             left = self.value(tuple(held), row) if again else 0
             added = None
             if left + more - extra > (self._dust if again else 0):
-                added = self._invested(held, more - extra, bounds, width, row)
+                try:
+                    added = self._invested(held, more - extra, bounds, width, row)
+                except SizeRefusedError:
+                    if not cash:
+                        raise
             if added is not None:
                 held = added[0]
                 cash, gas, fee, swapped = cash - more, gas + extra, fee + added[1], swapped + added[2]

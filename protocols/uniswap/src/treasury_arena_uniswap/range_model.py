@@ -252,7 +252,11 @@ def range_accrue(s: RangeState, m: RangeMarket, p: RangeParams) -> RangeState:
 def range_trade(
     s: RangeState, target: float, m: RangeMarket, p: RangeParams, c: RangeControl
 ) -> tuple[RangeState, float]:
-    """A sale takes a share of everything out; a purchase adds to the range; re-centring comes after a sale, with a purchase."""
+    """A sale takes a share of everything out; a purchase adds to the range; re-centring comes after a sale, with a purchase.
+
+    A sale stands alone where what is left cannot be re-centred (its swap moves the price too far, or is not worth the gas), so
+    that who has to sell can; a purchase stands or falls with the re-centring.
+    """
     if not m.price > 0.0 or not m.liquidity > 0.0:
         return s, 0.0
     width, holds = abs(c.width), s.liquidity > 0.0

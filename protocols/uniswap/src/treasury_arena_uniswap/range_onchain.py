@@ -15,7 +15,7 @@ import attrs
 from treasury_arena.contracts.bound import ONE, asked, ceil_div, fixed
 from treasury_arena.contracts.protocol import ExactState, Fill
 from treasury_arena.domain.assets import Asset
-from treasury_arena.errors import ValidationError
+from treasury_arena.errors import SizeRefusedError, ValidationError
 from treasury_arena_evm.interfaces.uniswap import V3_POOL, V3_POSITIONS
 from treasury_arena_evm.v3 import NOWHERE, Pool, check_amount, check_liquid
 from treasury_arena_uniswap.bench import Bench
@@ -114,10 +114,20 @@ class RangeOnChain(PoolOnChain):
 
     # ---------------------------------------------------------------- quoting
     def quote(self, state: ExactState, target_raw: int, control: tuple[float, ...]) -> Fill | None:
+        """A sale stands alone where moving what is left would move the price too far, as in `RangeMarket`."""
         look = self.look(state)
         order = self._order(look, target_raw, control)
         if order is None:
             return None
+        try:
+            return self._quoted(state, look, order)
+        except SizeRefusedError:
+            if not order.sells or order.bounds is None or not order.target:
+                raise
+            return self._quoted(state, look, attrs.evolve(order, bounds=None))
+
+    def _quoted(self, state: ExactState, look: Look, order: Order) -> Fill | None:
+        """The order tried on a copy of the pool."""
         if order.more:
             check_liquid(look.pool)
             check_amount(order.more, "an order")

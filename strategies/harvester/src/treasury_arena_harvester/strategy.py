@@ -38,7 +38,7 @@ from treasury_arena.contracts.ranges import (
 from treasury_arena.contracts.strategy import FORCE, HOLD, Choice, Column, Real, Role, Strategy
 
 POOL_FEE = 0.0005
-"""The pool's fee; `fee_trust` makes it another."""
+"""The pool's fee; a market with another one is refused."""
 POOL_ACTIONS = 2.0
 
 
@@ -249,7 +249,7 @@ HARVESTER = Strategy(
         "usdt": Role("lending", "usdt_lending"),
         "dai": Role("lending", "dai_lending"),
         "vault": Role("lending", "vault"),
-        "pool": Role("range", "eth_range"),
+        "pool": Role("range", "eth_range", {"fee": POOL_FEE}),
     },
     genes=Genes,
     features=Features,

@@ -226,8 +226,8 @@ RANGE = Strategy(
     name="range",
     roles={
         "usd": Role("lending", "usdc_lending"),
-        "low": Role("range", "eth_range"),
-        "high": Role("range", "eth_range_high"),
+        "low": Role("range", "eth_range", {"fee": LOW_FEE}),
+        "high": Role("range", "eth_range_high", {"fee": HIGH_FEE}),
     },
     genes=Genes,
     features=Features,

@@ -30,6 +30,7 @@ class Holder(ABC):
         grain: what whole tokens and base units may round away, in USD.
         control: controls given with every move, in the order of the model's Control.
         left: how much of each token, as `tokens` counts them, may be left when all is sold.
+        changes: whether a step of time changes what a position is worth, by its price or by what it earns.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Holder(ABC):
     grain: float = 1e-4
     control: tuple[float, ...] = ()
     left: float = 0.0
+    changes: bool = True
 
     @abstractmethod
     def value(self) -> float:
@@ -173,7 +175,7 @@ class MarketHolder(Holder):
 
 
 def _settings(holder: Holder, settings: Mapping[str, Any]) -> None:
-    known = ("stake", "cost_share_max", "grain", "control", "left")
+    known = ("stake", "cost_share_max", "grain", "control", "left", "changes")
     for name, value in settings.items():
         if name not in known:
             raise TypeError(f"a holder has no setting {name!r}; known: {', '.join(known)}")
@@ -246,6 +248,9 @@ class FidelityConformance:
         holder.wait()
         assert math.isfinite(holder.value())
         assert 0.5 * held < holder.value() < 2.0 * held
+        assert not holder.changes or holder.value() != held, (
+            "a step of time changed nothing; a holder whose price and yield stand still says changes=False"
+        )
 
     def test_a_position_that_waited_can_be_closed(self, holder: Holder) -> None:
         holder.move(holder.stake)

@@ -9,7 +9,6 @@ import attrs
 from treasury_arena.clock import Stopwatch
 from treasury_arena.contracts.parity import GapCheck, ParityCheck, ParityResult, Told
 from treasury_arena_uniswap.gap import MODELS, ModelGap
-from treasury_arena_uniswap.parity.report import Counts
 
 AGAINST_V3 = "@uniswap/v3-core 1.0.1"
 AGAINST_V2 = "@uniswap/v2-core 1.0.1, v2-periphery 1.1.0-beta.0"
@@ -41,35 +40,33 @@ class V3Parity(ParityCheck):
         return counts.result(self.name, AGAINST_V3, operations, watch.seconds())
 
 
+@attrs.frozen
 class V2Parity(ParityCheck):
-    """Additions, removals, swaps through the router and at the pair's own door: one half of them with USDC as token0 and no
-    protocol fee, the other with USDC as token1 and the protocol's sixth."""
+    """Additions, removals, swaps through the router and at the pair's own door, of USDC and WETH."""
 
-    name = "Uniswap v2"
+    usdc_first: bool
+    protocol_fee: bool
+    name: str = attrs.field(init=False)
+
+    @name.default
+    def _setting(self) -> str:
+        return (
+            f"Uniswap v2, USDC token{0 if self.usdc_first else 1}, protocol fee {'1/6' if self.protocol_fee else 'off'}"
+        )
 
     def run(self, operations: int, seed: int, anvil: Path | None, told: Told) -> ParityResult:
         from treasury_arena_evm.local.description import MarketOptions
         from treasury_arena_evm.local.market import local_market
         from treasury_arena_uniswap.parity.v2 import check_v2
 
-        watch, counts = Stopwatch(), Counts()
-        half = operations // 2
-        for usdc_first, part in ((True, half), (False, operations - half)):
-            if part:
-                with local_market(MarketOptions(usdc_first=usdc_first, liquid=False), anvil=anvil) as market:
-                    begun = counts.operations
-                    check_v2(
-                        market,
-                        part,
-                        seed,
-                        protocol_fee=not usdc_first,
-                        told=lambda done, of, begun=begun: told(begun + done, operations),  # type: ignore[misc]
-                        counts=counts,
-                    )
+        watch = Stopwatch()
+        with local_market(MarketOptions(usdc_first=self.usdc_first, liquid=False), anvil=anvil) as market:
+            counts = check_v2(market, operations, seed, protocol_fee=self.protocol_fee, told=told)
         return counts.result(self.name, AGAINST_V2, operations, watch.seconds())
 
 
 def checks() -> tuple[ParityCheck | GapCheck, ...]:
     """Every check, the bytecode's first."""
     pools = [V3Parity(first, fee) for first in (True, False) for fee in (0, PROTOCOL_FEE)]
-    return *pools, V2Parity(), *(ModelGap(name) for name in MODELS)
+    pairs = [V2Parity(first, fee) for first in (True, False) for fee in (False, True)]
+    return *pools, *pairs, *(ModelGap(name) for name in MODELS)
