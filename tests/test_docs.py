@@ -163,6 +163,9 @@ def test_the_protocol_on_the_page_is_that_of_the_example() -> None:
     names = [f"src/example_savings/{name}.py" for name in ("exact", "model", "market", "chain", "parity", "plugin")]
     assert blocks(page, "python") == [(SAVINGS / name).read_text() for name in (*names, "tests/test_suites.py")]
     assert blocks(page, "solidity") == [(SAVINGS / "src/example_savings/Savings.sol").read_text()]
+    files = ["Savings.sol", "exact.py", "model.py", "market.py", "chain.py", "parity.py", "plugin.py", "__init__.py"]
+    for name in (*(f"src/example_savings/{name}" for name in files), "tests/test_suites.py", "README.md"):
+        assert f"`{name}`" in page.read_text(), f"the page does not say that {name} is to be written"
 
 
 @pytest.mark.parametrize("page", ["docs/how-to/write-a-protocol.md", "examples/third_party_protocol/README.md"])

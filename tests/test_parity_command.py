@@ -10,7 +10,7 @@ pytestmark = pytest.mark.no_cover
 
 
 @pytest.mark.parametrize(
-    ("protocol", "operations", "checks"), [("uniswap", 2_000, 5), ("aave", 1_000, 2), ("erc4626", 300, 1)]
+    ("protocol", "operations", "checks"), [("uniswap", 2_000, 8), ("aave", 1_000, 2), ("erc4626", 300, 1)]
 )
 def test_zero_differences(house: Any, protocol: str, operations: int, checks: int) -> None:
     done = house.arena("parity", "--protocol", protocol, "--operations", operations, "--seed", 20, "--json").ok()

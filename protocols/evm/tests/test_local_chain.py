@@ -97,6 +97,17 @@ class TestProcess:
                 node.rpc("evm_mine")
             assert int(node.rpc("eth_blockNumber"), 16) == 400
 
+    def test_a_program_in_this_folder_is_not_looked_for_in_path(self, anvil_path, tmp_path, monkeypatch):
+        (tmp_path / "anvil").symlink_to(anvil_path)
+        strange = tmp_path / "path"
+        strange.mkdir()
+        (strange / "anvil").write_text("#!/bin/sh\necho another program\n")
+        (strange / "anvil").chmod(0o755)
+        monkeypatch.setenv("PATH", str(strange), prepend=os.pathsep)
+        monkeypatch.chdir(tmp_path)
+        with Anvil(Path("anvil")) as node:
+            assert int(node.rpc("eth_chainId"), 16) == 31337
+
     def test_one_that_cannot_start_says_so_in_a_sentence(self, tmp_path):
         program = tmp_path / "anvil"
         program.write_text("#!/bin/sh\necho 'no such luck'\nexit 3\n")

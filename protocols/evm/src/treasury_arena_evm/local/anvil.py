@@ -87,7 +87,7 @@ class Anvil:
             raise ToolError("the local chain needs a POSIX shell to keep its node; sh was not found in PATH")
         self._home = tempfile.mkdtemp(prefix="arena-anvil-")
         command = [
-            str(program),
+            str(program.absolute()),  # a bare name would be looked for in PATH
             "--host",
             "127.0.0.1",
             "--port",
