@@ -48,7 +48,7 @@ def code(
 )
 def test_both_sides_of_every_limit(limits: dict[str, int], order: dict[str, int], wanted: str) -> None:
     last = next(name for name in ("cash", "notional") if name in order)
-    assert code(LiveLimits(**limits), **order) == ""
+    assert code(LiveLimits(**limits), **order) == ""  # type: ignore[arg-type]
     assert code(LiveLimits(**limits), **{**order, last: order[last] + 1}) == wanted  # type: ignore[arg-type]
     without = {**order, last: 10**6} if "armed" not in order else order
     assert code(LiveLimits(), **without) == ""  # type: ignore[arg-type]
