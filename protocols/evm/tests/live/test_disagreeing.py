@@ -8,9 +8,10 @@ from typing import Any
 
 import attrs
 import pytest
+from eth_account import Account
 
 from treasury_arena.clock import VirtualClock
-from treasury_arena.contracts.chain import BlockRef, Counts
+from treasury_arena.contracts.chain import BlockRef, Counts, SendResult
 from treasury_arena.errors import ChainUnavailableError
 from treasury_arena_evm.chains import LOCAL_ID, ephemeral_chain
 from treasury_arena_evm.fees import FeePolicy
@@ -314,3 +315,32 @@ def test_a_node_that_serves_another_chain_is_asked_again_later() -> None:
             found.head()
     told.chain = LOCAL_ID
     assert found.head() == ref(12)
+
+
+# --- sending
+
+
+def test_what_was_sent_is_known_only_by_its_own_hash() -> None:
+    signed = Account.from_key("0x" + "01" * 32).sign_transaction(
+        {
+            "type": 2,
+            "chainId": LOCAL_ID,
+            "nonce": 7,
+            "to": "0x" + "22" * 20,
+            "value": 0,
+            "data": b"",
+            "gas": 21_000,
+            "maxFeePerGas": 9,
+            "maxPriorityFeePerGas": 1,
+        }
+    )
+    raw, own = "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()
+    told = Told(more={"eth_sendRawTransaction": own.upper().replace("X", "x")})
+    found = client(told)
+    assert found.send("a", raw) == SendResult("a", "ok")
+    told.more["eth_sendRawTransaction"] = digest(1)
+    assert found.send("a", raw) == SendResult("a", "unknown", f"a answered with another hash than {own}")
+    told.lost = [lost(), RuntimeError("a bug")]
+    assert (found.send("a", raw).endpoint, found.send("a", raw)) == ("a", SendResult("a", "unknown", "a: RuntimeError"))
+    told.lost = [NodeError("m", {"code": 1, "message": "already known"})]
+    assert found.send("a", raw) == SendResult("a", "known", "already known")
