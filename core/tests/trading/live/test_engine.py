@@ -635,6 +635,33 @@ def test_a_nonce_that_another_took_before_the_signature_is_not_signed_for(
     assert told(house, "OrderRejected")[-1].code == "sender_halted"
 
 
+@pytest.mark.parametrize("pool", [None, 10**15, 1, 0])
+def test_gas_for_what_must_be_mined_again_is_taken_back_as_far_as_there_is_any(
+    house_of: HouseOf, pool: int | None
+) -> None:
+    house = house_of("supply", depth=0)
+    intent_id = submitted(house)
+    house.finish()
+    spent = 3 * 50_000 * 2 * GWEI
+    assert house.intent(intent_id).gas_raw == house.intent(intent_id).fees_raw == spent
+    if pool is not None:
+        there = house.store.balance("treasury:gas", "ETH")
+        lines = postings.moved("treasury:gas", "world:owner", "ETH", there - pool)
+        house.store.append([house.engine.context.draft(AgentFailed("k", "r"), None, [Transfer("out", lines)])])
+        house.world.native_raw -= there - pool
+    house.world.reorganise(1)
+    house.engine.reconcile()
+    (broken,) = told(house, "FinalityBroken")
+    fee = 50_000 * 2 * GWEI
+    worst = 50_000 * house.client.fee_cap_raw - fee  # its fee is there again, and it may cost as much as is allowed
+    taken = worst if pool is None else min(worst, pool)
+    assert (broken.step, broken.fee_raw, broken.gas_retaken_raw, broken.retaken_raw) == (2, fee, taken, 0)
+    assert house.store.balance("agent:agent-1:reserved", "ETH") == fee + taken
+    assert house.intent(intent_id).state == "QUARANTINED"
+    assert house.intent(intent_id).fees_raw == spent - fee
+    assert house.store.balance("gas", "ETH") == spent - fee
+
+
 # --- as events hold it
 
 
