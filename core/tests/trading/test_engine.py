@@ -143,7 +143,7 @@ def test_a_fill_that_cannot_be_booked_is_refused() -> None:
         {"legs": (*legs, Leg("fee", "USDC", 1))},
     ):
         with pytest.raises(ValidationError, match="market 'coin' settled with"):
-            check_fill(attrs.evolve(fill, **change), "coin")  # type: ignore[arg-type]
+            check_fill(attrs.evolve(fill, **change), "coin")
     with pytest.raises(ValidationError, match="not with a Fill"):
         check_fill(None, "coin")
 

@@ -130,3 +130,14 @@ def test_what_cannot_be_written_is_not_signed(book: NonceBook) -> None:
     error = refused(book, attrs.evolve(FIRST, nonce=8), "other")
     assert error.code == "book"
     assert "nothing is signed" in str(error)
+
+
+def test_a_damaged_book_is_refused(book: NonceBook, path: Path) -> None:
+    for nonce in range(100, 400):
+        book.claim(attrs.evolve(FIRST, nonce=nonce), f"digest-{nonce}")
+    book.close()
+    content = bytearray(path.read_bytes())
+    content[2 * 4096 + 12 : 2 * 4096 + 14] = b"\x00\x09"  # where a row of the table lies
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="is damaged; put back a copy"):
+        opened(path)

@@ -15,8 +15,9 @@ from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import ChainUnavailableError, ValidationError
 from treasury_arena.ledger import accounts
 from treasury_arena.store import audit, open_store
-from treasury_arena.testing.chain import LIQUIDITY, SimulatedClient, SimulatedPlanner
+from treasury_arena.testing.chain import LIQUIDITY, TREASURY, SimulatedClient, SimulatedPlanner
 from treasury_arena.testing.orders import USDC
+from treasury_arena.trading.intent import Intent
 from treasury_arena.trading.live import OrderEngine
 from treasury_arena.trading.live.comparing import Difference, Kind
 from treasury_arena.trading.live.correcting import Correction, Corrector
@@ -85,6 +86,29 @@ def test_cash_that_agents_have_is_not_taken_from_them(tmp_path: Path) -> None:
     (left,) = found.left
     assert "1 are gone and only 0 belong to no agent" in left
     assert house.cash("a1") == CASH
+
+
+def test_all_that_belongs_to_no_agent_can_be_gone(tmp_path: Path) -> None:
+    house = office(tmp_path)
+    house.follow([twin(0, given=CASH - 5, equity=CASH - 5)], 1)
+    assert house.desk.free_raw() == 5
+    house.world.balances["USDC"] -= 5
+    assert corrected(house).left == ()
+    (event,) = house.store.read(event_type="CapitalAdjusted")
+    assert (event.payload.address, event.payload.asset, event.payload.amount_raw) == (TREASURY, "USDC", -5)
+    assert (house.desk.free_raw(), house.cash("a1")) == (0, CASH - 5)
+    house.check()
+
+
+def test_nothing_is_corrected_while_an_order_waits_to_begin(tmp_path: Path) -> None:
+    house = office(tmp_path)
+    house.follow([twin(0)], 1)
+    intent_id = house.engine.submit(Intent("a1", "lend", "market", 1_000_000, 2))
+    assert intent_id is not None
+    with pytest.raises(ValidationError, match=f"orders are open: {intent_id[:12]} \\(RESERVED\\)"):
+        correction(house)
+    house.engine.cancel(intent_id, "over")
+    assert correction(house).left == ()
 
 
 def test_a_loss_in_a_market_is_shared_by_those_who_are_in_it(tmp_path: Path) -> None:

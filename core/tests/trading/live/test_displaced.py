@@ -91,3 +91,23 @@ def test_looks_count_only_while_it_goes_on_looking_so(house_of: HouseOf) -> None
     assert list(house.store.read(event_type="SlotDisplaced")) == []
     assert house.intent(intent_id).state == "SETTLED"
     house.check_books()
+
+
+def test_a_nonce_that_another_used_waits_until_that_is_final(house_of: HouseOf) -> None:
+    house = house_of(depth=3)
+    intent_id = house.submit(AMOUNT)
+    assert intent_id is not None
+    house.engine.tick()
+    house.world.spend_elsewhere()
+    for _ in range(3):
+        for _ in range(3):
+            house.engine.tick()
+        assert house.client.counts("").finalized == 0
+        assert list(house.store.read(event_type="SlotDisplaced")) == []
+        assert house.intent(intent_id).state == "EXECUTING"
+        house.world.mine(take=False)
+    house.engine.tick()
+    house.world.mine(take=False)
+    house.engine.tick()
+    assert len(list(house.store.read(event_type="SlotDisplaced"))) == 1
+    assert house.intent(intent_id).state == "QUARANTINED"

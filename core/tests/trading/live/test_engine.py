@@ -9,7 +9,18 @@ from typing import Any
 import attrs
 import pytest
 
-from treasury_arena.contracts.chain import Counts, Fees, Holding, PlannedStep, Refusal, Signed, Step, StepKind, Unsigned
+from treasury_arena.contracts.chain import (
+    ALL,
+    Counts,
+    Fees,
+    Holding,
+    PlannedStep,
+    Refusal,
+    Signed,
+    Step,
+    StepKind,
+    Unsigned,
+)
 from treasury_arena.domain.order_states import IntentState
 from treasury_arena.domain.stops import OFF
 from treasury_arena.errors import SignerError, ValidationError
@@ -378,6 +389,7 @@ def test_a_nonce_that_was_given_back_is_given_out_again(house_of: HouseOf, monke
     house.engine.tick()
     released = told(house, "NonceReleased")
     assert [(one.step, one.nonce, one.reason) for one in released] == [(0, 0, "it is over")]
+    assert [(one.step, one.kind, one.code) for one in told(house, "GateRefused")] == [(0, "approve", "deadline")]
     assert house.intent(first).state == "FAILED"
     house.client.refusal = None
     assert SimulatedSigner.sign is sign
@@ -386,6 +398,71 @@ def test_a_nonce_that_was_given_back_is_given_out_again(house_of: HouseOf, monke
     assert [one.nonce for one in told(house, "NonceAllocated")] == [0, 0, 1, 2]
     house.check_books()
     house.check_nothing_reserved()
+
+
+@pytest.mark.parametrize(
+    ("bound", "released", "refused", "skipped"),
+    [
+        (ValidationError("closed"), "closed", [(0, "approve", "market", "closed")], []),
+        (None, "nothing is left to do", [], [(0, "approve", "nothing is left to do")]),
+    ],
+    ids=["refused", "done"],
+)
+def test_a_step_is_bound_anew_before_it_is_signed(
+    house_of: HouseOf, monkeypatch: pytest.MonkeyPatch, bound: Any, released: str, refused: Any, skipped: Any
+) -> None:
+    house = house_of("supply", depth=0)
+    submitted(house)
+    planner = house.planners["market"]
+    bind = planner.bind
+
+    def later(step: PlannedStep, amount: int, now: int) -> Step | None:
+        if step.kind is not StepKind.APPROVE:
+            return bind(step, amount, now)
+        if isinstance(bound, Exception):
+            raise bound
+        return None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SimulatedSigner, "sign", lambda *_: (_ for _ in ()).throw(SignerError("asleep")))
+        house.engine.tick()
+    monkeypatch.setattr(planner, "bind", later)
+    house.engine.tick()
+    assert [(one.step, one.nonce, one.reason) for one in told(house, "NonceReleased")] == [(0, 0, released)]
+    assert [(one.step, one.kind, one.code, one.reason) for one in told(house, "GateRefused")] == refused
+    assert [(one.step, one.kind, one.reason) for one in told(house, "StepSkipped") if not one.step] == skipped
+    house.finish()
+    assert "approve" not in house.executed()
+    house.check_nothing_reserved()
+
+
+def test_a_dearer_attempt_is_judged_like_the_first(house_of: HouseOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signer remembers another transaction of the nonce, and what outbids it is not allowed."""
+    house = house_of("supply")
+    intent_id = submitted(house)
+
+    def remembers(signer: SimulatedSigner, asked: Unsigned) -> Signed:
+        raise SignerError("another one was signed", "nonce", 4 * GWEI, 2 * GWEI)
+
+    def dear(step: Step, transaction: Unsigned) -> Refusal | None:
+        return Refusal("fees", "too dear") if transaction.fees == Fees(4 * GWEI, 2 * GWEI) else None
+
+    monkeypatch.setattr(SimulatedSigner, "sign", remembers)
+    monkeypatch.setattr(house.client, "examine", dear)
+    house.engine.tick()
+    assert told(house, "AttemptSigned") == []
+    assert [(one.nonce, one.reason) for one in told(house, "NonceReleased")] == [(0, "too dear")]
+    assert house.intent(intent_id).state == "FAILED"
+    house.check_nothing_reserved()
+
+
+def test_all_of_what_came_in_is_what_a_later_step_moves(house_of: HouseOf) -> None:
+    house = house_of("supply")
+    intent, signing = house.intent(submitted(house)), house.engine.signing
+    everything = PlannedStep(StepKind.SUPPLY, "WETH", ALL, 50_000)
+    for gained, amount in (({"WETH": 7, "USDC": 5}, 7), ({"USDC": 5}, 0), ({"WETH": -7}, 0)):
+        assert signing.amount(attrs.evolve(intent, gained=gained), everything) == amount
+    assert signing.amount(intent, attrs.evolve(everything, amount_raw=9)) == 9
 
 
 @pytest.mark.parametrize(
@@ -556,6 +633,33 @@ def test_a_nonce_that_another_took_before_the_signature_is_not_signed_for(
     assert house.intent(intent_id).state is IntentState.QUARANTINED
     assert house.submit(AMOUNT, row=2, role="other") is None
     assert told(house, "OrderRejected")[-1].code == "sender_halted"
+
+
+@pytest.mark.parametrize("pool", [None, 10**15, 1, 0])
+def test_gas_for_what_must_be_mined_again_is_taken_back_as_far_as_there_is_any(
+    house_of: HouseOf, pool: int | None
+) -> None:
+    house = house_of("supply", depth=0)
+    intent_id = submitted(house)
+    house.finish()
+    spent = 3 * 50_000 * 2 * GWEI
+    assert house.intent(intent_id).gas_raw == house.intent(intent_id).fees_raw == spent
+    if pool is not None:
+        there = house.store.balance("treasury:gas", "ETH")
+        lines = postings.moved("treasury:gas", "world:owner", "ETH", there - pool)
+        house.store.append([house.engine.context.draft(AgentFailed("k", "r"), None, [Transfer("out", lines)])])
+        house.world.native_raw -= there - pool
+    house.world.reorganise(1)
+    house.engine.reconcile()
+    (broken,) = told(house, "FinalityBroken")
+    fee = 50_000 * 2 * GWEI
+    worst = 50_000 * house.client.fee_cap_raw - fee  # its fee is there again, and it may cost as much as is allowed
+    taken = worst if pool is None else min(worst, pool)
+    assert (broken.step, broken.fee_raw, broken.gas_retaken_raw, broken.retaken_raw) == (2, fee, taken, 0)
+    assert house.store.balance("agent:agent-1:reserved", "ETH") == fee + taken
+    assert house.intent(intent_id).state == "QUARANTINED"
+    assert house.intent(intent_id).fees_raw == spent - fee
+    assert house.store.balance("gas", "ETH") == spent - fee
 
 
 # --- as events hold it

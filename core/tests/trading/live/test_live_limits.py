@@ -48,7 +48,7 @@ def code(
 )
 def test_both_sides_of_every_limit(limits: dict[str, int], order: dict[str, int], wanted: str) -> None:
     last = next(name for name in ("cash", "notional") if name in order)
-    assert code(LiveLimits(**limits), **order) == ""
+    assert code(LiveLimits(**limits), **order) == ""  # type: ignore[arg-type]
     assert code(LiveLimits(**limits), **{**order, last: order[last] + 1}) == wanted  # type: ignore[arg-type]
     without = {**order, last: 10**6} if "armed" not in order else order
     assert code(LiveLimits(), **without) == ""  # type: ignore[arg-type]
@@ -127,3 +127,19 @@ def test_what_was_reserved_longer_ago_no_longer_counts(
     last, first = house.world.blocks[-1], house.world.blocks[0].ref.timestamp
     house.world.blocks[-1] = attrs.evolve(last, ref=attrs.evolve(last.ref, timestamp=first + seconds))
     assert (house.submit(2 * AMOUNT, row=2) is not None) is passes
+
+
+def test_capital_at_work_counts_wherever_it_is_until_it_is_back(house_of: Callable[..., House]) -> None:
+    house = house_of("supply")
+    house.limits = LiveLimits(arena_raw=2 * AMOUNT)
+    house.start()
+    assert house.submit(AMOUNT) is not None
+    assert house.submit(AMOUNT + 1, role="other") is None  # what is reserved counts
+    house.finish()
+    assert house.submit(2 * AMOUNT + 1, row=2) is None  # and what is in a market
+    assert [event.payload.code for event in house.store.read(event_type="OrderRejected")] == ["arena_limit"] * 2
+    assert house.submit(2 * AMOUNT, row=3) is not None
+    house.finish()
+    assert house.submit(0, row=4) is not None
+    house.finish()
+    assert house.submit(2 * AMOUNT, row=5) is not None

@@ -144,6 +144,36 @@ def test_what_is_no_call(data: str, said: str) -> None:
         decode(data)
 
 
+def word(value: int) -> str:
+    return (value % 2**256).to_bytes(32, "big").hex()
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0, True), (1, True), (2, False), (2**255, False)])
+def test_a_truth_value_is_0_or_1(value: int, fits: bool) -> None:
+    data = "0x5a3b74b9" + word(0xAB) + word(value)
+    if fits:
+        assert decode(data).values["use_as_collateral"] == value
+    else:
+        with pytest.raises(ValidationError, match="use_as_collateral is neither true nor false"):
+            decode(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [(0, True), (-1, True), (-(2**23), True), (-(2**23) - 1, False), (2**23 - 1, True), (2**23, False)],
+)
+@pytest.mark.parametrize("place", [3, 4])
+def test_a_tick_has_24_bits_and_a_sign(place: int, value: int, fits: bool) -> None:
+    words = [word(0)] * 11
+    words[place] = word(value)
+    data = "0x88316456" + "".join(words)
+    if fits:
+        assert decode(data).values[("tick_lower", "tick_upper")[place - 3]] == value
+    else:
+        with pytest.raises(ValidationError, match="has more than 24 bits"):
+            decode(data)
+
+
 def test_what_may_not_be_in_a_multicall() -> None:
     approve = bytes.fromhex("095ea7b3") + bytes(64)
     with pytest.raises(ValidationError, match="holds a call of approve"):

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from treasury_arena.contracts.chain import Fees, Step, StepKind, Unsigned
+from treasury_arena_evm.abi import Interface
 from treasury_arena_evm.addresses import keccak
 from treasury_arena_evm.interfaces.aave import POOL
 from treasury_arena_evm.interfaces.tokens import ERC20, ERC4626
@@ -22,6 +23,7 @@ from treasury_arena_evm.local.market import LocalMarket
 GWEI = 10**9
 USDC, WETH = 10**6, 10**18
 STRANGER = "0x" + "5a" * 20
+HAND_OVER = Interface("function transferFrom(address from, address to, uint256 tokenId)")
 Pool = tuple[str, str, int, int]
 """Both coins, the fee in millionths, and the spacing of its ticks."""
 POOLS: tuple[Pool, ...] = (("USDC", "WETH", 500, 10), ("WETH", "DAI", 3_000, 60), ("USDC", "DAI", 100, 1))
@@ -357,6 +359,18 @@ class TestWhatOnlyATryShows:
             code = other.code(other.mint(token_id=token_id, pool=pool))
             assert code == ("oracle" if "DAI" in pool else ""), pool
 
+    def test_nothing_is_added_to_the_position_of_another(self, desk: Desk) -> None:
+        """Its contract lets anybody add to it, and the money would be the other's."""
+        for symbol in ("USDC", "WETH"):
+            desk.allow(desk.market.uniswap.positions, symbol)
+        token_id = desk.minted()
+        assert desk.code(desk.mint(token_id=token_id)) == ""
+        given = (desk.me, STRANGER, token_id)
+        desk.market.chain.send(desk.me, desk.market.uniswap.positions, HAND_OVER.function("transferFrom"), *given)
+        refusal = desk.client.examine(step := desk.mint(token_id=token_id), desk.unsigned(step))
+        assert refusal is not None
+        assert (refusal.code, STRANGER in refusal.reason) == ("recipient", True)
+
     def test_a_mint_at_a_price_that_somebody_has_moved(self, desk: Desk) -> None:
         """With price sources it is refused; without them, on a local chain, it is not known to be wrong."""
         market = desk.market
@@ -398,6 +412,14 @@ class TestWhatOnlyATryShows:
         desk.market.chain.rpc("anvil_setCode", desk.market.vault, "0x")
         assert desk.code(desk.approve()) == ""
         assert desk.code(desk.redeem(5)) == "contract"
+
+    def test_where_the_pool_is_pinned_no_other_contract_is_one(self, desk: Desk) -> None:
+        pool = desk.market.aave.pool
+        client = live_client(desk.market, desk.market.users[0], contracts={"aave_v3_pool": pool})
+        other, step = Desk(desk.market, client), desk.aave(StepKind.SUPPLY, USDC)
+        desk.allow(pool)
+        assert other.code(step) == ""
+        assert other.code(attrs.evolve(step, to=STRANGER)) == "contract"
 
     def test_a_delegated_account_is_no_contract(self, desk: Desk) -> None:
         pool = desk.market.aave.pool
