@@ -170,7 +170,7 @@ def test_what_the_world_gave_stays_within_78_digits_too() -> None:
     book = Ledger()
     half = 5 * 10**77
     book.apply(move(WORLD, "gas", "ETH", half))
-    with pytest.raises(CapitalConservationError, match="world:owner would hold -10{78} base units of ETH"):
+    with pytest.raises(CapitalConservationError, match=r"world:owner would hold -10{78} base units of ETH"):
         book.apply(move(WORLD, "pool:arena", "ETH", half))
     book.apply(move(WORLD, "pool:arena", "ETH", half - 1))
     assert book.balance(WORLD, "ETH") == 1 - 10**78
