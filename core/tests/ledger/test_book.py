@@ -174,6 +174,8 @@ def test_what_the_world_gave_stays_within_78_digits_too() -> None:
         book.apply(move(WORLD, "pool:arena", "ETH", half))
     book.apply(move(WORLD, "pool:arena", "ETH", half - 1))
     assert book.balance(WORLD, "ETH") == 1 - 10**78
+    with pytest.raises(CapitalConservationError, match=r"gas would hold 10{78} base units of ETH"):
+        book.apply(move("world:other", "gas", "ETH", half))
 
 
 @pytest.mark.parametrize("role", ["loan", "a:b", "debt", "position"])
