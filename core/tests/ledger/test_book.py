@@ -166,6 +166,49 @@ def test_amounts_stay_within_78_digits(amount: int, fits: bool) -> None:
             book.apply(move(WORLD, "gas", "ETH", amount))
 
 
+def test_what_the_world_gave_stays_within_78_digits_too() -> None:
+    book = Ledger()
+    half = 5 * 10**77
+    book.apply(move(WORLD, "gas", "ETH", half))
+    with pytest.raises(CapitalConservationError, match=r"world:owner would hold -10{78} base units of ETH"):
+        book.apply(move(WORLD, "pool:arena", "ETH", half))
+    book.apply(move(WORLD, "pool:arena", "ETH", half - 1))
+    assert book.balance(WORLD, "ETH") == 1 - 10**78
+    with pytest.raises(CapitalConservationError, match=r"gas would hold 10{78} base units of ETH"):
+        book.apply(move("world:other", "gas", "ETH", half))
+
+
+@pytest.mark.parametrize("role", ["loan", "a:b", "debt", "position"])
+def test_a_debt_is_owed_and_never_paid_beyond_nothing(role: str) -> None:
+    debt = accounts.agent_debt("a1", role)
+    book = Ledger()
+    book.apply(move(debt, WORLD, "USDC", 5))
+    assert book.balance(debt, "USDC") == -5
+    told = f"{debt} owes 5 base units of USDC and cannot be paid 6; nothing was changed"
+    with pytest.raises(CapitalConservationError, match=told):
+        book.apply(move(WORLD, debt, "USDC", 6))
+    book.apply(move(WORLD, debt, "USDC", 5))
+    assert book.balance(debt, "USDC") == 0
+    with pytest.raises(CapitalConservationError, match="owes 0 base units of USDC and cannot be paid 1"):
+        book.apply(move(WORLD, debt, "USDC", 1))
+
+
+@pytest.mark.parametrize("account", ["agent:debt:available", "agent:debt:reserved", "agent:a1:position:debt"])
+def test_only_the_account_of_a_debt_is_one(account: str) -> None:
+    book = Ledger()
+    with pytest.raises(CapitalConservationError, match="cannot give 1"):
+        book.apply(move(account, WORLD, "USDC", 1))
+    book.apply(move(WORLD, account, "USDC", 1))
+
+
+def test_one_asset_that_balances_does_not_excuse_another() -> None:
+    book = Ledger()
+    lines = (Line(WORLD, "ETH", -5), Line("gas", "ETH", 5), Line("gas", "USDC", 1))
+    with pytest.raises(CapitalConservationError, match="does not conserve USDC: its lines sum to 1 base units"):
+        book.apply(Transfer("odd", lines))
+    assert book.balances() == {}
+
+
 @pytest.mark.parametrize("line", [Line("gas", "ETH", 0.0), Line("gas", "ETH", True), Line("gas", "", 0)])  # type: ignore[arg-type]
 def test_lines_that_are_no_amounts(line: Line) -> None:
     with pytest.raises(CapitalConservationError, match="expected an int of base units and an asset's symbol"):

@@ -210,6 +210,11 @@ def test_a_tick_counts_its_moves_and_a_block_is_waited_for(house_of: HouseOf) ->
     house.world.mine()
     assert house.engine.tick() == 2 + 3  # included and final, and the next step up to where it waits
     assert len(told(house, "SendObserved")) == 2 * 2  # to each of both nodes
+    house.world.mine()
+    assert house.engine.tick() == 2 + 3
+    house.world.mine()
+    assert house.engine.tick() == 2 + 1  # and its end
+    assert house.engine.tick() == 0
 
 
 def test_an_intent_that_nobody_knows_cannot_be_advanced(house_of: HouseOf) -> None:
@@ -222,7 +227,7 @@ def test_what_has_not_begun_before_its_deadline_is_cancelled(house_of: HouseOf, 
     house = house_of("supply")
     intent_id = submitted(house)
     waits(house, seconds)
-    house.engine.tick()
+    assert house.engine.tick() == (3 if state == "EXECUTING" else 1)
     intent = house.intent(intent_id)
     assert intent.state == state
     if state == "CANCELLED":

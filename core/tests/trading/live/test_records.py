@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from treasury_arena.errors import IntegrityError
 from treasury_arena.events import live as o
 from treasury_arena.events.event import Draft
 from treasury_arena.store import open_store
@@ -20,3 +23,20 @@ def test_a_role_is_where_it_was_last_sent_whatever_is_heard_of_earlier_orders(st
         assert Records(store).places() == places
         store.append([Draft(o.IntentQuarantined("i1", "its block was replaced"), "2024-01-01T04:00:00Z", "a1")])
         assert Records(store).places() == places
+
+
+@pytest.mark.parametrize(
+    ("payload", "what"),
+    [
+        (o.SendObserved("i1", 31337, "0xaa", 7, "0x01", "node", "ok", "", 4), "slot 31337:0xaa:7"),
+        (o.IntentEnded("i1", "SETTLED", "", "", 0, 0), "intent i1"),
+        (o.GateRefused("i1", 0, "supply", "gas", "dear"), "intent i1"),
+    ],
+)
+def test_what_was_never_journaled_is_not_changed(store_url: str, payload: object, what: str) -> None:
+    with open_store(store_url) as store:
+        store.append([reserved("i2", "aave", 1)])
+        last = store.last()
+        with pytest.raises(IntegrityError, match=f"^{what} was never journaled"):
+            store.append([Draft(payload, "2024-01-01T02:00:00Z", "a1")])
+        assert store.last() == last
