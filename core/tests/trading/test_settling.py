@@ -162,10 +162,7 @@ def test_a_fill_cheaper_than_its_quote_frees_what_was_reserved_for_more() -> Non
     bench.books_agree()
 
 
-KEPT = pytest.mark.xfail(strict=True, reason="what a purchase pays out stays on the account of what is reserved")
-
-
-@pytest.mark.parametrize("more", [0, pytest.param(1, marks=KEPT), pytest.param(40 * USD, marks=KEPT)])
+@pytest.mark.parametrize("more", [0, 1, 40 * USD])
 def test_a_fill_that_costs_nothing_or_pays_out_frees_the_whole_reservation(more: int) -> None:
     bench = Bench()
     bench.market.discount = 3_000 * USD + more

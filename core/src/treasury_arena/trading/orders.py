@@ -60,11 +60,11 @@ class Order:
         )
 
     def lines(self, fill: Fill, market: ExactMarket) -> tuple[Line, ...]:
-        """Its postings; what was reserved for more than it cost is free again, what is missing is cash's."""
+        """Its postings; what was reserved for more than it cost, or came in, is free again, what is missing is cash's."""
         agent, reserved = self.account.agent_id, self.reserved_raw
         cash = accounts.agent_reserved(agent) if reserved else accounts.agent_available(agent)
         found = fill_lines(fill.legs, agent, self.intent.role, market, cash)
-        spare = reserved - max(0, -fill.cash_raw) if reserved else 0
+        spare = reserved + fill.cash_raw if reserved else 0
         return (*found, *freed_cash(agent, market.base.symbol, spare)) if spare else found
 
 
