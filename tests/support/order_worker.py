@@ -2,7 +2,7 @@
 
 Started with a file that holds the market's description (pickled), it has imported everything when it says ``ready``. For each
 line ``MARKET DATABASE NODE_PORT`` that it reads it forks a process that reconciles and then asks for orders and advances them
-without end, says its id, waits for its death, and says what it died of.
+without end (it says ``begun`` between the two), says its id, waits for its death, and says what it died of.
 """
 
 from __future__ import annotations
@@ -72,13 +72,15 @@ class Node(Anvil):
 
 
 def trade(name: str, url: str, port: int, described: Path) -> None:
-    """Reconcile, then ask for one order after the other; never ends."""
+    """Reconcile, then ask for one order after the other, as long as there is who may kill it."""
     make, targets = MARKETS[name]
     market = LocalMarket(LocalChain(Node(port)), pickle.loads(described.read_bytes()))
     house = ChainHouse(url, market, market.users[0], open_store(url), keys={"finality": 1}, make=make)
+    parent = os.getppid()
     house.start()
     house.engine.reconcile()
-    while True:
+    print("begun", flush=True)
+    while os.getppid() == parent:  # whoever is to kill it may be gone
         if not house.engine.records.open_intents():
             number = len(house.engine.records.intents(10_000))
             target, control = targets[number % len(targets)]

@@ -43,6 +43,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
 
     monkeypatch.setattr(second, "EVENTS_MIN", 1)
     monkeypatch.setattr(second, "START_SECONDS", 60.0)  # a busy machine is no finding
+    monkeypatch.setattr(second, "GRACE_SECONDS", 60.0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(second, "subprocess", SimpleNamespace(Popen=start, PIPE=-1, DEVNULL=-3))
     return found

@@ -51,7 +51,8 @@ class Role:
     """A slot of a strategy: the position kind it needs and the market it is bound to unless configuration says otherwise.
 
     Attributes:
-        assumes: parameters of the market as the decision reckons with them. A market that has others is refused.
+        assumes: parameters of the market as the decision reckons with them. A market that has others is refused; a parameter
+            that its model does not have says nothing.
     """
 
     kind: str

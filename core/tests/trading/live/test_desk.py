@@ -314,6 +314,24 @@ def test_the_way_home_goes_on_where_no_row_comes_any_more(
     house.check()
 
 
+def test_rows_closer_than_an_hour_have_one_order_home_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That an earlier row's order turns an hour old gives the present row no second one."""
+    house = office(tmp_path)
+    house.follow([twin(100_000_000)], 1)
+    monkeypatch.setattr(ThinPlanner, "depth", 10_000_000)
+    house.follow([], 2)
+    house.world.mine(3_600 // 12 - 40)
+    house.follow([], 3)
+    left = house.position("a1")
+    for _ in range(4):
+        house.world.mine(60)
+        house.follow([], 3)
+        assert house.position("a1") == left
+    house.follow([], 4)
+    assert house.position("a1") < left
+    house.check()
+
+
 def test_a_market_that_takes_no_size_refuses_with_its_first_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

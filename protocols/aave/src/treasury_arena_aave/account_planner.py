@@ -185,7 +185,8 @@ class AccountPlanner(AavePlanner):
     def _idle(self, holding: Holding, supplied: int) -> int:
         """Coins of a holder that lie in the wallet: what is booked and not supplied.
 
-        Interest that the books have not seen yet makes that less than there is; a rest below dust is such interest.
+        Interest that the books have not seen yet makes that less than there is, so a rest below dust is taken as such interest;
+        where another market keeps the coin in the same wallet, `wallet` is false.
         """
         booked = holding.held.get(self.asset.symbol, 0)
         if not self._wallet or booked <= supplied:

@@ -125,26 +125,29 @@ class VaultPlanner(EvmPlanner):
         shares = int(self._ask("previewDeposit", amount))
         if not shares:
             raise ValidationError(f"market {self.market!r}: {amount} base units are worth no share")
-        back, one = int(self._ask("previewRedeem", shares)), int(self._ask("convertToAssets", 1))
-        if amount - back > one + 2:
-            raise ValidationError(
-                f"market {self.market!r}: of {amount} base units the vault would pay back {back}; a vault with fees of its own "
-                f"is not for live orders"
-            )
-        self._check_rounding(amount, amount - back, one)
+        self._check_rounding(amount, amount - int(self._ask("previewRedeem", shares)))
         return shares
 
     def _shares_for(self, amount: int, *, everything: bool = False) -> int:
         """The shares that a withdrawal burns, once they are not worth much more than it; all of them are paid for all."""
         shares = int(self._ask("previewWithdraw", amount))
         if not everything:
-            worth, one = int(self._ask("convertToAssets", shares)), int(self._ask("convertToAssets", 1))
-            self._check_rounding(amount, worth - amount, one)
+            self._check_rounding(amount, int(self._ask("convertToAssets", shares)) - amount)
         return shares
 
-    def _check_rounding(self, amount: int, lost: int, one: int) -> None:
-        """Refuse an order of which rounding to whole shares takes a part: whoever makes a share worth a fortune gets it."""
-        if lost > 2 and lost * BPS > amount * self.slippage_bps:
+    def _check_rounding(self, amount: int, lost: int) -> None:
+        """Refuse an order that loses more than a whole share, which is a fee, or of which that share is too large a part.
+
+        Whoever makes a share worth a fortune gets what rounding to whole shares takes.
+        """
+        if lost <= 2:
+            return
+        if lost > (one := int(self._ask("convertToAssets", 1))) + 2:
+            raise ValidationError(
+                f"market {self.market!r}: of {amount} base units the vault would keep {lost}; a vault with fees of its own is "
+                f"not for live orders"
+            )
+        if lost * BPS > amount * self.slippage_bps:
             raise ValidationError(
                 f"market {self.market!r}: a share of the vault is worth {one} base units, and rounding to whole shares would "
                 f"cost {lost} of {amount}, more than {self.slippage_bps} bps"

@@ -371,6 +371,19 @@ class TestWhatOnlyATryShows:
         assert refusal is not None
         assert (refusal.code, STRANGER in refusal.reason) == ("recipient", True)
 
+    def test_a_source_that_does_not_answer_stops_mints_of_its_token_alone(self, desk: Desk) -> None:
+        """An increase names a position, so every source is asked; one that is no contract counts for its own token."""
+        market = desk.market
+        for symbol in ("USDC", "WETH", "DAI"):
+            desk.allow(market.uniswap.positions, symbol)
+        feeds = {symbol: EvmFeed(address=market.aave.reserve(symbol).source) for symbol in ("USDC", "WETH")}
+        feeds["DAI"] = EvmFeed(address=STRANGER)
+        other = Desk(market, live_client(market, market.users[0], feeds=feeds))
+        for pool in POOLS:
+            for token_id in (None, desk.minted(pool)):
+                code = other.code(other.mint(token_id=token_id, pool=pool))
+                assert code == ("simulation" if "DAI" in pool else ""), (pool, token_id)
+
     def test_a_mint_at_a_price_that_somebody_has_moved(self, desk: Desk) -> None:
         """With price sources it is refused; without them, on a local chain, it is not known to be wrong."""
         market = desk.market

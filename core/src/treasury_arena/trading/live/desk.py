@@ -252,11 +252,7 @@ class LiveDesk:
 
         What one order did not sell is asked for again in the next row, and after `AGAIN_SECONDS` where no row comes any more.
         """
-        before = iso(self.clock.now() - timedelta(seconds=AGAIN_SECONDS))
-        sales = [
-            Intent(agent_id, role, market, 0, row, (), CLOSE, self.engine.records.closings(agent_id, role, before))
-            for role, market in self._held(agent_id).items()
-        ]
+        sales = [self._closing(agent_id, role, market, row) for role, market in self._held(agent_id).items()]
         if sales:
             return self._submit(sales)
         cash = self.store.balance(accounts.agent_available(agent_id), self.base)
@@ -264,6 +260,16 @@ class LiveDesk:
             self._move(agent_id, -cash, arena_seq)
             return [f"{agent_id}: {cash} base units of live capital are back: {why}"]
         return []
+
+    def _closing(self, agent_id: str, role: str, market: str, row: int) -> Intent:
+        """The row's order, or another one when that has been and no order to close has come for `AGAIN_SECONDS`."""
+        first = Intent(agent_id, role, market, 0, row, purpose=CLOSE)
+        if self.engine.records.intent(first.intent_id(self.engine.context.arena_id)) is None:
+            return first
+        count, newest = self.engine.records.closings(agent_id, role)
+        if newest > iso(self.clock.now() - timedelta(seconds=AGAIN_SECONDS)):
+            return first
+        return attrs.evolve(first, again=count)
 
     def positions(self) -> dict[tuple[str, str], str]:
         """(agent, role) -> market of everything that is held or owed, from the intents that made it; sorted."""

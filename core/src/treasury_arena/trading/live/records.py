@@ -201,10 +201,11 @@ class Records:
         )
         return [Reserved(agent_id, int(notional), at) for agent_id, notional, at in found]
 
-    def closings(self, agent_id: str, role: str, reserved_at: str) -> int:
-        """How many orders to close a position were reserved up to a time (stored form), however they ended."""
-        tail = "WHERE agent_id = ? AND role = ? AND purpose = ? AND reserved_at <= ?"
-        return int(self._some(("COUNT(*)",), tail, [agent_id, role, CLOSE, reserved_at])[0][0])
+    def closings(self, agent_id: str, role: str) -> tuple[int, str]:
+        """How many orders to close a position were ever reserved, however they ended, and when the newest was (stored form)."""
+        tail = "WHERE agent_id = ? AND role = ? AND purpose = ?"
+        count, newest = self._some(("COUNT(*)", "MAX(reserved_at)"), tail, [agent_id, role, CLOSE])[0]
+        return int(count), str(newest or "")
 
     def open_for(self, agent_id: str, role: str, connection: Connection | None = None) -> str | None:
         """The id of an intent of an agent's role that holds a reservation, or None."""

@@ -231,8 +231,9 @@ class Examiner:
         trial.run()
         if trial.reason is not None:
             raise _Refused("simulation", f"the node tried it, and it was refused: {trial.reason or 'without a reason'}")
-        if trial.unanswered:
-            raise _Refused("simulation", f"the contracts do not say {', '.join(trial.unanswered)}")
+        others = self._worth.of_others(step.kind, call, trial) if step.kind in PRICED else set()
+        if silent := [name for name in trial.unanswered if name not in others]:
+            raise _Refused("simulation", f"the contracts do not say {', '.join(silent)}")
         for address in decimals:
             pinned = self._token(address)
             if (found := trial.before[f"decimals {address}"]) != pinned.decimals:

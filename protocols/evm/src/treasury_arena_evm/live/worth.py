@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from treasury_arena.contracts.chain import Refusal, StepKind
+from treasury_arena_evm.errors import TokenError
 from treasury_arena_evm.live.decoder import Call, Values
 from treasury_arena_evm.live.minting import Pair, lost_bps
 from treasury_arena_evm.live.prices import Prices
@@ -33,6 +34,14 @@ class Worth:
         """What price sources are asked. Which tokens a position is of is only known with the answers, so all are asked then."""
         named = [call.values[name] for name in ("token_in", "token_out", "token0", "token1") if name in call.values]
         return self._prices.questions([self._tokens.address(str(name)) for name in named] or self._tokens)
+
+    def of_others(self, kind: StepKind, call: Call, trial: Trial) -> set[str]:
+        """Names of questions about tokens that have no part in this step: what their sources do not answer says nothing."""
+        try:
+            pair = self._pair(kind, call, trial.before)
+        except (KeyError, TokenError):  # a position that does not say its tokens, or has others: refused for that
+            return set()
+        return set(self._prices.questions(self._tokens)) - set(self._prices.questions(pair))
 
     def refusal(self, kind: StepKind, call: Call, trial: Trial, now: int) -> Refusal | None:
         """Why a swap or mint that was tried is not signed, None when nothing speaks against it. `now`: seconds since 1970."""
