@@ -29,7 +29,7 @@ def lost_bps(amounts: Pair, ticks: tuple[int, int], price: Fraction) -> Decimal:
         return Decimal(0)
     with localcontext(_EXACT):
         fair = Decimal(price.numerator) / price.denominator
-        low, high = (_STEP ** (Decimal(tick) / 2) for tick in ticks)
+        low, high = (_EXACT.power(_STEP, tick).sqrt() for tick in ticks)
 
         def worth(root: Decimal) -> Decimal:
             """What one unit of liquidity takes at the price `root` squared, at the fair price."""
