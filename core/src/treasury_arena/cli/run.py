@@ -258,9 +258,8 @@ def _cycles(
             "store_seconds": timer.seconds("commit"),
             "seconds": watch.seconds(),
         }
-        result = build_result(
-            manager, run_id, spent
-        )  # the speed is that of the cycles, the seconds hold the result as well
+        result = build_result(manager, run_id, spent)
+        # The speed is that of the cycles, the seconds hold the result as well.
         return attrs.evolve(result, timings={**result.timings, "seconds": watch.seconds()})
     finally:
         manager.close()
