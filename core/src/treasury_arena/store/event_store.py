@@ -122,7 +122,7 @@ class EventStore:
             if not drafts:
                 return []
             encoded = encode_drafts(drafts)
-            seq, prev_hash = self._last(connection)
+            seq, prev_hash = self.last_inside(connection)
             self._check_noted(connection, seq)
             if expected_seq is not None and seq != expected_seq:
                 raise ConcurrencyError(
@@ -201,9 +201,10 @@ class EventStore:
     def last(self) -> tuple[int, str]:
         """``(seq, hash)`` of the last event; ``(0, GENESIS)`` of an empty store. The hash is the digest of the run."""
         with self.database.read() as connection:
-            return self._last(connection)
+            return self.last_inside(connection)
 
-    def _last(self, connection: Connection) -> tuple[int, str]:
+    def last_inside(self, connection: Connection) -> tuple[int, str]:
+        """`last`, as a transaction sees it."""
         found = self.database.fetch(connection, "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
         return (int(found[0][0]), str(found[0][1])) if found else (0, GENESIS)
 

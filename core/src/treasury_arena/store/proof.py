@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from treasury_arena.errors import TreasuryArenaError
 from treasury_arena.events.event import Event, Transfer
 from treasury_arena.events.exact import read_exact
-from treasury_arena.events.hashing import GENESIS, digests
+from treasury_arena.events.hashing import digests
 from treasury_arena.store import schema
 from treasury_arena.store.database import Database
 from treasury_arena.store.event_store import EventStore, lines_of
@@ -31,8 +31,6 @@ Row = tuple[Any, ...]
 Heard = Callable[[Event], None]
 """Hears of every event as it is proven."""
 Vouched = TypeVar("Vouched")
-
-NEWEST = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
 
 WRONG_CAUSES = (
     "SELECT e.seq FROM events e LEFT JOIN events c ON c.event_id = e.caused_by "
@@ -94,7 +92,8 @@ def proven(
         found = _gone_through(store.database, connection, replay, heard=heard, booking=books is None)
         if found is not None and books is not None:
             other = books()
-            if other is None or (other.proof.events, other.proof.digest) != _newest(connection):
+            # The other must have seen, and proven, just what this process sees.
+            if other is None or (other.proof.events, other.proof.digest) != store.last_inside(connection):
                 return None
             replay.settled(other.moved)
             found = attrs.evolve(other.proof, rows=found.rows)
@@ -104,12 +103,6 @@ def proven(
         return found if _projected(store.database, connection, replay, found) else None
 
     return _vouched(store.database, connection, prove)
-
-
-def _newest(connection: Connection) -> tuple[int, str]:
-    """Number and hash of the last event that this process sees: the other must have seen, and proven, just that."""
-    row = connection.exec_driver_sql(NEWEST).first()
-    return (0, GENESIS) if row is None else (row[0], row[1])
 
 
 def books_of(database: Database, connection: Connection) -> Books | None:
